@@ -1,0 +1,5 @@
+//! adit answers one question: did someone dig a tunnel out of this machine, and
+//! did anyone come in through it?
+
+pub mod model;
+pub mod parse;

@@ -1,0 +1,21 @@
+//! The nouns every stage shares: what a parser yields, what a rule says of it,
+//! and what an investigator reads in the end. No stage's types live here.
+
+mod evidence;
+mod finding;
+mod problem;
+mod record;
+mod row;
+mod screen;
+mod time;
+
+pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt};
+pub use finding::{
+    Answer, Chain, Coverage, CoverageState, Credential, Exposed, HostReport, Rung, RungName,
+    Session, SystemFacts, ToolVerdict, Verdict, VersionBracket,
+};
+pub use problem::{Problem, Stage};
+pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
+pub use row::{DnsFacts, Event, Hit, Level, Row, RowStage, Tag};
+pub use screen::{Everything, Filter, Requirement};
+pub use time::{Moment, Precision, from_filetime, from_unix, to_iso};

@@ -1,0 +1,186 @@
+//! What a parser yields.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+
+use super::Moment;
+
+/// What kind of fact a record is, in Sigma's `logsource: category` words where
+/// Sigma has one (`process_creation`, `network_connection`, `dns_query`,
+/// `file_event`, `registry_set`, `image_load`, `ps_script`, …), else in ours
+/// (`service`, `service_install`, `run_key`, `executable`, `archive`, `config`,
+/// `tunnel_endpoint`, `agent_log`, `file`, `event`).
+pub type Category = &'static str;
+
+/// A field's value. Numbers stay numbers so that rules can compare them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Text(String),
+    Number(i64),
+    /// Several values under one name, in the source's order.
+    List(Vec<String>),
+}
+
+impl Value {
+    /// The text of a `Text`, the first of a `List`.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::List(all) => all.first().map(String::as_str),
+            Self::Number(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(n) => write!(f, "{n}"),
+            Self::List(all) => f.write_str(&all.join(" ")),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(n: i64) -> Self {
+        Self::Number(n)
+    }
+}
+
+/// Where in its file a record stands; prints as the `locator` column.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Locator {
+    /// EventRecordID.
+    Record(u64),
+    /// Byte offset.
+    Offset(u64),
+    /// Line, from 1.
+    Line(u64),
+    /// Registry key below the hive's root, and the value if one is meant.
+    Key { key: String, value: Option<String> },
+    /// Member of an archive.
+    Member(String),
+    /// Database table and row.
+    Row { table: String, row: i64 },
+}
+
+impl fmt::Display for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(id) => write!(f, "record:{id}"),
+            Self::Offset(at) => write!(f, "offset:{at:#x}"),
+            Self::Line(n) => write!(f, "line:{n}"),
+            Self::Key { key, value: None } => write!(f, "key:{key}"),
+            Self::Key { key, value: Some(value) } => write!(f, "key:{key}|{value}"),
+            Self::Member(name) => write!(f, "member:{name}"),
+            Self::Row { table, row } => write!(f, "row:{table}/{row}"),
+        }
+    }
+}
+
+/// One thing a file says: an event, a key, a line, a file's own facts.
+///
+/// Fields bear the names that Sigma and the source use (`Image`, `CommandLine`,
+/// `QueryName`, `ServiceName`, `ImagePath`, `Channel`, `EventID`, `Computer`).
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub category: Category,
+    pub fields: Vec<(Cow<'static, str>, Value)>,
+    /// Each becomes a row; none means a row of notime.csv.
+    pub times: Vec<Moment>,
+    pub locator: Locator,
+    /// Carved from slack, free cells or a cleared chunk.
+    pub recovered: bool,
+}
+
+impl Record {
+    pub fn new(category: Category, locator: Locator) -> Self {
+        Self { category, fields: Vec::new(), times: Vec::new(), locator, recovered: false }
+    }
+
+    /// The value of the first field of that name (names are compared exactly).
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+
+    /// The text of that field; empty and `-` count as absent.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.value(name)?.as_text().filter(|t| !t.is_empty() && *t != "-")
+    }
+
+    /// The number of that field, also when the source wrote it as decimal or `0x` text.
+    pub fn number(&self, name: &str) -> Option<i64> {
+        match self.value(name)? {
+            Value::Number(n) => Some(*n),
+            other => {
+                let text = other.as_text()?.trim();
+                match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+                    Some(hex) => i64::from_str_radix(hex, 16).ok(),
+                    None => text.parse().ok(),
+                }
+            }
+        }
+    }
+
+    /// Adds a field; an empty text is left out.
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        let value = value.into();
+        if !matches!(&value, Value::Text(text) if text.is_empty()) {
+            self.fields.push((name.into(), value));
+        }
+    }
+
+    /// The first time that is a time.
+    pub fn first_time(&self) -> Option<Timestamp> {
+        self.times.iter().find_map(|m| m.at)
+    }
+}
+
+/// A place that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub locator: Option<Locator>,
+    /// What, where, expected and found.
+    pub message: String,
+    /// Whether content was lost; `false` is a remark that loses nothing.
+    pub lost: bool,
+}
+
+/// How far a log or other record store reaches; what coverage.csv tells of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Name of the store as its records say it (a channel), if they do.
+    pub store: Option<String>,
+    /// The machine that the records name.
+    pub computer: Option<String>,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    pub records: u64,
+    /// Missing runs of record numbers, as `17-23`.
+    pub gaps: Vec<String>,
+}
+
+/// Takes what a parser pushes.
+pub trait Sink {
+    /// `Break` asks the parser to stop; it then returns `Ok`.
+    fn record(&mut self, record: Record) -> ControlFlow<()>;
+    fn damaged(&mut self, damage: Damage);
+    /// Said once per file or part of one; parts are merged by the caller.
+    fn extent(&mut self, extent: Extent);
+}

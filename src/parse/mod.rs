@@ -1,0 +1,39 @@
+//! Bytes to records: one file or folder per format, none knows a host or a path.
+//!
+//! Adding a format: write its module here, declare it, and list its parser in
+//! [`PARSERS`]; an artifact names it in `parser:`.
+
+use std::io;
+
+use crate::model::{Input, Sink};
+
+/// Nothing, or nothing more, can be read from a file.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    #[error("not a {format}: {found}")]
+    Foreign { format: &'static str, found: String },
+    #[error("{format}, offset {offset:#x}: {what}")]
+    Broken { format: &'static str, offset: u64, what: String },
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads one format.
+pub trait Parser: Sync {
+    /// The name that artifacts call it by.
+    fn name(&self) -> &'static str;
+
+    /// Whether a file that starts with these bytes (up to 4096) is of this format.
+    fn recognizes(&self, start: &[u8]) -> bool;
+
+    /// Pushes every record that can matter into `sink`; what cannot be read is
+    /// said with [`Sink::damaged`] and the rest is still read.
+    ///
+    /// # Errors
+    ///
+    /// When nothing, or nothing more, can be read.
+    fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError>;
+}
+
+/// Every parser, by name.
+pub static PARSERS: &[&dyn Parser] = &[];
