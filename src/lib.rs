@@ -1,5 +1,7 @@
 //! adit answers one question: did someone dig a tunnel out of this machine, and
 //! did anyone come in through it?
 
+pub mod correlate;
 pub mod model;
 pub mod parse;
+pub mod screen;

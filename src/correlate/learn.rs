@@ -1,0 +1,208 @@
+//! From events to pivots: what each finding teaches to hunt for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::Tool;
+use super::path;
+use super::pivot::{Pivot, Target};
+use crate::model::{Event, Hit, Record};
+
+/// Score from which a hit is sure enough to teach.
+const TEACHES: u8 = 40;
+
+/// What was learned, and why; one reason per target.
+type Lessons = BTreeMap<(Arc<str>, Target), String>;
+
+/// Every pivot that these events teach, in order, each target once.
+pub fn pivots(events: &[Event], tools: &[Tool]) -> Vec<Pivot> {
+    let mut out = Lessons::new();
+    for event in events {
+        for hit in event.hits.iter().filter(|h| h.score >= TEACHES && h.suppressed_by.is_none()) {
+            let Some(tool) = tools.iter().find(|t| t.id == hit.tool) else { continue };
+            let mut learner = Learner { event, tool, hit, out: &mut out };
+            learner.learn();
+        }
+        script_blocks(event, &mut out);
+        logons(event, &mut out);
+        activities(event, &mut out);
+    }
+    out.into_iter().map(|((tool, target), reason)| Pivot { tool, target, reason }).collect()
+}
+
+struct Learner<'a> {
+    event: &'a Event,
+    tool: &'a Tool,
+    hit: &'a Hit,
+    out: &'a mut Lessons,
+}
+
+impl Learner<'_> {
+    fn learn(&mut self) {
+        let record = &self.event.record;
+        match record.category {
+            "executable" => {
+                self.program(self.event.path.as_str());
+                self.hashes(record);
+            }
+            "config" => self.add_path(self.event.path.as_str(), Target::Config),
+            "process_creation" if self.is_agent_process() => self.process(),
+            "service" | "service_install" => {
+                self.command(record.text("ImagePath"));
+                self.command(record.text("Wrapped").or_else(|| record.text("Application")));
+                self.name("ServiceName", Target::Service);
+            }
+            "run_key" => self.command(record.text("Details")),
+            "task" => {
+                self.command(record.text("TaskCommand").or_else(|| record.text("Path")));
+                self.command(record.text("ActionName"));
+                self.name("TaskName", Target::Task);
+            }
+            "network_connection" | "dns_query" | "image_load" if self.is_agent_process() => {
+                if let Some(image) = record.text("Image") {
+                    self.program(image);
+                }
+                self.guid();
+            }
+            // A name that an interpreter or a renamed agent looked up: the process is known.
+            "dns_query" if self.hit.score >= 45 => self.guid(),
+            _ => {}
+        }
+    }
+
+    /// Whether the record's own process is the agent: by name, version information
+    /// or a pivot that says so; not merely a program that names it.
+    fn is_agent_process(&self) -> bool {
+        let record = &self.event.record;
+        let pivot =
+            matches!(&*self.hit.rule, "pivot-program" | "pivot-process-guid" | "pivot-hash");
+        if pivot {
+            return self.hit.message.starts_with("the agent");
+        }
+        let named = record.text("Image").is_some_and(|i| self.tool.is_binary(path::base_name(i)));
+        named
+            || ["Product", "Description", "Company", "OriginalFileName"]
+                .iter()
+                .any(|f| record.text(f).is_some_and(|t| self.tool.has_word(t)))
+    }
+
+    fn process(&mut self) {
+        let record = &self.event.record;
+        if let Some(image) = record.text("Image") {
+            self.program(image);
+        }
+        self.hashes(record);
+        self.guid();
+        for file in record.text("CommandLine").map(path::config_arguments).unwrap_or_default() {
+            self.add_path(&file, Target::Config);
+        }
+        let pid = record.number("ProcessId").and_then(|p| u32::try_from(p).ok());
+        if let (Some(pid), Some(from), Some(image)) =
+            (pid, record.first_time(), record.text("Image"))
+        {
+            let image = path::tail(image);
+            self.add(Target::Process { pid, image, from, until: None });
+        }
+    }
+
+    fn guid(&mut self) {
+        let guid = self
+            .event
+            .record
+            .text("ProcessGuid")
+            .map(|g| g.trim_matches(['{', '}']).to_ascii_lowercase());
+        if let Some(guid) = guid.filter(|g| g.bytes().any(|b| b != b'0' && b != b'-')) {
+            self.add(Target::ProcessGuid(guid));
+        }
+    }
+
+    /// Learns the program and the configuration files of a command line.
+    fn command(&mut self, line: Option<&str>) {
+        let Some(line) = line else { return };
+        let start = path::program(line);
+        // `cmd /c start /min agent.exe …`: the agent is a later word.
+        let named = path::words(line).into_iter().find(|w| self.tool.is_binary(path::base_name(w)));
+        match named {
+            Some(agent) => self.program(&agent),
+            None => self.program(&start),
+        }
+        for file in path::config_arguments(line) {
+            self.add_path(&file, Target::Config);
+        }
+    }
+
+    fn program(&mut self, file: &str) {
+        if !path::is_host_program(file) && !path::tail(file).starts_with("\\windows\\system32\\") {
+            self.add_path(file, Target::Program);
+        }
+    }
+
+    fn add_path(&mut self, file: &str, target: fn(String) -> Target) {
+        let tail = path::tail(file);
+        if tail.starts_with('\\') && !tail.ends_with('\\') && tail.len() > 3 {
+            self.add(target(tail));
+        }
+    }
+
+    fn hashes(&mut self, record: &Record) {
+        let known = record.text("Hashes").unwrap_or_default();
+        for part in known.split([',', ';']) {
+            let Some((kind, hex)) = part.split_once('=') else { continue };
+            let sure = matches!(kind.trim(), "SHA256" | "SHA1" | "MD5");
+            if sure && hex.len() >= 32 && hex.bytes().any(|b| b != b'0') {
+                self.add(Target::Hash(hex.trim().to_ascii_lowercase()));
+            }
+        }
+    }
+
+    fn name(&mut self, field: &str, target: fn(String) -> Target) {
+        if let Some(name) = self.event.record.text(field).filter(|n| n.len() >= 3) {
+            self.add(target(name.to_owned()));
+        }
+    }
+
+    fn add(&mut self, target: Target) {
+        let reason = format!("known from {} {}", self.event.path, self.event.record.locator);
+        self.out.entry((self.tool.id.clone(), target)).or_insert(reason);
+    }
+}
+
+/// The other blocks of a script of which one was found.
+fn script_blocks(event: &Event, out: &mut Lessons) {
+    let record = &event.record;
+    let parts = record.number("MessageTotal").unwrap_or(1);
+    if record.category != "ps_script" || parts < 2 {
+        return;
+    }
+    let (Some(hit), Some(id)) = (event.hits.first(), record.text("ScriptBlockId")) else { return };
+    out.entry((hit.tool.clone(), Target::ScriptBlock(id.to_owned())))
+        .or_insert("joined by its id".into());
+}
+
+/// The logon id of a remote desktop logon that came through loopback.
+fn logons(event: &Event, out: &mut Lessons) {
+    let record = &event.record;
+    let remote = matches!(record.number("LogonType"), Some(10 | 12));
+    if record.category != "logon" || !remote || event.hits.is_empty() {
+        return;
+    }
+    let id = record.number("LogonId").and_then(|n| u64::try_from(n).ok());
+    let (Some(id), Some(from)) = (id, record.first_time()) else { return };
+    let from = from.checked_sub(SignedDuration::from_secs(1)).unwrap_or(from);
+    out.entry((Arc::from("tunnel"), Target::Logon { id, from }))
+        .or_insert(format!("logon id {id:#x}"));
+}
+
+/// The other records of one remote desktop connection: RdpCoreTS writes them under
+/// one activity id, the client's time zone (104) among them.
+fn activities(event: &Event, out: &mut Lessons) {
+    let record = &event.record;
+    let connects = record.category == "rdp" && record.number("EventID") == Some(131);
+    let id = record.text("ActivityID").map(|id| id.trim_matches(['{', '}']).to_ascii_lowercase());
+    if let Some(id) = id.filter(|_| connects && !event.hits.is_empty()) {
+        out.entry((Arc::from("tunnel"), Target::Activity(id)))
+            .or_insert("same remote desktop connection".into());
+    }
+}

@@ -1,0 +1,145 @@
+//! Joins what the rules found: pivots until nothing new comes, sessions, chains,
+//! and a verdict that names the rows behind every answer.
+//!
+//! Correlation knows events, not files or rules; [`Tool`] is all it is told of a
+//! profile. Wording stays "consistent with" wherever a join is by time alone.
+
+mod chain;
+mod learn;
+mod path;
+mod pivot;
+mod session;
+mod timeline;
+mod verdict;
+mod version;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use learn::pivots;
+pub use path::tail;
+pub use pivot::{Pivot, Target};
+
+use jiff::SignedDuration;
+
+use crate::model::{Chain, Coverage, Event, Row, RungName, Verdict};
+
+/// Ports by which one comes in: SSH, RPC, SMB, RDP, VNC, WinRM.
+pub const REMOTE_ACCESS_PORTS: [i64; 8] = [22, 135, 139, 445, 3389, 5900, 5985, 5986];
+
+/// What correlation is told of a tunnel tool.
+#[derive(Clone, Debug, Default)]
+pub struct Tool {
+    pub id: Arc<str>,
+    /// Words that name it: `ngrok`.
+    pub words: Vec<String>,
+    /// File names of its programs, lower case.
+    pub binaries: Vec<String>,
+    /// Artifacts that must have been read whole for a "no", per rung.
+    pub needs: BTreeMap<RungName, Vec<String>>,
+}
+
+impl Tool {
+    fn is_binary(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        self.binaries.contains(&name)
+    }
+
+    /// Whether one of the tool's words stands in the text as a whole term.
+    fn has_word(&self, text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        self.words
+            .iter()
+            .any(|word| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|term| term == word))
+    }
+}
+
+/// How correlation is asked to work.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How far around a chain other traces are taken for its own.
+    pub window: SignedDuration,
+    pub since: Option<jiff::Timestamp>,
+    pub until: Option<jiff::Timestamp>,
+}
+
+/// What knows secrets.
+pub struct Secrets<'a> {
+    /// Takes secrets out of any text that goes into a row.
+    pub redact: &'a dyn Fn(&str) -> String,
+    /// Credential ids in a text, with their mint times.
+    pub tokens: &'a dyn Fn(&str) -> Vec<(String, Option<jiff::Timestamp>)>,
+}
+
+/// What correlation makes of one host's events.
+#[derive(Clone, Debug, Default)]
+pub struct Conclusion {
+    /// In total order: time, source path, locator, description, row id.
+    pub rows: Vec<Row>,
+    pub chains: Vec<Chain>,
+    pub verdict: Verdict,
+}
+
+/// Concludes from all events of one host.
+///
+pub fn conclude(
+    host: &str,
+    mut events: Vec<Event>,
+    tools: &[Tool],
+    coverage: &[Coverage],
+    settings: &Settings,
+    secrets: &Secrets<'_>,
+) -> Conclusion {
+    let sessions = session::find(&mut events, tools);
+    let mut rows = timeline::rows(host, &events, secrets.redact);
+    timeline::sort(&mut rows);
+    let rows_of = timeline::index(&rows);
+    let chains = chain::build(&mut rows, &sessions, &rows_of, tools, settings);
+    let rows: Vec<Row> = rows.into_iter().map(|r| r.row).filter(|r| within(r, settings)).collect();
+    let findings = verdict::Findings {
+        host,
+        rows: &rows,
+        events: &events,
+        chains: &chains,
+        sessions: &sessions,
+        rows_of: &rows_of,
+        coverage,
+        tokens: secrets.tokens,
+    };
+    let verdict = verdict::judge(&findings, tools);
+    Conclusion { rows, chains, verdict }
+}
+
+fn within(row: &Row, settings: &Settings) -> bool {
+    let Some(at) = row.datetime else { return true };
+    settings.since.is_none_or(|since| at >= since) && settings.until.is_none_or(|until| at <= until)
+}
+
+/// Whether an address as logs write it is this host itself: `127.0.0.0/8`, `::1`,
+/// `::ffff:127.*`, and `::%16777216` (Terminal Services' spelling), with or
+/// without a port.
+pub fn is_loopback(address: &str) -> bool {
+    let a = address.trim().trim_start_matches('[').to_ascii_lowercase();
+    let a = a.split([']']).next().unwrap_or_default();
+    let a = a.strip_prefix("::ffff:").unwrap_or(a);
+    let v4 = a.split(':').next().unwrap_or_default();
+    let is_v4 = v4.starts_with("127.") && v4.parse::<std::net::Ipv4Addr>().is_ok();
+    is_v4 || a == "::1" || a == "0:0:0:0:0:0:0:1" || a.starts_with("::%16777216")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_in_every_spelling() {
+        for yes in
+            ["127.0.0.1", "127.0.0.2:50112", "::1", "[::1]:5000", "::ffff:127.0.0.1", "::%16777216"]
+        {
+            assert!(is_loopback(yes), "{yes}");
+        }
+        for no in ["LOCAL", "10.0.0.1", "::10", "1.127.0.1", "-", "", "127.evil.example"] {
+            assert!(!is_loopback(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Paths as logs spell them, brought to one form so that they can be compared.
+
+/// The path without drive, volume, device prefix or case: `\users\jane\ngrok.exe`.
+///
+/// Environment variables of the system folder are resolved to their usual place.
+pub fn tail(path: &str) -> String {
+    let mut text = path.trim().trim_matches('"').replace('/', "\\").to_ascii_lowercase();
+    for (variable, folder) in [
+        ("%systemroot%", "\\windows"),
+        ("%windir%", "\\windows"),
+        ("\\systemroot", "\\windows"),
+        ("%systemdrive%", ""),
+        ("%programdata%", "\\programdata"),
+        ("%programfiles%", "\\program files"),
+    ] {
+        if let Some(rest) = text.strip_prefix(variable) {
+            text = format!("{folder}{rest}");
+            break;
+        }
+    }
+    for prefix in ["\\\\?\\", "\\??\\", "\\\\.\\"] {
+        if let Some(rest) = text.strip_prefix(prefix) {
+            text = rest.to_owned();
+        }
+    }
+    if let Some(rest) = text.strip_prefix("\\device\\harddiskvolume") {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        text = rest.get(digits..).unwrap_or_default().to_owned();
+    }
+    if text.as_bytes().get(1) == Some(&b':') {
+        text = text.get(2..).unwrap_or_default().to_owned();
+    }
+    text
+}
+
+/// The last component of a path of either notation.
+pub fn base_name(path: &str) -> &str {
+    path.trim().trim_matches('"').rsplit(['\\', '/']).next().unwrap_or_default()
+}
+
+/// Whether `text` (any notation, any case) names the file with this [`tail`],
+/// as a whole path and not as the start of a longer name.
+pub fn mentions(text: &str, tail: &str) -> bool {
+    if tail.len() < 4 {
+        return false;
+    }
+    let text = text.replace('/', "\\").to_ascii_lowercase();
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find(tail)) {
+        let end = from + at + tail.len();
+        let next = text.get(end..).and_then(|rest| rest.chars().next());
+        if !next.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+            return true;
+        }
+        from = end;
+    }
+    false
+}
+
+/// The words of a command line, quotes taken off, the program first.
+pub fn words(command_line: &str) -> Vec<String> {
+    let (mut out, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
+    for c in command_line.chars() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                any = true;
+            }
+            c if c.is_whitespace() && !quoted => {
+                if any || !word.is_empty() {
+                    out.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            c => word.push(c),
+        }
+    }
+    if any || !word.is_empty() {
+        out.push(word);
+    }
+    out
+}
+
+/// The program that a command line starts, also when its unquoted path has spaces:
+/// the text up to the first `.exe`, else the first word.
+pub fn program(command_line: &str) -> String {
+    let line = command_line.trim();
+    if !line.starts_with('"')
+        && let Some(at) = line.to_ascii_lowercase().find(".exe")
+        && let Some(path) = line.get(..at + 4)
+        && line.get(at + 4..).is_none_or(|rest| rest.is_empty() || rest.starts_with(' '))
+    {
+        return path.to_owned();
+    }
+    words(line).into_iter().next().unwrap_or_default()
+}
+
+/// The configuration files that an agent's command line names.
+pub fn config_arguments(command_line: &str) -> Vec<String> {
+    let words = words(command_line);
+    let mut out = Vec::new();
+    for (i, word) in words.iter().enumerate() {
+        let lower = word.to_ascii_lowercase();
+        let value = ["--config=", "-config="].iter().find_map(|p| {
+            lower.starts_with(p).then(|| word.get(p.len()..).unwrap_or_default().to_owned())
+        });
+        let value = value.or_else(|| {
+            matches!(lower.as_str(), "--config" | "-config")
+                .then(|| words.get(i + 1).cloned())
+                .flatten()
+        });
+        out.extend(value.iter().flat_map(|v| v.split(',')).map(str::to_owned));
+    }
+    out.retain(|path| path.contains(['\\', '/']));
+    out
+}
+
+/// Programs that start or host others: naming one says nothing about it.
+pub fn is_host_program(path: &str) -> bool {
+    const HOSTS: &[&str] = &[
+        "cmd.exe",
+        "powershell.exe",
+        "pwsh.exe",
+        "powershell_ise.exe",
+        "svchost.exe",
+        "nssm.exe",
+        "nssm64.exe",
+        "winsw.exe",
+        "srvany.exe",
+        "rundll32.exe",
+        "regsvr32.exe",
+        "mshta.exe",
+        "wscript.exe",
+        "cscript.exe",
+        "conhost.exe",
+        "explorer.exe",
+        "services.exe",
+        "schtasks.exe",
+        "sc.exe",
+        "wsl.exe",
+        "bash.exe",
+        "node.exe",
+        "python.exe",
+        "pythonw.exe",
+        "python3.exe",
+        "java.exe",
+        "javaw.exe",
+        "dotnet.exe",
+        "ruby.exe",
+        "go.exe",
+        "taskeng.exe",
+        "taskhostw.exe",
+        "msiexec.exe",
+        "dllhost.exe",
+        "wmiprvse.exe",
+        "wsmprovhost.exe",
+        "start",
+        "chrome.exe",
+        "msedge.exe",
+        "firefox.exe",
+        "iexplore.exe",
+        "brave.exe",
+        "opera.exe",
+        "system",
+        "lsass.exe",
+        "msmpeng.exe",
+        "certutil.exe",
+        "curl.exe",
+        "bitsadmin.exe",
+        "7z.exe",
+        "notepad.exe",
+    ];
+    let name = base_name(path).to_ascii_lowercase();
+    name.is_empty()
+        || HOSTS.contains(&name.as_str())
+        || HOSTS.contains(&format!("{name}.exe").as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_form_for_every_notation() {
+        for path in [
+            r"C:\Users\Jane\ngrok.exe",
+            r"\Device\HarddiskVolume3\Users\Jane\ngrok.exe",
+            r"\??\C:\Users\Jane\ngrok.exe",
+            "c:/Users/Jane/NGROK.EXE",
+        ] {
+            assert_eq!(tail(path), r"\users\jane\ngrok.exe", "{path}");
+        }
+        assert_eq!(tail(r"%SystemRoot%\x.exe"), r"\windows\x.exe");
+    }
+
+    #[test]
+    fn a_longer_name_is_another_file() {
+        assert!(mentions(r#""C:\a\n.exe" tcp 3389"#, r"\a\n.exe"));
+        assert!(!mentions(r"C:\a\n.exe.bak", r"\a\n.exe"));
+        assert!(mentions(r"del C:\a\n.exe2 C:\a\n.exe", r"\a\n.exe"));
+    }
+
+    #[test]
+    fn programs_and_configurations_of_command_lines() {
+        assert_eq!(program(r#""C:\Program Files\x y.exe" -a"#), r"C:\Program Files\x y.exe");
+        assert_eq!(program(r"C:\Program Files\x.exe run"), r"C:\Program Files\x.exe");
+        let line = r#"C:\i\s.exe start --all --config="C:\a b\n.yml",C:\c.yml"#;
+        assert_eq!(config_arguments(line), [r"C:\a b\n.yml", r"C:\c.yml"]);
+        assert_eq!(config_arguments(r"s.exe -config C:\x.dat"), [r"C:\x.dat"]);
+    }
+}

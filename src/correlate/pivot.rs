@@ -1,0 +1,315 @@
+//! Pivots: what one finding teaches to hunt for everywhere else.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::path;
+use crate::model::{Hit, Record, Requirement, RowStage, Value};
+
+/// How long a process without a recorded end is taken to live.
+const UNENDED_PROCESS: SignedDuration = SignedDuration::from_hours(12);
+
+/// Something to hunt for. Ordered, so that passes are reproducible.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pivot {
+    pub tool: Arc<str>,
+    pub target: Target,
+    /// Why: the fact that taught it.
+    pub reason: String,
+}
+
+/// What a pivot looks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// An agent's file, by its [`path::tail`].
+    Program(String),
+    /// An agent's configuration, by its [`path::tail`].
+    Config(String),
+    /// SHA-256 or another hash, lower-case hex.
+    Hash(String),
+    /// Sysmon's process GUID, as text without braces, lower case.
+    ProcessGuid(String),
+    /// A process of that image (its tail) within its life.
+    Process {
+        pid: u32,
+        image: String,
+        from: Timestamp,
+        until: Option<Timestamp>,
+    },
+    Service(String),
+    Task(String),
+    /// A logon session of the tunnel's use, `0x51f0a0`, and when it began.
+    Logon {
+        id: u64,
+        from: Timestamp,
+    },
+    /// Records of one connection, by their ActivityID.
+    Activity(String),
+    /// Further blocks of one script.
+    ScriptBlock(String),
+}
+
+impl Pivot {
+    /// What the screen must see for this pivot to match.
+    pub fn requirement(&self) -> Requirement {
+        match &self.target {
+            Target::Program(tail) | Target::Config(tail) => path_requirement(tail),
+            Target::Hash(hex) => Requirement::Text(hex.clone()),
+            Target::ProcessGuid(guid) | Target::Activity(guid) => match guid_bytes(guid) {
+                Some(bytes) => Requirement::Bytes { bytes, text: guid.clone() },
+                None => Requirement::Text(guid.clone()),
+            },
+            Target::Process { pid, .. } => Requirement::Any(vec![
+                Requirement::Bytes { bytes: pid.to_le_bytes().to_vec(), text: pid.to_string() },
+                Requirement::Text(format!("{pid:#x}")),
+            ]),
+            Target::Service(name) | Target::Task(name) => ascii_run(name),
+            Target::Logon { id, .. } => {
+                Requirement::Bytes { bytes: id.to_le_bytes().to_vec(), text: format!("{id:#x}") }
+            }
+            Target::ScriptBlock(id) => Requirement::Text(id.clone()),
+        }
+    }
+
+    /// The hit that this pivot makes of a record, if it matches.
+    pub fn matches(&self, record: &Record) -> Option<Hit> {
+        let (stage, score, what) = match &self.target {
+            Target::Program(tail) => program(record, tail)?,
+            Target::Config(tail) => {
+                any_text(record, |text| path::mentions(text, tail)).then(|| config(record))?
+            }
+            Target::Hash(hex) => {
+                let found = ["Hashes", "Hash"].iter().any(|f| {
+                    record.text(f).is_some_and(|t| t.to_ascii_lowercase().contains(hex.as_str()))
+                });
+                found.then(|| weight(record.category, true))?
+            }
+            Target::ProcessGuid(guid) => process_guid(record, guid)?,
+            Target::Process { pid, image, from, until } => {
+                process(record, i64::from(*pid), image, *from, *until)?
+            }
+            Target::Service(name) => service(record, name)?,
+            Target::Task(name) => {
+                let same = record.text("TaskName").is_some_and(|t| t.eq_ignore_ascii_case(name));
+                (same && record.category == "task").then_some((
+                    RowStage::Persisted,
+                    40,
+                    "speaks of the agent's task",
+                ))?
+            }
+            Target::Logon { id, from } => logon(record, *id, *from)?,
+            Target::Activity(id) => {
+                let same = record
+                    .text("ActivityID")
+                    .is_some_and(|t| t.trim_matches(['{', '}']).eq_ignore_ascii_case(id));
+                (same && record.category == "rdp").then_some((
+                    RowStage::Context,
+                    10,
+                    "belongs to the connection through loopback",
+                ))?
+            }
+            Target::ScriptBlock(id) => {
+                let same = record.text("ScriptBlockId").is_some_and(|t| t.eq_ignore_ascii_case(id));
+                same.then_some((RowStage::Context, 10, "is a further block of the same script"))?
+            }
+        };
+        Some(Hit {
+            tool: self.tool.clone(),
+            rule: Arc::from(self.rule_name()),
+            clauses: Arc::from([]),
+            techniques: Arc::from([]),
+            stage,
+            score,
+            tags: Vec::new(),
+            message: format!("{what} ({})", self.reason),
+            suppressed_by: None,
+        })
+    }
+
+    fn rule_name(&self) -> &'static str {
+        match self.target {
+            Target::Program(_) => "pivot-program",
+            Target::Config(_) => "pivot-config",
+            Target::Hash(_) => "pivot-hash",
+            Target::ProcessGuid(_) => "pivot-process-guid",
+            Target::Process { .. } => "pivot-process",
+            Target::Service(_) => "pivot-service",
+            Target::Task(_) => "pivot-task",
+            Target::Logon { .. } => "pivot-logon",
+            Target::ScriptBlock(_) => "pivot-script",
+            Target::Activity(_) => "pivot-activity",
+        }
+    }
+}
+
+type Weight = (RowStage, u8, &'static str);
+
+/// Stage, score and words for a record of that category which is about the agent
+/// itself (`own`) or merely names it.
+fn weight(category: &str, own: bool) -> Weight {
+    match (category, own) {
+        ("process_creation", true) => (RowStage::Executed, 60, "the agent started"),
+        ("process_termination", true) => (RowStage::Executed, 10, "the agent ended"),
+        ("network_connection", true) => (RowStage::Connected, 55, "the agent made a connection"),
+        ("dns_query", true) => (RowStage::Connected, 45, "the agent looked up a name"),
+        ("image_load", true) => (RowStage::Executed, 30, "the agent was loaded"),
+        ("executable", _) => (RowStage::Delivered, 60, "the agent's file"),
+        ("archive" | "file" | "file_event" | "create_stream_hash" | "file_change", _) => {
+            (RowStage::Delivered, 40, "the agent's file")
+        }
+        ("file_delete", _) => (RowStage::CleanedUp, 40, "the agent's file was deleted"),
+        ("service" | "service_install", _) => (RowStage::Persisted, 75, "a service runs the agent"),
+        ("run_key", _) => (RowStage::Persisted, 65, "the agent starts at logon"),
+        ("task", _) => (RowStage::Persisted, 70, "a scheduled task runs the agent"),
+        ("registry_set" | "registry_add" | "registry_rename", _) => {
+            (RowStage::Persisted, 45, "a registry value names the agent")
+        }
+        ("wmi_event", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
+        ("antivirus", _) => (RowStage::Delivered, 55, "Defender speaks of the agent"),
+        ("firewall", _) => (RowStage::Connected, 40, "a firewall rule names the agent"),
+        ("ps_script" | "ps_module" | "ps_classic_start", _) => {
+            (RowStage::Executed, 45, "PowerShell names the agent")
+        }
+        ("process_creation", false) => (RowStage::Context, 40, "a command line names the agent"),
+        ("bits", _) => (RowStage::Delivered, 50, "a transfer names the agent"),
+        _ => (RowStage::Context, 30, "names the agent"),
+    }
+}
+
+fn config(record: &Record) -> Weight {
+    match record.category {
+        "config" | "tunnel_endpoint" => (RowStage::Configured, 60, "the agent's configuration"),
+        "process_creation" => (RowStage::Executed, 60, "started with the agent's configuration"),
+        "service" | "service_install" => {
+            (RowStage::Persisted, 75, "a service runs with the agent's configuration")
+        }
+        "run_key" => (RowStage::Persisted, 65, "starts with the agent's configuration"),
+        "task" => (RowStage::Persisted, 70, "a task runs with the agent's configuration"),
+        "file_delete" => (RowStage::CleanedUp, 40, "the agent's configuration was deleted"),
+        _ => (RowStage::Configured, 40, "names the agent's configuration"),
+    }
+}
+
+fn program(record: &Record, tail: &str) -> Option<Weight> {
+    let own = ["Image", "TargetFilename", "ImageLoaded"]
+        .iter()
+        .any(|f| record.text(f).is_some_and(|t| path::tail(t) == tail));
+    if own || any_text(record, |text| path::mentions(text, tail)) {
+        let (stage, score, what) = weight(record.category, own);
+        if own && is_loopback_service(record) {
+            return Some((RowStage::Used, 85, "the agent connects to a local service"));
+        }
+        return Some((stage, score, what));
+    }
+    None
+}
+
+/// A connection out of a process to a remote-access port of this host.
+fn is_loopback_service(record: &Record) -> bool {
+    record.category == "network_connection"
+        && record.text("Initiated").is_none_or(|t| t.eq_ignore_ascii_case("true"))
+        && record.text("DestinationIp").is_some_and(super::is_loopback)
+        && record.number("DestinationPort").is_some_and(|p| super::REMOTE_ACCESS_PORTS.contains(&p))
+}
+
+fn process_guid(record: &Record, guid: &str) -> Option<Weight> {
+    let is = |field: &str| {
+        record.text(field).is_some_and(|t| t.trim_matches(['{', '}']).eq_ignore_ascii_case(guid))
+    };
+    if is("ProcessGuid") || is("SourceProcessGuid") || is("SourceProcessGUID") {
+        if is_loopback_service(record) {
+            return Some((RowStage::Used, 85, "the agent's process connects to a local service"));
+        }
+        return Some(weight(record.category, true));
+    }
+    is("ParentProcessGuid").then_some((RowStage::Executed, 40, "started by the agent's process"))
+}
+
+fn process(
+    record: &Record,
+    pid: i64,
+    image: &str,
+    from: Timestamp,
+    until: Option<Timestamp>,
+) -> Option<Weight> {
+    let at = record.first_time()?;
+    let end = until.or_else(|| from.checked_add(UNENDED_PROCESS).ok())?;
+    if at < from || at > end {
+        return None;
+    }
+    if record.category == "process_creation" {
+        let child = record.number("ParentProcessId") == Some(pid)
+            && record.text("ParentImage").is_none_or(|p| path::tail(p) == image);
+        return child.then_some((RowStage::Executed, 40, "started by the agent's process"));
+    }
+    // Only what has no image of its own can be this process and not say so.
+    let named = record.text("Image").filter(|i| !i.starts_with('<'));
+    if named.is_some_and(|i| {
+        path::tail(i) != image && path::base_name(&path::tail(i)) != path::base_name(image)
+    }) {
+        return None;
+    }
+    let own = match record.category {
+        "dns_query" => {
+            record.number("ProcessId").or_else(|| record.number("ExecutionProcessID")) == Some(pid)
+        }
+        "network_connection" | "process_termination" | "file_event" | "file_delete" => {
+            record.number("ProcessId") == Some(pid)
+        }
+        _ => false,
+    };
+    own.then(|| weight(record.category, true))
+}
+
+fn service(record: &Record, name: &str) -> Option<Weight> {
+    let same = record.text("ServiceName").is_some_and(|t| t.eq_ignore_ascii_case(name));
+    if !same {
+        return None;
+    }
+    match record.category {
+        "service" | "service_install" => Some((RowStage::Persisted, 70, "the agent's service")),
+        "service_state" => Some((RowStage::Executed, 40, "the agent's service changed its state")),
+        _ => None,
+    }
+}
+
+fn logon(record: &Record, id: u64, from: Timestamp) -> Option<Weight> {
+    let same = record.number("LogonId").and_then(|n| u64::try_from(n).ok()) == Some(id);
+    if !same || record.first_time()? < from {
+        return None;
+    }
+    matches!(record.category, "logon" | "logoff" | "session_reconnect" | "logon_privileges")
+        .then_some((RowStage::Context, 10, "belongs to the logon that came through loopback"))
+}
+
+fn any_text(record: &Record, test: impl Fn(&str) -> bool) -> bool {
+    record.fields.iter().any(|(_, value)| match value {
+        Value::Text(text) => test(text),
+        Value::List(all) => all.iter().any(|t| test(t)),
+        Value::Number(_) => false,
+    })
+}
+
+/// File name and parent folder must both stand there, as far as they are ASCII.
+fn path_requirement(tail: &str) -> Requirement {
+    let mut parts = tail.rsplit('\\').filter(|part| !part.is_empty());
+    Requirement::All(parts.by_ref().take(2).map(ascii_run).collect())
+}
+
+/// The longest ASCII run of a name: case folding elsewhere is not ASCII's.
+fn ascii_run(name: &str) -> Requirement {
+    let run = name.split(|c: char| !c.is_ascii()).max_by_key(|run| run.len()).unwrap_or_default();
+    if run.len() < 3 { Requirement::True } else { Requirement::Text(run.to_owned()) }
+}
+
+/// The 16 bytes of a GUID as Windows stores it: the first three groups little endian.
+fn guid_bytes(guid: &str) -> Option<Vec<u8>> {
+    let hex: String = guid.chars().filter(char::is_ascii_hexdigit).collect();
+    let value = u128::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 32)?;
+    let b = value.to_be_bytes();
+    let [a0, a1, a2, a3, b0, b1, c0, c1, rest @ ..] = b;
+    let mut out = vec![a3, a2, a1, a0, b1, b0, c1, c0];
+    out.extend(rest);
+    Some(out)
+}

@@ -1,0 +1,443 @@
+//! Sessions: who came in. Remote desktop over loopback is put together from its
+//! own logs, then joined to what carried it by the local port (C5), or to the
+//! agent's own word of a connection; what nothing explains stays unattributed (C6).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{REMOTE_ACCESS_PORTS, Tool, is_loopback, path};
+use crate::model::{Event, RowStage, Session};
+
+/// Events of one logon stand this close together.
+const LOGON_SPAN: SignedDuration = SignedDuration::from_secs(60);
+/// Clock and flush differences between logs.
+const JITTER: SignedDuration = SignedDuration::from_secs(3);
+/// Connections from one client closer than this are one visit.
+const VISIT_GAP: SignedDuration = SignedDuration::from_mins(30);
+/// Score of a logon that only its neighbours make suspicious.
+const RAISED: u8 = 60;
+
+/// A session with the events behind it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub session: Session,
+    /// The tool that carried it, if a log proves one.
+    pub tool: Option<Arc<str>>,
+    /// Indices into the host's events, in time order.
+    pub events: Vec<usize>,
+}
+
+/// One step of a remote desktop logon over loopback.
+enum Step {
+    Connect { port: Option<i64> },
+    Authenticated,
+    NetworkLogon,
+    Logon,
+    Begin { session: Option<i64> },
+    End { session: Option<i64> },
+}
+
+struct Signal {
+    at: Timestamp,
+    event: usize,
+    step: Step,
+    user: String,
+}
+
+/// Finds sessions, attributes them, and tells the events which tool carried them.
+pub fn find(events: &mut [Event], tools: &[Tool]) -> Vec<Found> {
+    let mut signals: Vec<Signal> =
+        events.iter().enumerate().filter_map(|(i, e)| signal(i, e)).collect();
+    signals.sort_by_key(|s| (s.at, s.event));
+    let mut groups = group(&signals);
+    close(&mut groups, &signals, events);
+    let joins = joins(events, tools);
+    let mut used_joins = Vec::new();
+    let mut found: Vec<Found> = groups
+        .into_iter()
+        .filter(|g| g.entered)
+        .map(|g| attribute(g, events, tools, &joins, &mut used_joins))
+        .collect();
+    let rest = joins.iter().enumerate().filter(|(i, _)| !used_joins.contains(i)).map(|(_, j)| j);
+    found.extend(visits(rest));
+    found.sort_by_key(|f| (f.session.from, f.events.first().copied()));
+    for session in &found {
+        mark(session, events);
+    }
+    found
+}
+
+fn signal(index: usize, event: &Event) -> Option<Signal> {
+    let record = &event.record;
+    let address = record.text("Address").or_else(|| record.text("IpAddress"))?;
+    if event.hits.is_empty() || !is_loopback(address) {
+        return None;
+    }
+    let session = record.number("SessionID");
+    let step = match (record.category, record.number("EventID")?) {
+        ("rdp", 131) => Step::Connect { port: record.number("SourcePort") },
+        ("rdp", 1149) => Step::Authenticated,
+        ("rdp", 21 | 22 | 25) => Step::Begin { session },
+        ("rdp", 23 | 24) => Step::End { session },
+        ("session_reconnect", 4778) => Step::Begin { session: None },
+        ("session_reconnect", 4779) => Step::End { session: None },
+        ("logon", _) => match record.number("LogonType")? {
+            10 | 12 => Step::Logon,
+            3 | 7 => Step::NetworkLogon,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let user = record.text("User").unwrap_or_default().to_owned();
+    Some(Signal { at: record.first_time()?, event: index, step, user })
+}
+
+#[derive(Debug)]
+struct Group {
+    from: Timestamp,
+    until: Option<Timestamp>,
+    port: Option<i64>,
+    session: Option<i64>,
+    user: String,
+    /// Somebody got in: authenticated or logged on, not only connected.
+    entered: bool,
+    connected: bool,
+    events: Vec<usize>,
+}
+
+impl Group {
+    fn new(signal: &Signal) -> Self {
+        Self {
+            from: signal.at,
+            until: None,
+            port: None,
+            session: None,
+            user: String::new(),
+            entered: false,
+            connected: false,
+            events: Vec::new(),
+        }
+    }
+
+    fn takes(&self, signal: &Signal) -> bool {
+        let in_time = signal.at.duration_since(self.from) <= LOGON_SPAN;
+        in_time
+            && (self.user.is_empty()
+                || signal.user.is_empty()
+                || same_user(&self.user, &signal.user))
+    }
+}
+
+/// Whether two spellings name one account: the names agree and the domains do
+/// not contradict (a bare name, or a host's name against `.`).
+fn same_user(a: &str, b: &str) -> bool {
+    let name = |u: &str| u.rsplit('\\').next().unwrap_or_default().to_lowercase();
+    name(a) == name(b)
+}
+
+/// Signals into logons. Network logons alone are ordinary (services do it all
+/// day): they join a group that a remote desktop record opened, also one just after.
+fn group(signals: &[Signal]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for signal in signals {
+        let opens = match signal.step {
+            Step::Connect { port } => {
+                let mut new = Group::new(signal);
+                (new.port, new.connected) = (port, true);
+                new.events.push(signal.event);
+                groups.push(new);
+                continue;
+            }
+            Step::End { .. } => continue,
+            Step::NetworkLogon => false,
+            _ => true,
+        };
+        let open = groups.iter_mut().rev().take(8).find(|g| g.takes(signal));
+        let target = match open {
+            Some(group) => group,
+            None if opens => {
+                groups.push(Group::new(signal));
+                match groups.last_mut() {
+                    Some(group) => group,
+                    None => continue,
+                }
+            }
+            None => continue,
+        };
+        add(target, signal);
+    }
+    // A network logon may precede the first remote desktop record by a moment.
+    for signal in signals.iter().filter(|s| matches!(s.step, Step::NetworkLogon)) {
+        let near = groups.iter_mut().find(|g| {
+            let lead = g.from.duration_since(signal.at);
+            lead > SignedDuration::ZERO && lead <= LOGON_SPAN && same_user(&g.user, &signal.user)
+        });
+        if let Some(group) = near.filter(|g| !g.events.contains(&signal.event)) {
+            group.events.push(signal.event);
+        }
+    }
+    groups
+}
+
+fn add(group: &mut Group, signal: &Signal) {
+    group.events.push(signal.event);
+    if group.user.is_empty() || (!group.user.contains('\\') && signal.user.contains('\\')) {
+        group.user.clone_from(&signal.user);
+    }
+    match signal.step {
+        Step::Begin { session } => {
+            group.session = group.session.or(session);
+            group.entered = true;
+        }
+        Step::Authenticated | Step::Logon => group.entered = true,
+        _ => {}
+    }
+}
+
+/// Gives each group its end: a disconnect of the same session and user, before
+/// the next one begins.
+fn close(groups: &mut [Group], signals: &[Signal], events: &[Event]) {
+    let starts: Vec<(Timestamp, Option<i64>, String)> =
+        groups.iter().filter(|g| g.entered).map(|g| (g.from, g.session, g.user.clone())).collect();
+    for group in groups.iter_mut().filter(|g| g.entered) {
+        let next = starts
+            .iter()
+            .filter(|(from, session, user)| {
+                *from > group.from && *session == group.session && same_user(user, &group.user)
+            })
+            .map(|(from, ..)| *from)
+            .min();
+        let end = signals.iter().find(|s| {
+            let Step::End { session } = s.step else { return false };
+            let same = session.is_none() || group.session.is_none() || session == group.session;
+            s.at > group.from
+                && next.is_none_or(|next| s.at < next)
+                && same
+                && same_user(&s.user, &group.user)
+        });
+        if let Some(end) = end {
+            group.until = Some(end.at);
+            group.events.push(end.event);
+        }
+        logoff(group, events);
+    }
+}
+
+/// A logoff of the same logon id ends a session that no disconnect ended.
+fn logoff(group: &mut Group, events: &[Event]) {
+    let ids: Vec<i64> = group
+        .events
+        .iter()
+        .filter_map(|i| events.get(*i))
+        .filter(|e| matches!(e.record.number("LogonType"), Some(10 | 12)))
+        .filter_map(|e| e.record.number("LogonId"))
+        .collect();
+    for (i, event) in events.iter().enumerate() {
+        let record = &event.record;
+        let same = record.number("LogonId").is_some_and(|id| ids.contains(&id));
+        let after = record.first_time().filter(|at| *at >= group.from);
+        let Some(at) = after.filter(|_| same && record.category == "logoff") else { continue };
+        group.until = Some(group.until.unwrap_or(at));
+        if !group.events.contains(&i) {
+            group.events.push(i);
+        }
+    }
+}
+
+/// A connection that an agent's own log reports.
+struct Join {
+    at: Timestamp,
+    event: usize,
+    tool: Arc<str>,
+    remote: String,
+    local_port: Option<i64>,
+}
+
+fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
+    let mut out: Vec<Join> = events
+        .iter()
+        .enumerate()
+        .filter_map(|(event, e)| {
+            let record = &e.record;
+            let is_log = matches!(record.category, "agent_log" | "agent_service_log");
+            let hit = e
+                .hits
+                .iter()
+                .find(|h| tools.iter().any(|t| t.id == h.tool && &*t.id != "tunnel"))?;
+            let remote = record.text("RemoteAddress").filter(|_| is_log)?.to_owned();
+            Some(Join {
+                at: record.first_time()?,
+                event,
+                tool: hit.tool.clone(),
+                remote,
+                local_port: record.number("LocalPort"),
+            })
+        })
+        .collect();
+    out.sort_by_key(|j| (j.at, j.event));
+    out
+}
+
+fn attribute(
+    group: Group,
+    events: &[Event],
+    tools: &[Tool],
+    joins: &[Join],
+    used: &mut Vec<usize>,
+) -> Found {
+    let mut found = Found {
+        session: Session {
+            kind: "rdp".into(),
+            from: Some(group.from),
+            until: group.until,
+            user: group.user.clone(),
+            local_port: group.port,
+            workstation: workstation(&group, events),
+            ..Session::default()
+        },
+        tool: None,
+        events: group.events.clone(),
+    };
+    if let Some((index, carrier)) = carrier(&group, events) {
+        found.events.push(index);
+        if let Some(at) = events.get(index).and_then(|e| e.record.first_time()) {
+            found.session.from = Some(group.from.min(at));
+        }
+        if found.session.local_port.is_none() {
+            found.session.local_port =
+                events.get(index).and_then(|e| e.record.number("SourcePort"));
+        }
+        found.tool = carrier_tool(events.get(index), tools);
+        if found.tool.is_none() {
+            found.session.carrier = path::base_name(carrier).to_owned();
+        }
+    }
+    let near = joins.iter().enumerate().find(|(i, j)| {
+        let apart = j.at.duration_since(group.from).abs();
+        let rdp = j.local_port.is_none_or(|p| p == 3389);
+        rdp && apart <= LOGON_SPAN
+            && !used.contains(i)
+            && found.tool.as_ref().is_none_or(|t| *t == j.tool)
+            && found.session.carrier.is_empty()
+    });
+    if let Some((i, join)) = near {
+        used.push(i);
+        found.events.push(join.event);
+        found.session.remote_address.clone_from(&join.remote);
+        found.tool.get_or_insert_with(|| join.tool.clone());
+    }
+    found.events.sort_by_key(|i| (events.get(*i).and_then(|e| e.record.first_time()), *i));
+    found.events.dedup();
+    found
+}
+
+/// The connection to the local remote desktop port that left from the session's
+/// port at that time: its event and image.
+fn carrier<'a>(group: &Group, events: &'a [Event]) -> Option<(usize, &'a str)> {
+    let matching = events.iter().enumerate().filter_map(|(i, event)| {
+        let record = &event.record;
+        let image = record.text("Image")?;
+        let to_here = record.category == "network_connection"
+            && record.text("DestinationIp").is_some_and(is_loopback)
+            && record.text("Initiated").is_none_or(|t| t.eq_ignore_ascii_case("true"))
+            && !path::base_name(image).eq_ignore_ascii_case("svchost.exe");
+        let apart = record.first_time()?.duration_since(group.from).abs();
+        let port = record.number("SourcePort");
+        let same_port = match group.port {
+            Some(_) => port == group.port,
+            None => {
+                record.number("DestinationPort").is_some_and(|p| REMOTE_ACCESS_PORTS.contains(&p))
+            }
+        };
+        (to_here && same_port && apart <= LOGON_SPAN + JITTER).then_some((apart, i, image))
+    });
+    matching.min_by_key(|(apart, i, _)| (*apart, *i)).map(|(_, i, image)| (i, image))
+}
+
+/// The tool whose agent made the connection, if a rule or pivot knows it as one.
+fn carrier_tool(event: Option<&Event>, tools: &[Tool]) -> Option<Arc<str>> {
+    event?
+        .hits
+        .iter()
+        .find(|h| &*h.tool != "tunnel" && tools.iter().any(|t| t.id == h.tool))
+        .map(|h| h.tool.clone())
+}
+
+/// The client's own machine name, as its network logon or reconnect gives it.
+fn workstation(group: &Group, events: &[Event]) -> String {
+    let named = |category: &str| {
+        group.events.iter().filter_map(|i| events.get(*i)).find_map(|e| {
+            let record = &e.record;
+            let own = record.text("Computer").unwrap_or_default();
+            let name = record.text("WorkstationName").filter(|_| record.category == category)?;
+            let is_own = own.split('.').next().is_some_and(|h| h.eq_ignore_ascii_case(name));
+            (!is_own).then(|| name.to_owned())
+        })
+    };
+    named("session_reconnect").or_else(|| named("logon")).unwrap_or_default()
+}
+
+/// Connections of the agent's log that no remote desktop session explains, one
+/// visit per client and local port.
+fn visits<'a>(joins: impl Iterator<Item = &'a Join>) -> Vec<Found> {
+    let mut open: BTreeMap<(Arc<str>, String, Option<i64>), Vec<Found>> = BTreeMap::new();
+    for join in joins {
+        let key = (join.tool.clone(), join.remote.clone(), join.local_port);
+        let visits = open.entry(key).or_default();
+        let last = visits.last_mut().filter(|v| {
+            v.session
+                .until
+                .or(v.session.from)
+                .is_some_and(|t| join.at.duration_since(t) <= VISIT_GAP)
+        });
+        if let Some(visit) = last {
+            visit.session.until = Some(join.at);
+            visit.events.push(join.event);
+            continue;
+        }
+        visits.push(Found {
+            session: Session {
+                kind: kind_of(join.local_port).into(),
+                from: Some(join.at),
+                remote_address: join.remote.clone(),
+                ..Session::default()
+            },
+            tool: Some(join.tool.clone()),
+            events: vec![join.event],
+        });
+    }
+    open.into_values().flatten().collect()
+}
+
+fn kind_of(port: Option<i64>) -> &'static str {
+    match port {
+        Some(3389) => "rdp",
+        Some(22) => "ssh",
+        Some(135 | 139 | 445) => "smb",
+        Some(5985 | 5986) => "winrm",
+        Some(5900) => "vnc",
+        _ => "connection",
+    }
+}
+
+/// Tells the session's events what they belong to: their tool, and that somebody came in.
+fn mark(found: &Found, events: &mut [Event]) {
+    for index in &found.events {
+        let Some(event) = events.get_mut(*index) else { continue };
+        let network_logon = event.record.category == "logon";
+        for hit in &mut event.hits {
+            if &*hit.tool != "tunnel" {
+                continue;
+            }
+            if let Some(tool) = &found.tool {
+                hit.tool = tool.clone();
+            }
+            if network_logon && hit.score < RAISED {
+                hit.score = RAISED;
+                hit.stage = RowStage::Used;
+            }
+        }
+    }
+}

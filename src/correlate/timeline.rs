@@ -1,0 +1,315 @@
+//! Events into rows: one row per event and moment, in total order.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::path;
+use crate::model::{DnsFacts, Event, Hit, Level, Moment, Record, Row, RowStage, Tag, Value};
+
+/// A row and the event it came from.
+#[derive(Clone, Debug)]
+pub struct Built {
+    pub event: usize,
+    pub row: Row,
+}
+
+/// Row ids of each event.
+pub type RowsOf = BTreeMap<usize, Vec<String>>;
+
+/// Every event's rows, secrets taken out; unsorted.
+pub fn rows(host: &str, events: &[Event], redact: &dyn Fn(&str) -> String) -> Vec<Built> {
+    let mut out = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        let Some(best) = best_hit(&event.hits) else { continue };
+        let base = base_row(host, event, best, redact);
+        if event.record.times.is_empty() {
+            out.push(Built { event: index, row: base });
+            continue;
+        }
+        for moment in &event.record.times {
+            out.push(Built { event: index, row: timed(base.clone(), moment) });
+        }
+    }
+    out
+}
+
+/// Sorts rows by time (none last), source path, locator and meaning, and gives
+/// each its id.
+pub fn sort(rows: &mut [Built]) {
+    rows.sort_by(|a, b| key(&a.row).cmp(&key(&b.row)).then(a.event.cmp(&b.event)));
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for Built { row, .. } in rows {
+        let basis = format!(
+            "{}\0{}\0{}\0{}",
+            row.source_path, row.locator, row.timestamp_desc, row.datetime_raw
+        );
+        let number = seen.entry(basis.clone()).or_insert(0);
+        *number += 1;
+        let digest = Sha256::digest(format!("{basis}\0{number}"));
+        row.row_id = digest.iter().take(8).fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+    }
+}
+
+fn key(row: &Row) -> impl Ord + use<> {
+    (
+        row.datetime.is_none(),
+        row.datetime,
+        row.source_path.clone(),
+        numeric(&row.locator),
+        row.locator.clone(),
+        row.timestamp_desc.clone(),
+        row.tool.clone(),
+        row.message.clone(),
+    )
+}
+
+/// The number in `record:17` or `line:3`, so that 9 stands before 10.
+fn numeric(locator: &str) -> u64 {
+    locator.split_once(':').and_then(|(_, n)| n.parse().ok()).unwrap_or_default()
+}
+
+/// The row ids of every event, in row order.
+pub fn index(rows: &[Built]) -> RowsOf {
+    let mut out = RowsOf::new();
+    for built in rows {
+        out.entry(built.event).or_default().push(built.row.row_id.clone());
+    }
+    out
+}
+
+/// The hit that speaks for the row: the highest score, a named tool before none,
+/// a rule before a pivot.
+pub fn best_hit(hits: &[Hit]) -> Option<&Hit> {
+    hits.iter().max_by(|a, b| {
+        let rank = |h: &Hit| {
+            (
+                h.suppressed_by.is_none(),
+                h.score,
+                &*h.tool != "tunnel",
+                !h.rule.starts_with("pivot-"),
+            )
+        };
+        rank(a).cmp(&rank(b)).then_with(|| b.rule.cmp(&a.rule))
+    })
+}
+
+fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> String) -> Row {
+    let record = &event.record;
+    let text =
+        |names: &[&str]| names.iter().find_map(|n| record.text(n)).map(redact).unwrap_or_default();
+    let suppressed = best.suppressed_by.is_some();
+    let score = if suppressed { best.score.min(10) } else { best.score };
+    let mut row = Row {
+        message: redact(&message(event, best)),
+        host: host.to_owned(),
+        level: Level::of_score(score),
+        stage: best.stage,
+        tool: best.tool.to_string(),
+        rule: rules(&event.hits, &best.tool),
+        technique: techniques(&event.hits, &best.tool),
+        score,
+        user: text(&["User", "SubjectUserName", "jobOwner", "UserSid"]),
+        parent: text(&["ParentImage"]),
+        command_line: text(&[
+            "CommandLine",
+            "Wrapped",
+            "Details",
+            "TaskCommand",
+            "HostApplication",
+        ]),
+        sha256: event.sha256.clone().or_else(|| sha256_of(record)).unwrap_or_default(),
+        service: text(&["ServiceName"]),
+        logon_id: text(&["LogonId"]),
+        session_id: record.number("SessionID").map(|n| n.to_string()).unwrap_or_default(),
+        event_id: record.number("EventID"),
+        channel: text(&["Channel"]),
+        artifact: event.artifact.to_string(),
+        source_path: event.path.as_str().to_owned(),
+        locator: record.locator.to_string(),
+        source: event.source.to_string(),
+        tag: tags(event, best),
+        original_file_name: text(&["OriginalFileName"]),
+        parent_pid: record.number("ParentProcessId"),
+        ..Row::default()
+    };
+    subject(record, &mut row, &text);
+    network(record, &mut row, &text);
+    row
+}
+
+/// What the row is about: process, file, command.
+fn subject(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
+    row.process = text(&["Image", "ProcessName"]);
+    row.pid = match record.category {
+        "dns_query" | "process_creation" | "process_termination" | "network_connection" => {
+            record.number("ProcessId").or_else(|| record.number("ExecutionProcessID"))
+        }
+        _ => record.number("ProcessId"),
+    };
+    row.path = match record.category {
+        "service" | "service_install" => {
+            let wrapped = record.text("Application").or_else(|| record.text("ServiceDll"));
+            path::program(wrapped.or_else(|| record.text("ImagePath")).unwrap_or_default())
+        }
+        "run_key" => path::program(record.text("Details").unwrap_or_default()),
+        _ => text(&["TargetFilename", "ImageLoaded", "ApplicationPath", "Path", "Image"]),
+    };
+    if row.command_line.is_empty() && matches!(record.category, "service" | "service_install") {
+        row.command_line = text(&["ImagePath"]);
+    }
+}
+
+fn network(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
+    match record.category {
+        "network_connection" => {
+            let hosts: &[&str] = &["DestinationIp", "DestinationHostname"];
+            row.remote_host = text(hosts);
+            row.remote_port = record.number("DestinationPort");
+            row.local_port = record.number("SourcePort");
+        }
+        "dns_query" => {
+            row.remote_host = text(&["QueryName"]);
+            row.dns = Some(dns(record, text));
+        }
+        "agent_log" | "agent_service_log" => {
+            row.remote_host = text(&["RemoteAddress", "Url", "url"]);
+            row.remote_port = record.number("RemotePort");
+            row.local_port = record.number("LocalPort");
+        }
+        "tunnel_endpoint" => {
+            row.remote_host = text(&["Public"]);
+            row.local_port = record.number("TargetPort");
+        }
+        _ => {
+            row.remote_host = text(&["Address", "IpAddress", "ClientAddress", "url"]);
+            row.local_port = record.number("SourcePort");
+        }
+    }
+}
+
+fn dns(record: &Record, text: &dyn Fn(&[&str]) -> String) -> DnsFacts {
+    let results = text(&["QueryResults"]);
+    let sysmon = record.text("Channel").is_some_and(|c| c.contains("Sysmon"));
+    DnsFacts {
+        query: text(&["QueryName"]),
+        answers: results
+            .split(';')
+            .map(|a| a.trim().trim_start_matches("::ffff:").to_owned())
+            .filter(|a| !a.is_empty() && a != "-")
+            .collect(),
+        reply_code: record
+            .value("QueryStatus")
+            .or_else(|| record.value("Status"))
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        vendor_product: if sysmon { "Sysmon" } else { "DNS Client" }.into(),
+    }
+}
+
+fn timed(mut row: Row, moment: &Moment) -> Row {
+    row.datetime = moment.at;
+    row.timestamp_desc = moment.meaning.to_owned();
+    row.time_precision = Some(moment.precision);
+    row.datetime_raw.clone_from(&moment.raw);
+    row
+}
+
+/// The rule's sentence, and for a row with further knowledge what that is.
+fn message(event: &Event, best: &Hit) -> String {
+    let record = &event.record;
+    let mut out = if best.rule.starts_with("pivot-") {
+        format!("{}: {}", headline(record), best.message)
+    } else {
+        best.message.clone()
+    };
+    if let Some(name) = &best.suppressed_by {
+        let _ = write!(out, " [allowed by {name}]");
+    }
+    if record.recovered {
+        out.push_str(" [recovered]");
+    }
+    out
+}
+
+/// What a record is, in a few words, for rows that only correlation knows.
+fn headline(record: &Record) -> String {
+    let field = |name: &str| record.text(name).unwrap_or("?").to_owned();
+    match record.category {
+        "process_creation" => format!("{} started: {}", field("Image"), field("CommandLine")),
+        "process_termination" => format!("{} ended", field("Image")),
+        "network_connection" => format!(
+            "{} connected to {}:{}",
+            field("Image"),
+            field("DestinationIp"),
+            record.value("DestinationPort").map(Value::to_string).unwrap_or_default()
+        ),
+        "dns_query" => format!("{} looked up {}", field("Image"), field("QueryName")),
+        "service" | "service_install" => {
+            format!("Service {} runs {}", field("ServiceName"), field("ImagePath"))
+        }
+        "service_state" => format!("Service {} changed its state", field("ServiceName")),
+        "run_key" => format!("{} starts {}", field("ValueName"), field("Details")),
+        "task" => format!("Scheduled task {}", field("TaskName")),
+        "logon" => format!("{} logged on", field("User")),
+        "logoff" => format!("{} logged off", field("User")),
+        "file_delete" => format!("{} deleted", field("TargetFilename")),
+        "executable" | "archive" | "config" | "file" | "file_event" => field("TargetFilename"),
+        _ => match (record.text("Channel"), record.number("EventID")) {
+            (Some(channel), Some(id)) => format!("{channel} event {id}"),
+            _ => record.category.to_owned(),
+        },
+    }
+}
+
+/// Rule ids and clauses of the row's own tool, each once, sorted.
+fn rules(hits: &[Hit], tool: &str) -> Vec<String> {
+    let mut out: Vec<String> = hits
+        .iter()
+        .filter(|h| &*h.tool == tool)
+        .flat_map(|h| std::iter::once(h.rule.to_string()).chain(h.clauses.iter().cloned()))
+        .collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn techniques(hits: &[Hit], tool: &str) -> Vec<String> {
+    let mut out: Vec<String> = hits
+        .iter()
+        .filter(|h| &*h.tool == tool)
+        .flat_map(|h| h.techniques.iter().cloned())
+        .collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn tags(event: &Event, best: &Hit) -> Vec<Tag> {
+    let mut out: Vec<Tag> = best.tags.clone();
+    if event.record.recovered {
+        out.push(Tag::Recovered);
+    }
+    if best.suppressed_by.is_some() {
+        out.push(Tag::Suppressed);
+    }
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn sha256_of(record: &Record) -> Option<String> {
+    record.text("Hashes")?.split(',').find_map(|part| {
+        let hex = part.trim().strip_prefix("SHA256=")?;
+        Some(hex.to_ascii_lowercase())
+    })
+}
+
+/// Whether the row counts as a trace: level low or above, not suppressed.
+pub fn counts(row: &Row) -> bool {
+    row.level >= Level::Low && !row.tag.contains(&Tag::Suppressed) && row.stage != RowStage::Context
+}

@@ -1,0 +1,185 @@
+//! The ladder: yes with rows, no with coverage, unknown with a reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::session::Found;
+use super::timeline::{RowsOf, counts};
+use super::{Tool, version};
+use crate::model::{
+    Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, Row, RowStage, Rung,
+    RungName, Session, ToolVerdict, Verdict,
+};
+
+/// What the verdict is judged from.
+pub struct Findings<'a> {
+    pub host: &'a str,
+    pub rows: &'a [Row],
+    pub events: &'a [Event],
+    pub chains: &'a [Chain],
+    pub sessions: &'a [Found],
+    pub rows_of: &'a RowsOf,
+    pub coverage: &'a [Coverage],
+    /// Credential ids in a text, with their mint times.
+    pub tokens: &'a dyn Fn(&str) -> Vec<(String, Option<jiff::Timestamp>)>,
+}
+
+/// Judges one host: every tool's ladder, and what no tool explains.
+pub fn judge(findings: &Findings<'_>, tools: &[Tool]) -> Verdict {
+    let verdicts: Vec<ToolVerdict> =
+        tools.iter().filter(|t| &*t.id != "tunnel").map(|tool| of_tool(tool, findings)).collect();
+    let level = findings.chains.iter().map(|c| Level::of_score(c.score)).max().unwrap_or_default();
+    Verdict {
+        host: findings.host.to_owned(),
+        level,
+        tools: verdicts,
+        unattributed: findings
+            .sessions
+            .iter()
+            .filter(|s| s.tool.is_none())
+            .map(|s| with_rows(s, findings.rows_of))
+            .collect(),
+    }
+}
+
+fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
+    let chain = f.chains.iter().find(|c| c.tool == *tool.id);
+    let mine: Vec<&Row> = f
+        .rows
+        .iter()
+        .filter(|r| {
+            r.tool == *tool.id || chain.is_some_and(|c| !r.chain.is_empty() && r.chain == c.id)
+        })
+        .collect();
+    let events =
+        || f.events.iter().filter(|e| e.hits.iter().any(|h| h.tool == tool.id && h.score >= 20));
+    let rungs = RungName::ALL.into_iter().map(|name| (name, rung(name, tool, &mine, f))).collect();
+    ToolVerdict {
+        tool: tool.id.to_string(),
+        level: chain.map_or(Level::Informational, |c| Level::of_score(c.score)),
+        rungs,
+        sessions: f
+            .sessions
+            .iter()
+            .filter(|s| s.tool.as_deref() == Some(&*tool.id))
+            .map(|s| with_rows(s, f.rows_of))
+            .collect(),
+        credentials: credentials(tool, f),
+        agent_version: version::bracket(events()),
+        exposed: exposed(tool, f),
+    }
+}
+
+fn with_rows(found: &Found, rows_of: &RowsOf) -> Session {
+    let mut session = found.session.clone();
+    session.rows = found.events.iter().filter_map(|e| rows_of.get(e)).flatten().cloned().collect();
+    session
+}
+
+fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
+    let proofs: Vec<&&Row> = rows.iter().filter(|r| counts(r) && proves(r, name)).collect();
+    if proofs.is_empty() {
+        return unproven(name, tool, f.coverage);
+    }
+    let strongest = proofs.iter().map(|r| r.score).max().unwrap_or_default();
+    let sources: BTreeSet<&str> = proofs.iter().map(|r| r.artifact.as_str()).collect();
+    let further = u8::try_from(sources.len().saturating_sub(1)).unwrap_or(4).min(4) * 5;
+    let lead = proofs.iter().max_by_key(|r| (r.score, std::cmp::Reverse(r.datetime)));
+    Rung {
+        answer: Answer::Yes,
+        first: proofs.iter().filter_map(|r| r.datetime).min(),
+        last: proofs.iter().filter_map(|r| r.datetime).max(),
+        confidence: strongest.saturating_add(further).min(100),
+        rows: proofs.iter().map(|r| r.row_id.clone()).collect(),
+        why: lead.map(|r| r.message.clone()).unwrap_or_default(),
+    }
+}
+
+/// Whether a row proves a rung: its own, or one that it cannot do without. What
+/// connects or is used runs; an agent's own log is written by a running agent.
+fn proves(row: &Row, name: RungName) -> bool {
+    let runs = matches!(row.stage, RowStage::Connected | RowStage::Used)
+        && (!row.process.is_empty() || row.artifact.contains("log"));
+    let connects = row.stage == RowStage::Used && row.artifact.contains("_log");
+    row.stage == name.stage()
+        || (name == RungName::Executed && runs)
+        || (name == RungName::Connected && connects)
+}
+
+/// No, if every needed source was read whole; else unknown, and what is missing.
+fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
+    let needs = tool.needs.get(&name).map(Vec::as_slice).unwrap_or_default();
+    let mut missing = Vec::new();
+    for need in needs {
+        let states: Vec<&Coverage> = coverage.iter().filter(|c| c.source == *need).collect();
+        let whole = states.iter().any(|c| c.state == CoverageState::Read);
+        let broken = states
+            .iter()
+            .find(|c| c.state != CoverageState::Read && c.state != CoverageState::Absent);
+        match (whole, broken) {
+            (true, None) => {}
+            (_, Some(c)) => missing.push(format!("{need} {} ({})", c.state.as_str(), c.why)),
+            (false, None) => missing.push(format!("{need} absent")),
+        }
+    }
+    let (answer, why) = if needs.is_empty() {
+        (Answer::Unknown, "no source is defined that could answer this".to_owned())
+    } else if missing.is_empty() {
+        (Answer::No, format!("read whole and nothing found: {}", needs.join(", ")))
+    } else {
+        (Answer::Unknown, missing.join("; "))
+    };
+    Rung { answer, first: None, last: None, confidence: 0, rows: Vec::new(), why }
+}
+
+fn credentials(tool: &Tool, f: &Findings<'_>) -> Vec<Credential> {
+    let mut out: BTreeMap<String, Credential> = BTreeMap::new();
+    for (index, event) in f.events.iter().enumerate() {
+        if !event.hits.iter().any(|h| h.tool == tool.id) {
+            continue;
+        }
+        let record = &event.record;
+        let mut ids: Vec<(String, Option<jiff::Timestamp>)> = record
+            .fields
+            .iter()
+            .filter(|(name, _)| !matches!(&**name, "CredentialId" | "ApiKeyId"))
+            .flat_map(|(_, value)| (f.tokens)(&value.to_string()))
+            .collect();
+        for field in ["CredentialId", "ApiKeyId"] {
+            let minted =
+                record.times.iter().find(|m| m.meaning == "Token Minted").and_then(|m| m.at);
+            ids.extend(record.text(field).map(|id| (id.to_owned(), minted)));
+        }
+        for (id, minted) in ids {
+            let credential =
+                out.entry(id.clone()).or_insert_with(|| Credential { id, ..Default::default() });
+            credential.minted = credential.minted.or(minted);
+            for row in f.rows_of.get(&index).into_iter().flatten() {
+                if !credential.rows.contains(row) {
+                    credential.rows.push(row.clone());
+                }
+            }
+        }
+    }
+    out.into_values().collect()
+}
+
+fn exposed(tool: &Tool, f: &Findings<'_>) -> Vec<Exposed> {
+    let mut out: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for (index, event) in f.events.iter().enumerate() {
+        let record = &event.record;
+        if !event.hits.iter().any(|h| h.tool == tool.id) {
+            continue;
+        }
+        let text = |f: &str| record.text(f).unwrap_or_default().to_owned();
+        let pair = match record.category {
+            "tunnel_endpoint" => (text("Target"), text("Public")),
+            "agent_log" | "agent_service_log" if record.text("Url").is_some() => {
+                (text("Addr").trim_start_matches('/').to_owned(), text("Url"))
+            }
+            _ => continue,
+        };
+        let rows = f.rows_of.get(&index).cloned().unwrap_or_default();
+        out.entry(pair).or_default().extend(rows);
+    }
+    out.into_iter().map(|((target, public), rows)| Exposed { target, public, rows }).collect()
+}

@@ -1,0 +1,418 @@
+//! The screen: which blocks can possibly matter, decided at memory-scan speed.
+//!
+//! Rules and pivots say what they need to see ([`Requirement`]); the screen
+//! compiles all of it into one search. It works in two steps. *Triggers* are a
+//! small set of texts of which at least one stands in every block that can match;
+//! they are searched for with SIMD in both encodings, and most blocks end there.
+//! A block with a trigger is searched for every literal, and the requirements are
+//! evaluated one by one. The screen may only reject what provably cannot match.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use aho_corasick::packed;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use crate::model::{Filter, Requirement};
+
+/// Patterns beyond which SIMD search gives up and an automaton is built.
+const PACKED_PATTERNS: usize = 60;
+
+/// A compiled set of requirements.
+pub struct Screen {
+    formulas: Vec<Formula>,
+    /// One of these occurs in every block that can match.
+    binary_trigger: Trigger,
+    text_trigger: Trigger,
+    raw_trigger: Option<AhoCorasick>,
+    /// Everything, for the second step; pattern index → literal index.
+    all_binary: Option<Automaton>,
+    all_text: Option<Automaton>,
+    all_raw: Option<Automaton>,
+    literals: usize,
+    /// Some requirement is true of anything.
+    open: bool,
+}
+
+/// A requirement over literal numbers.
+#[derive(Clone, Debug)]
+enum Formula {
+    Literal(usize),
+    All(Vec<Formula>),
+    Any(Vec<Formula>),
+}
+
+struct Automaton {
+    search: AhoCorasick,
+    literal_of: Vec<usize>,
+}
+
+enum Trigger {
+    Never,
+    Packed(Vec<packed::Searcher>),
+    Automaton(AhoCorasick),
+}
+
+impl Trigger {
+    fn found(&self, haystack: &[u8]) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Packed(all) => all.iter().any(|s| s.find(haystack).is_some()),
+            Self::Automaton(search) => search.is_match(haystack),
+        }
+    }
+}
+
+/// What is looked for: a text (lower case), or bytes with the text that renders them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Literal {
+    Text(String),
+    Bytes { bytes: Vec<u8>, text: String },
+}
+
+impl Literal {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Bytes { text, .. } => text,
+        }
+    }
+
+    /// The longer, the rarer; a byte pattern counts by its own length.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len() * 2,
+            Self::Bytes { bytes, .. } => bytes.iter().filter(|b| **b != 0).count() * 2,
+        }
+    }
+}
+
+thread_local! {
+    /// One lower-cased block per thread.
+    static LOWERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Screen {
+    /// Compiles the requirements; any block that satisfies one of them is admitted.
+    pub fn compile(requirements: &[Requirement]) -> Self {
+        let mut table = BTreeSet::new();
+        let simplified: Vec<_> = requirements.iter().map(simplify).collect();
+        simplified.iter().for_each(|r| collect(r, &mut table));
+        let literals: Vec<Literal> = table.into_iter().collect();
+        let open = simplified.contains(&Requirement::True);
+        let formulas: Vec<Formula> =
+            simplified.iter().filter_map(|r| formula(r, &literals)).collect();
+        let mut chosen = BTreeSet::new();
+        formulas.iter().for_each(|f| choose_triggers(f, &literals, &mut chosen));
+        let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
+        let texts = shortest(triggers.iter().filter_map(|l| match l {
+            Literal::Text(text) => Some(text.as_str()),
+            Literal::Bytes { .. } => None,
+        }));
+        let rendered = shortest(triggers.iter().map(|l| l.text()));
+        let raw: Vec<&[u8]> = triggers
+            .iter()
+            .filter_map(|l| match l {
+                Literal::Bytes { bytes, .. } => Some(bytes.as_slice()),
+                Literal::Text(_) => None,
+            })
+            .collect();
+        let binary: Vec<Vec<u8>> =
+            texts.iter().flat_map(|t| [t.as_bytes().to_vec(), utf16(t)]).collect();
+        let text: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
+        Self {
+            binary_trigger: trigger(&binary),
+            text_trigger: trigger(&text),
+            raw_trigger: (!raw.is_empty()).then(|| AhoCorasick::new(raw).ok()).flatten(),
+            all_binary: automaton(&literals, |l| {
+                let mut forms = utf8_forms(l.text());
+                forms.push(utf16(l.text()));
+                forms
+            }),
+            all_text: automaton(&literals, |l| utf8_forms(l.text())),
+            all_raw: automaton(&literals, |l| match l {
+                Literal::Bytes { bytes, .. } => vec![bytes.clone()],
+                Literal::Text(_) => Vec::new(),
+            }),
+            literals: literals.len(),
+            formulas,
+            open,
+        }
+    }
+
+    /// Whether a whole path or name can match.
+    pub fn admits_name(&self, name: &str) -> bool {
+        self.admits_text(name.as_bytes())
+    }
+
+    fn satisfied(&self, present: &[bool]) -> bool {
+        self.formulas.iter().any(|f| holds(f, present))
+    }
+
+    fn mark(automaton: Option<&Automaton>, haystack: &[u8], present: &mut [bool]) {
+        let Some(automaton) = automaton else { return };
+        for found in automaton.search.find_overlapping_iter(haystack) {
+            let literal = automaton.literal_of.get(found.pattern().as_usize());
+            if let Some(seen) = literal.and_then(|l| present.get_mut(*l)) {
+                *seen = true;
+            }
+        }
+    }
+}
+
+impl Filter for Screen {
+    fn admits(&self, block: &[u8]) -> bool {
+        if self.open {
+            return true;
+        }
+        with_lowered(block, |lowered| {
+            let raw_seen = self.raw_trigger.as_ref().is_some_and(|search| search.is_match(block));
+            if !raw_seen && !self.binary_trigger.found(lowered) {
+                return false;
+            }
+            let mut present = vec![false; self.literals];
+            Self::mark(self.all_binary.as_ref(), lowered, &mut present);
+            Self::mark(self.all_raw.as_ref(), block, &mut present);
+            self.satisfied(&present)
+        })
+    }
+
+    fn admits_text(&self, text: &[u8]) -> bool {
+        if self.open {
+            return true;
+        }
+        with_lowered(text, |lowered| {
+            if !self.text_trigger.found(lowered) {
+                return false;
+            }
+            let mut present = vec![false; self.literals];
+            Self::mark(self.all_text.as_ref(), lowered, &mut present);
+            self.satisfied(&present)
+        })
+    }
+}
+
+fn with_lowered<T>(block: &[u8], use_it: impl FnOnce(&[u8]) -> T) -> T {
+    LOWERED.with(|buffer| match buffer.try_borrow_mut() {
+        Ok(mut buffer) => {
+            buffer.clear();
+            buffer.extend_from_slice(block);
+            buffer.make_ascii_lowercase();
+            use_it(&buffer)
+        }
+        Err(_) => use_it(&block.to_ascii_lowercase()),
+    })
+}
+
+/// The same requirement with trivial parts folded; texts in lower case.
+fn simplify(requirement: &Requirement) -> Requirement {
+    match requirement {
+        Requirement::Text(text) if text.is_empty() => Requirement::True,
+        Requirement::Text(text) => Requirement::Text(text.to_ascii_lowercase()),
+        Requirement::Bytes { bytes, text } => {
+            Requirement::Bytes { bytes: bytes.clone(), text: text.to_ascii_lowercase() }
+        }
+        Requirement::All(parts) => {
+            let parts: Vec<_> =
+                parts.iter().map(simplify).filter(|p| *p != Requirement::True).collect();
+            if parts.is_empty() { Requirement::True } else { Requirement::All(parts) }
+        }
+        Requirement::Any(parts) => {
+            let parts: Vec<_> = parts.iter().map(simplify).collect();
+            if parts.contains(&Requirement::True) {
+                Requirement::True
+            } else {
+                Requirement::Any(parts)
+            }
+        }
+        Requirement::True => Requirement::True,
+    }
+}
+
+fn as_literal(requirement: &Requirement) -> Option<Literal> {
+    match requirement {
+        Requirement::Text(text) => Some(Literal::Text(text.clone())),
+        Requirement::Bytes { bytes, text } => {
+            Some(Literal::Bytes { bytes: bytes.clone(), text: text.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn collect(requirement: &Requirement, into: &mut BTreeSet<Literal>) {
+    match requirement {
+        Requirement::All(parts) | Requirement::Any(parts) => {
+            parts.iter().for_each(|p| collect(p, into));
+        }
+        leaf => into.extend(as_literal(leaf)),
+    }
+}
+
+fn formula(requirement: &Requirement, literals: &[Literal]) -> Option<Formula> {
+    match requirement {
+        Requirement::True => None,
+        Requirement::All(parts) => {
+            Some(Formula::All(parts.iter().filter_map(|p| formula(p, literals)).collect()))
+        }
+        Requirement::Any(parts) => {
+            Some(Formula::Any(parts.iter().filter_map(|p| formula(p, literals)).collect()))
+        }
+        leaf => {
+            let literal = as_literal(leaf)?;
+            literals.binary_search(&literal).ok().map(Formula::Literal)
+        }
+    }
+}
+
+fn holds(formula: &Formula, present: &[bool]) -> bool {
+    match formula {
+        Formula::Literal(i) => present.get(*i).copied().unwrap_or(true),
+        Formula::All(parts) => parts.iter().all(|p| holds(p, present)),
+        Formula::Any(parts) => parts.iter().any(|p| holds(p, present)),
+    }
+}
+
+/// Adds literals of which one is present whenever the formula holds: all of an
+/// `Any`, the rarest part of an `All`.
+fn choose_triggers(formula: &Formula, literals: &[Literal], into: &mut BTreeSet<usize>) {
+    match formula {
+        Formula::Literal(i) => {
+            into.insert(*i);
+        }
+        Formula::Any(parts) => parts.iter().for_each(|p| choose_triggers(p, literals, into)),
+        Formula::All(parts) => {
+            if let Some(best) = parts.iter().max_by_key(|p| rarity(p, literals)) {
+                choose_triggers(best, literals, into);
+            }
+        }
+    }
+}
+
+/// The weight of the weakest literal that triggering on this part would need.
+fn rarity(formula: &Formula, literals: &[Literal]) -> usize {
+    match formula {
+        Formula::Literal(i) => literals.get(*i).map_or(0, Literal::weight),
+        Formula::Any(parts) => parts.iter().map(|p| rarity(p, literals)).min().unwrap_or(0),
+        Formula::All(parts) => parts.iter().map(|p| rarity(p, literals)).max().unwrap_or(0),
+    }
+}
+
+/// The texts without those that contain another of them, sorted.
+fn shortest<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let all: BTreeSet<&str> = texts.collect();
+    all.iter()
+        .filter(|t| !all.iter().any(|other| other != *t && t.contains(other)))
+        .map(|t| (*t).to_owned())
+        .collect()
+}
+
+/// The text as it stands in UTF-8, and as JSON escapes it.
+fn utf8_forms(text: &str) -> Vec<Vec<u8>> {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    if escaped == text {
+        vec![text.as_bytes().to_vec()]
+    } else {
+        vec![text.as_bytes().to_vec(), escaped.into_bytes()]
+    }
+}
+
+/// The text in UTF-16LE, without the last character's high byte when that is
+/// zero, so that it is also found in big-endian text.
+fn utf16(text: &str) -> Vec<u8> {
+    let mut bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    if bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    bytes
+}
+
+fn trigger(patterns: &[Vec<u8>]) -> Trigger {
+    if patterns.is_empty() {
+        return Trigger::Never;
+    }
+    if patterns.len() <= PACKED_PATTERNS * 2 {
+        let halves = patterns.chunks(patterns.len().div_ceil(2).max(1));
+        let searchers: Option<Vec<_>> = halves.map(packed::Searcher::new).collect();
+        if let Some(searchers) = searchers {
+            return Trigger::Packed(searchers);
+        }
+    }
+    AhoCorasick::new(patterns).map_or(Trigger::Never, Trigger::Automaton)
+}
+
+fn automaton(literals: &[Literal], forms: impl Fn(&Literal) -> Vec<Vec<u8>>) -> Option<Automaton> {
+    let (mut patterns, mut literal_of) = (Vec::new(), Vec::new());
+    for (i, literal) in literals.iter().enumerate() {
+        for form in forms(literal) {
+            patterns.push(form);
+            literal_of.push(i);
+        }
+    }
+    if patterns.is_empty() {
+        return None;
+    }
+    let search = AhoCorasick::builder()
+        .match_kind(MatchKind::Standard)
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(patterns)
+        .ok()?;
+    Some(Automaton { search, literal_of })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(t: &str) -> Requirement {
+        Requirement::Text(t.into())
+    }
+
+    #[test]
+    fn finds_a_literal_in_any_encoding_and_case() {
+        let screen = Screen::compile(&[text("ngrok")]);
+        assert!(screen.admits(b"C:\\NGROK.exe"));
+        assert!(screen.admits(&utf16("xx NGroK")));
+        assert!(!screen.admits(b"nothing here"));
+    }
+
+    #[test]
+    fn all_parts_must_be_there() {
+        let screen = Screen::compile(&[Requirement::All(vec![text("updater.exe"), text("intel")])]);
+        assert!(!screen.admits_text(b"C:\\x\\updater.exe"));
+        assert!(screen.admits_text(b"C:\\Intel\\updater.exe"));
+    }
+
+    #[test]
+    fn overlapping_literals_are_all_seen() {
+        let screen = Screen::compile(&[
+            Requirement::All(vec![text("ngrok"), text("absent")]),
+            Requirement::All(vec![text("ngrok.exe"), text("exe tcp")]),
+        ]);
+        assert!(screen.admits_text(b"ngrok.exe tcp"));
+    }
+
+    #[test]
+    fn backslashes_match_plain_and_json_text() {
+        let screen = Screen::compile(&[text("intel\\svc.exe")]);
+        assert!(screen.admits_text(br#"{"Image":"C:\\Intel\\svc.exe"}"#));
+        assert!(screen.admits_text(br"C:\Intel\svc.exe"));
+    }
+
+    #[test]
+    fn bytes_are_exact_and_have_a_rendered_form() {
+        let screen = Screen::compile(&[Requirement::Bytes {
+            bytes: vec![0xa0, 0xF0, 0x51, 0, 0, 0, 0, 0],
+            text: "0x51F0a0".into(),
+        }]);
+        assert!(screen.admits(&[1, 2, 0xa0, 0xF0, 0x51, 0, 0, 0, 0, 0, 9]));
+        assert!(!screen.admits(&[1, 2, 0xa0, 0xF1, 0x51, 0, 0, 0, 0, 0, 9]));
+        assert!(screen.admits_text(b"\"0x51f0a0\""));
+    }
+
+    #[test]
+    fn nothing_required_admits_nothing_and_true_admits_all() {
+        assert!(!Screen::compile(&[]).admits(b"x"));
+        assert!(Screen::compile(&[Requirement::True]).admits(b"x"));
+        assert!(Screen::compile(&[Requirement::All(vec![])]).admits(b"x"));
+        assert!(!Screen::compile(&[Requirement::Any(vec![])]).admits(b"x"));
+    }
+}
