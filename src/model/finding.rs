@@ -238,3 +238,13 @@ pub struct HostReport {
     pub coverage: Vec<Coverage>,
     pub problems: Vec<Problem>,
 }
+
+impl HostReport {
+    /// Makes every row and the verdict bear the report's host name.
+    pub fn rename_rows(&mut self) {
+        for row in &mut self.rows {
+            row.host.clone_from(&self.host);
+        }
+        self.verdict.host.clone_from(&self.host);
+    }
+}

@@ -172,8 +172,57 @@ pub struct Extent {
     pub first: Option<Timestamp>,
     pub last: Option<Timestamp>,
     pub records: u64,
+    /// Runs of consecutive record numbers, first and last, in the order met; for
+    /// [`Extent::merge`] to judge gaps by.
+    pub runs: Vec<(u64, u64)>,
     /// Missing runs of record numbers, as `17-23`.
     pub gaps: Vec<String>,
+}
+
+/// More gaps than this are counted, not listed.
+const MAX_GAPS_LISTED: usize = 1000;
+
+impl Extent {
+    /// The extent of a file from those of its parts, given in the file's order.
+    ///
+    /// Gaps are judged over all numbers in ascending order, wherever in the file
+    /// they stand: a log that wrapped is no gap, and neither is a first number above 1.
+    pub fn merge(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut whole = Self::default();
+        for part in parts {
+            whole.store = whole.store.or(part.store);
+            whole.computer = whole.computer.or(part.computer);
+            whole.records = whole.records.saturating_add(part.records);
+            whole.first = [whole.first, part.first].into_iter().flatten().min();
+            whole.last = whole.last.max(part.last);
+            whole.runs.extend(part.runs);
+        }
+        whole.runs.sort_unstable();
+        whole.gaps = gaps(&whole.runs);
+        whole.runs = Vec::new();
+        whole
+    }
+}
+
+/// The numbers missing between `runs`, which are sorted.
+fn gaps(runs: &[(u64, u64)]) -> Vec<String> {
+    let (mut gaps, mut unlisted, mut reached) = (Vec::new(), 0u64, None::<u64>);
+    for (first, last) in runs {
+        let missing = reached.and_then(|n| n.checked_add(1)).filter(|next| next < first);
+        if let Some(from) = missing {
+            let to = first.saturating_sub(1);
+            if gaps.len() < MAX_GAPS_LISTED {
+                gaps.push(if from == to { from.to_string() } else { format!("{from}-{to}") });
+            } else {
+                unlisted = unlisted.saturating_add(1);
+            }
+        }
+        reached = reached.max(Some(*last));
+    }
+    if unlisted > 0 {
+        gaps.push(format!("and {unlisted} more"));
+    }
+    gaps
 }
 
 /// Takes what a parser pushes.

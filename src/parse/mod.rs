@@ -4,6 +4,7 @@
 //! [`PARSERS`]; an artifact names it in `parser:`.
 
 use std::io;
+use std::ops::Range;
 
 use crate::model::{Input, Sink};
 
@@ -33,6 +34,31 @@ pub trait Parser: Sync {
     ///
     /// When nothing, or nothing more, can be read.
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError>;
+
+    /// How many parts of the file can be parsed independently of each other.
+    fn parts(&self, _input: &Input<'_>) -> u64 {
+        1
+    }
+
+    /// Parses some parts only; all parts together give what [`Parser::parse`]
+    /// gives, but for extents, which are merged by [`crate::model::Extent::merge`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Parser::parse`].
+    fn parse_part(
+        &self,
+        input: &Input<'_>,
+        _parts: Range<u64>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), ParseError> {
+        self.parse(input, sink)
+    }
+}
+
+/// The parser of that name.
+pub fn by_name(name: &str) -> Option<&'static dyn Parser> {
+    PARSERS.iter().copied().find(|p| p.name() == name)
 }
 
 /// Every parser, by name.

@@ -1,0 +1,174 @@
+//! What was looked for and how much of it could be read: what backs every "no".
+
+use std::collections::BTreeMap;
+
+use super::passes::{Definitions, Reading};
+use super::problem;
+use crate::artifact::{Locations, Presence};
+use crate::model::{Coverage, CoverageState, Extent, Problem, Stage};
+use crate::source::HostEvidence;
+
+/// The artifact id under which the file system itself is covered.
+const NAMES: &str = "windows.filesystem.name";
+/// Parsers of which every file of a system has its own line.
+const ONE_BY_ONE: [&str; 4] = ["evtx", "event_xml", "registry", "ngrok_log"];
+
+/// One line per log and hive, one per kind of other files, one per missing source.
+pub fn of(
+    definitions: &Definitions<'_>,
+    evidence: &HostEvidence,
+    found: &Locations,
+    reading: &Reading,
+) -> Vec<Coverage> {
+    let mut out = Vec::new();
+    let mut kinds: BTreeMap<&str, Coverage> = BTreeMap::new();
+    for (file, reading) in found.files.iter().zip(&reading.files) {
+        let lost = reading.damages.iter().filter(|d| d.lost).count();
+        let (state, why) = match &reading.error {
+            Some(error) => (CoverageState::Unreadable, error.clone()),
+            None if lost > 0 => (CoverageState::Partial, format!("{lost} place(s) could not be read")),
+            None => (CoverageState::Read, String::new()),
+        };
+        if ONE_BY_ONE.contains(&&*file.parser) {
+            let extent = reading.extent.clone().unwrap_or_default();
+            let store = extent.store.as_deref().and_then(|s| definitions.artifacts.by_store(s));
+            out.push(Coverage {
+                source: store.map_or(&file.artifact, |a| &a.id).to_string(),
+                path: file.entry.path.to_string(),
+                why: why_of(&extent, why),
+                state,
+                first: extent.first,
+                last: extent.last,
+                records: extent.records,
+                gaps: extent.gaps,
+            });
+            continue;
+        }
+        let kind = kinds.entry(&*file.artifact).or_insert_with(|| empty(&file.artifact, &evidence.label));
+        kind.records = kind.records.saturating_add(1);
+        if state != CoverageState::Read {
+            kind.state = CoverageState::Partial;
+            kind.why = format!("{}: {why}", file.entry.path);
+        }
+    }
+    cleared(&mut out, reading);
+    out.extend(kinds.into_values());
+    out.push(names(evidence, found));
+    absent(&mut out, definitions, evidence, found);
+    out.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
+    out
+}
+
+fn empty(source: &str, path: &str) -> Coverage {
+    Coverage {
+        source: source.to_owned(),
+        path: path.to_owned(),
+        state: CoverageState::Read,
+        first: None,
+        last: None,
+        records: 0,
+        gaps: Vec::new(),
+        why: String::new(),
+    }
+}
+
+fn why_of(extent: &Extent, why: String) -> String {
+    match (why.is_empty(), extent.gaps.len()) {
+        (true, 0) => why,
+        (true, n) => format!("{n} gap(s) in the record numbers"),
+        (false, _) => why,
+    }
+}
+
+/// A log whose clearing is on record says nothing about the time before.
+fn cleared(out: &mut [Coverage], reading: &Reading) {
+    let clearings = reading.events.iter().filter(|e| e.record.category == "log_cleared");
+    for event in clearings {
+        let record = &event.record;
+        let channel = record.text("ClearedChannel").unwrap_or_default();
+        let Some(at) = record.first_time() else { continue };
+        for line in out.iter_mut() {
+            let same = line.path == event.path.as_str() && channel.eq_ignore_ascii_case("Security")
+                || line.path.to_lowercase().ends_with(&format!(
+                    "{}.evtx",
+                    channel.replace('/', "%4").to_lowercase()
+                )) && !channel.is_empty();
+            // The first record left after a clearing is about the clearing's time.
+            let start = line.first.is_none_or(|first| first.duration_since(at).abs().as_hours() < 1);
+            if same && start && line.state == CoverageState::Read {
+                line.state = CoverageState::Cleared;
+                line.why = format!(
+                    "cleared {at:.0} by {}: nothing before that is left",
+                    record.text("User").or_else(|| record.text("SubjectUserName")).unwrap_or("?")
+                );
+            }
+        }
+    }
+}
+
+/// The walk itself: without a loss, a name not found is not there.
+fn names(evidence: &HostEvidence, found: &Locations) -> Coverage {
+    let mut line = empty(NAMES, &evidence.label);
+    line.records = found.entries;
+    if let Some(problem) = found.problems.first() {
+        line.state = CoverageState::Partial;
+        line.why.clone_from(&problem.message);
+    }
+    line
+}
+
+/// What every such system has and this one lacks, and kinds that have no file.
+fn absent(
+    out: &mut Vec<Coverage>,
+    definitions: &Definitions<'_>,
+    evidence: &HostEvidence,
+    found: &Locations,
+) {
+    let expected = found.expected.iter().filter(|e| e.presence == Presence::Absent);
+    for missing in expected.filter(|_| evidence.layout.has_fixed_places()) {
+        if !out.iter().any(|c| *c.source == *missing.artifact) {
+            let mut line = empty(&missing.artifact, &missing.pattern);
+            (line.state, line.why) = (CoverageState::Absent, "not found".into());
+            out.push(line);
+        }
+    }
+    for artifact in definitions.artifacts.iter() {
+        if out.iter().any(|c| *c.source == *artifact.id) {
+            continue;
+        }
+        let mut line = empty(&artifact.id, artifact.patterns.first().map_or("", |p| p.as_str()));
+        // Kinds found by content were looked for in every file: none is an answer.
+        if artifact.anywhere && !artifact.expected && artifact.store.is_none() {
+            line.path = evidence.label.clone();
+            line.why = "looked for by content; none there".into();
+        } else {
+            (line.state, line.why) = (CoverageState::Absent, "not found".into());
+        }
+        out.push(line);
+    }
+}
+
+/// Everything that could not be read, in order.
+pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -> Vec<Problem> {
+    let mut out = found.problems.clone();
+    if !evidence.layout.is_supported() {
+        out.push(problem(
+            Stage::Source,
+            format!("{}: this version knows no artifacts of such a system", evidence.layout.as_str()),
+        ));
+    }
+    for (file, reading) in found.files.iter().zip(&reading.files) {
+        let at = |locator, message: &str| Problem {
+            path: Some(file.entry.path.clone()),
+            locator,
+            stage: Stage::Parse,
+            message: message.to_owned(),
+        };
+        out.extend(reading.error.iter().map(|e| at(None, e)));
+        let lost = reading.damages.iter().filter(|d| d.lost);
+        out.extend(lost.map(|d| at(d.locator.clone(), &d.message)));
+    }
+    out.sort();
+    out.dedup();
+    out
+}

@@ -1,0 +1,54 @@
+//! What the evidence says about the machine itself, from its hives.
+
+use crate::artifact::{Located, Locations};
+use crate::model::{Everything, Input, ReadAt, SystemFacts};
+use crate::parse::registry;
+use crate::source::HostEvidence;
+
+/// Facts of the SYSTEM and SOFTWARE hives; those in their own places first.
+pub fn of(evidence: &HostEvidence, found: &Locations) -> SystemFacts {
+    let mut facts = SystemFacts::default();
+    let hives = found.files.iter().filter(|f| &*f.parser == "registry");
+    let mut hives: Vec<&Located> = hives.collect();
+    hives.sort_by_key(|f| (!in_place(f), f.entry.path.clone()));
+    for hive in hives.into_iter().filter(|f| may_tell(f)) {
+        if let Some(own) = of_hive(evidence, hive) {
+            merge(&mut facts, own);
+        }
+    }
+    facts
+}
+
+/// The living hives, not RegBack's copies.
+fn in_place(file: &Located) -> bool {
+    let path = file.entry.path.as_str().to_ascii_lowercase().replace('/', "\\");
+    path.ends_with("\\config\\system") || path.ends_with("\\config\\software")
+}
+
+fn may_tell(file: &Located) -> bool {
+    let id = &*file.artifact;
+    !id.ends_with(".ntuser") && !id.ends_with(".usrclass") && !id.ends_with(".default")
+}
+
+fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
+    let bytes = evidence.filesystem.open(&hive.entry.path).ok()?;
+    let sidecars: Vec<_> =
+        hive.sidecars.iter().filter_map(|path| evidence.filesystem.open(path).ok()).collect();
+    let input = Input {
+        bytes: &*bytes,
+        sidecars: sidecars.iter().map(|s| &**s as &dyn ReadAt).collect(),
+        name: hive.entry.path.file_name(),
+        modified: hive.entry.modified,
+        filter: &Everything,
+    };
+    registry::facts_of_hive(&input).ok()
+}
+
+/// What is known first stands.
+fn merge(facts: &mut SystemFacts, other: SystemFacts) {
+    facts.name = facts.name.take().or(other.name);
+    facts.server |= other.server;
+    facts.os = facts.os.take().or(other.os);
+    facts.time_zone = facts.time_zone.take().or(other.time_zone);
+    facts.bias_minutes = facts.bias_minutes.or(other.bias_minutes);
+}

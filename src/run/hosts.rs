@@ -1,0 +1,193 @@
+//! Which host an event belongs to, what hosts are called, and which files of
+//! theirs go into the bundle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Job;
+use super::passes::{Definitions, Reading};
+use crate::export::{Collect, Collected};
+use crate::model::{
+    Event, EvidencePath, HostReport, Level, Problem, ReadAt, Stage, SystemFacts,
+};
+use crate::source::{HostEvidence, Layout};
+
+/// Longest host name as a folder.
+const MAX_NAME: usize = 64;
+
+/// Folder names already given.
+#[derive(Debug, Default)]
+pub struct Names(BTreeSet<String>);
+
+impl Names {
+    /// The name, with `~2`, `~3`, … where it is taken (whatever its case).
+    pub fn unique(&mut self, name: &str) -> String {
+        let mut candidate = name.to_owned();
+        let mut n = 1u32;
+        while !self.0.insert(candidate.to_lowercase()) {
+            n = n.saturating_add(1);
+            candidate = format!("{name}~{n}");
+        }
+        candidate
+    }
+}
+
+/// One host's share of a source.
+pub struct Share {
+    /// Folder-safe.
+    pub name: String,
+    pub events: Vec<Event>,
+    /// The host whose evidence this is, not one whose events were forwarded.
+    pub is_own: bool,
+    pub system: SystemFacts,
+}
+
+/// Splits events by host: forwarded events go to the computer they name.
+///
+/// On a volume only the ForwardedEvents log holds others' events; a machine's own
+/// logs under an earlier name stay with it. In a loose folder every log's
+/// `Computer` counts, and what names none goes to the most frequent one.
+pub fn split(evidence: &HostEvidence, system: &SystemFacts, reading: Reading) -> Vec<Share> {
+    let computers = reading.files.iter().filter_map(|f| f.extent.as_ref()?.computer.as_deref());
+    let mut counted: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for computer in computers {
+        let entry = counted.entry(label(computer)).or_insert((0, first_label(computer).to_owned()));
+        entry.0 += 1;
+    }
+    let common = counted.values().max_by_key(|(n, name)| (*n, std::cmp::Reverse(name.clone())));
+    let own = system.name.clone().or_else(|| common.map(|(_, name)| name.clone()));
+    let own = own.unwrap_or_else(|| evidence.name.clone());
+    let loose = matches!(evidence.layout, Layout::Loose | Layout::SingleFile);
+    let mut others: BTreeMap<String, Vec<Event>> = BTreeMap::new();
+    let mut mine = Vec::new();
+    for event in reading.events {
+        let named = event.record.text("Computer").unwrap_or_default();
+        let foreign = !named.is_empty()
+            && label(named) != label(&own)
+            && (loose && system.name.is_none() || is_forwarded(&event));
+        if foreign { others.entry(label(named)).or_default().push(event) } else { mine.push(event) }
+    }
+    // Hosts that a loose folder knows only from logs without findings count too.
+    if loose && system.name.is_none() {
+        for name in counted.keys().filter(|name| **name != label(&own)) {
+            others.entry(name.clone()).or_default();
+        }
+    }
+    let mut out = vec![Share {
+        name: safe_name(&own),
+        events: mine,
+        is_own: true,
+        system: system.clone(),
+    }];
+    for (name, events) in others {
+        let shown = events
+            .first()
+            .and_then(|e| e.record.text("Computer"))
+            .map(|c| first_label(c).to_owned())
+            .or_else(|| counted.get(&name).map(|(_, shown)| shown.clone()))
+            .unwrap_or(name);
+        let system = SystemFacts { name: Some(shown.clone()), ..SystemFacts::default() };
+        out.push(Share { name: safe_name(&shown), events, is_own: false, system });
+    }
+    out
+}
+
+fn is_forwarded(event: &Event) -> bool {
+    let name = event.path.file_name().to_ascii_lowercase();
+    event.path.as_str().is_empty() || name.contains("forwardedevents")
+}
+
+/// A computer's first label, for comparison.
+fn label(computer: &str) -> String {
+    first_label(computer).to_lowercase()
+}
+
+fn first_label(computer: &str) -> &str {
+    computer.split('.').next().unwrap_or(computer)
+}
+
+/// The name cut to what every file system takes; `host` when nothing is left.
+pub fn safe_name(name: &str) -> String {
+    let kept: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        .take(MAX_NAME)
+        .collect();
+    let kept = kept.trim_matches('.').to_owned();
+    if kept.is_empty() { "host".into() } else { kept }
+}
+
+/// A file for the bundle, opened.
+pub struct Opened {
+    path: EvidencePath,
+    bytes: Box<dyn ReadAt>,
+    times: Vec<(String, jiff::Timestamp)>,
+}
+
+/// The files of the evidence that the bundle takes, in path order.
+pub fn collected(
+    job: &Job,
+    definitions: &Definitions<'_>,
+    evidence: &HostEvidence,
+    report: &HostReport,
+) -> (Vec<Opened>, Vec<Problem>) {
+    if !job.export.bundle || job.export.collect == Collect::None {
+        return (Vec::new(), Vec::new());
+    }
+    let mut wanted: BTreeSet<EvidencePath> = report
+        .rows
+        .iter()
+        .filter(|r| r.level >= Level::Low || job.export.collect == Collect::All)
+        .map(|r| EvidencePath::new(r.source_path.clone()))
+        .collect();
+    if job.export.collect == Collect::All {
+        wanted.extend(report.coverage.iter().filter(|c| c.records > 0 || c.first.is_some()).map(|c| EvidencePath::new(c.path.clone())));
+    }
+    let endings = definitions.artifacts.iter().flat_map(|a| a.sidecars.iter());
+    let endings: BTreeSet<&String> = endings.collect();
+    let sidecars: Vec<EvidencePath> = wanted
+        .iter()
+        .flat_map(|path| endings.iter().map(move |e| EvidencePath::new(format!("{path}{e}"))))
+        .collect();
+    wanted.extend(sidecars);
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    for path in wanted {
+        // Case of a sidecar's ending may differ from what is stored.
+        let Some(entry) = evidence.filesystem.entry(&path).filter(|e| e.is_file()) else { continue };
+        if files.iter().any(|f: &Opened| f.path == entry.path) {
+            continue;
+        }
+        match evidence.filesystem.open(&entry.path) {
+            Ok(bytes) => {
+                let times = [
+                    ("File Created", entry.created),
+                    ("File Modified", entry.modified),
+                    ("File Accessed", entry.accessed),
+                ];
+                let times =
+                    times.into_iter().filter_map(|(n, at)| Some((n.to_owned(), at?))).collect();
+                files.push(Opened { path: entry.path, bytes, times });
+            }
+            Err(error) => problems.push(Problem {
+                path: Some(path),
+                locator: None,
+                stage: Stage::Export,
+                message: error.to_string(),
+            }),
+        }
+    }
+    (files, problems)
+}
+
+/// The files as export takes them.
+pub fn borrowed(files: &[Opened]) -> Vec<Collected<'_>> {
+    files
+        .iter()
+        .map(|file| Collected {
+            path: file.path.clone(),
+            bytes: &*file.bytes,
+            method: "api",
+            times: file.times.clone(),
+            volume: file.path.as_str().get(..2).filter(|v| v.ends_with(':')).unwrap_or_default().into(),
+        })
+        .collect()
+}

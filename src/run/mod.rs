@@ -1,0 +1,283 @@
+//! The pipeline on one screen; the only module that knows every stage.
+//!
+//! open → facts → locate → (screen → parse → detect → learn)* → conclude → export
+
+mod coverage;
+mod facts;
+mod hosts;
+mod passes;
+mod read;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use rayon::prelude::*;
+
+use crate::artifact::{self, Artifacts};
+use crate::correlate::{self, Settings};
+use crate::detect::Detector;
+use crate::export::{self, ExportError, ExportOptions, HostOutput, HostSummary, RunFacts};
+use crate::model::{HostReport, Level, Problem, Stage};
+use crate::parse::{PARSERS, secret};
+use crate::source::{self, HostEvidence, SourceError};
+
+/// What a scan is asked to do.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub sources: Vec<PathBuf>,
+    pub output: PathBuf,
+    /// Profiles by name, file or folder; empty means all built in.
+    pub profiles: Vec<String>,
+    pub artifacts: Option<PathBuf>,
+    pub threads: usize,
+    /// Whether blocks that cannot match are skipped.
+    pub screen: bool,
+    pub since: Option<TimeBound>,
+    pub until: Option<TimeBound>,
+    pub window: SignedDuration,
+    pub reveal_secrets: bool,
+    pub allow_output_on_source: bool,
+    pub export: ExportOptions,
+    pub arguments: Vec<String>,
+    pub started: Timestamp,
+}
+
+/// A bound of the timeline: a moment, or so long before the evidence's last event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeBound {
+    At(Timestamp),
+    BeforeLast(SignedDuration),
+}
+
+impl TimeBound {
+    fn resolve(self, last: Option<Timestamp>) -> Option<Timestamp> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::BeforeLast(span) => last?.checked_sub(span).ok(),
+        }
+    }
+}
+
+/// How far a scan is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub bytes_done: AtomicU64,
+    pub bytes_total: AtomicU64,
+    /// Files read.
+    pub items: AtomicU64,
+    pub hosts_done: AtomicU64,
+    pub hosts_total: AtomicU64,
+    /// Rises with every further pass over the logs.
+    pub passes: AtomicU64,
+}
+
+/// What a scan came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Host reports' summaries and where their files are, in order.
+    pub hosts: Vec<HostOutcome>,
+    /// Sources that could not be opened.
+    pub refused: Vec<SourceError>,
+    pub hosts_csv: Option<PathBuf>,
+}
+
+/// One host's part of an outcome.
+#[derive(Debug)]
+pub struct HostOutcome {
+    pub output: HostOutput,
+    pub level: Level,
+    pub problems: usize,
+    /// What to tell a person.
+    pub text: String,
+}
+
+/// A scan that could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Artifact(#[from] artifact::ArtifactError),
+    #[error(transparent)]
+    Detect(#[from] crate::detect::DetectError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(
+        "{} lies on the evidence {}: choose another --output, or say --allow-output-on-source",
+        output.display(), source_path.display()
+    )]
+    OutputOnSource { output: PathBuf, source_path: PathBuf },
+    #[error("the worker threads could not be started: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Scans every source and writes the results of every host.
+///
+/// # Errors
+///
+/// When definitions are wrong, the output lies on the evidence, or results
+/// cannot be written. A source that cannot be opened is part of the outcome.
+pub fn scan(job: &Job, progress: &Progress) -> Result<Outcome, RunError> {
+    refuse_output_on_source(job)?;
+    let mut artifacts = Artifacts::builtin()?;
+    if let Some(folder) = &job.artifacts {
+        artifacts.load(folder)?;
+    }
+    let detector = Detector::load(&job.profiles)?;
+    let definitions = passes::Definitions::new(&artifacts, &detector, job.screen);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads).build()?;
+    pool.install(|| run(job, &definitions, progress))
+}
+
+fn run(
+    job: &Job,
+    definitions: &passes::Definitions<'_>,
+    progress: &Progress,
+) -> Result<Outcome, RunError> {
+    let mut outcome = Outcome::default();
+    let opened: Vec<_> = job.sources.par_iter().map(|path| source::open(path)).collect();
+    let mut evidence = Vec::new();
+    for result in opened {
+        match result {
+            Ok(hosts) => evidence.extend(hosts),
+            Err(error) => outcome.refused.push(error),
+        }
+    }
+    progress.hosts_total.store(evidence.len() as u64, Ordering::Relaxed);
+    if let Some(path) = &job.export.bodyfile {
+        export::start_bodyfile(path)?;
+    }
+    let (mut names, mut summaries) = (hosts::Names::default(), Vec::new());
+    // As many hosts at a time as there are threads: memory stays bounded, and
+    // results are written in the order of the sources.
+    for batch in evidence.chunks(job.threads.max(1)) {
+        let reports: Vec<Vec<HostReport>> =
+            batch.par_iter().map(|host| examine(job, definitions, host, progress)).collect();
+        for (host, reports) in batch.iter().zip(reports) {
+            for mut report in reports {
+                report.host = names.unique(&report.host);
+                report.rename_rows();
+                summaries.push(HostSummary::of(&report));
+                outcome.hosts.push(write(job, definitions, host, &report)?);
+            }
+            progress.hosts_done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    if !summaries.is_empty() {
+        outcome.hosts_csv = Some(export::write_hosts(&job.output, &summaries)?);
+    }
+    Ok(outcome)
+}
+
+/// One source's evidence into the reports of the hosts that it speaks of.
+fn examine(
+    job: &Job,
+    definitions: &passes::Definitions<'_>,
+    evidence: &HostEvidence,
+    progress: &Progress,
+) -> Vec<HostReport> {
+    let names = |path: &str| definitions.names.admits_name(path);
+    let found =
+        artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
+    let total: u64 = found.files.iter().map(|f| f.entry.size).sum();
+    progress.bytes_total.fetch_add(total, Ordering::Relaxed);
+    let system = facts::of(evidence, &found);
+    let reading = passes::read(definitions, evidence, &found, progress);
+    let coverage = coverage::of(definitions, evidence, &found, &reading);
+    let problems = coverage::problems(evidence, &found, &reading);
+    let redact = |text: &str| match job.reveal_secrets {
+        true => text.to_owned(),
+        false => secret::redact_text(text).into_owned(),
+    };
+    let tokens = |text: &str| {
+        secret::tokens_in(text).into_iter().map(|t| (t.id, t.minted)).collect::<Vec<_>>()
+    };
+    let secrets = correlate::Secrets { redact: &redact, tokens: &tokens };
+    hosts::split(evidence, &system, reading)
+        .into_iter()
+        .map(|host| {
+            let last = host.events.iter().filter_map(|e| e.record.first_time()).max();
+            let settings = Settings {
+                window: job.window,
+                since: job.since.and_then(|bound| bound.resolve(last)),
+                until: job.until.and_then(|bound| bound.resolve(last)),
+            };
+            let own = if host.is_own { coverage.clone() } else { Vec::new() };
+            let conclusion = correlate::conclude(
+                &host.name, host.events, &definitions.tools, &own, &settings, &secrets,
+            );
+            HostReport {
+                host: host.name,
+                system: if host.is_own { system.clone() } else { host.system },
+                source: evidence.label.clone(),
+                rows: conclusion.rows,
+                chains: conclusion.chains,
+                verdict: conclusion.verdict,
+                coverage: own,
+                problems: if host.is_own { problems.clone() } else { Vec::new() },
+            }
+        })
+        .collect()
+}
+
+fn write(
+    job: &Job,
+    definitions: &passes::Definitions<'_>,
+    evidence: &HostEvidence,
+    report: &HostReport,
+) -> Result<HostOutcome, RunError> {
+    let run = RunFacts {
+        version: env!("CARGO_PKG_VERSION").into(),
+        arguments: job.arguments.clone(),
+        started: job.started,
+        finished: Timestamp::now(),
+        profiles: definitions.profile_digests(),
+        artifacts: definitions.artifact_digests(),
+        reveal_secrets: job.reveal_secrets,
+        threads: job.threads,
+        sources: job.sources.iter().map(|s| s.display().to_string()).collect(),
+    };
+    let (files, mut problems) = hosts::collected(job, definitions, evidence, report);
+    let output = export::write_host(&job.output, report, &run, &hosts::borrowed(&files), &job.export)?;
+    problems.extend(output.problems.iter().cloned());
+    Ok(HostOutcome {
+        level: report.verdict.level,
+        problems: report.problems.len() + problems.len(),
+        text: export::summary_text(report),
+        output,
+    })
+}
+
+/// The output must not change the evidence.
+fn refuse_output_on_source(job: &Job) -> Result<(), RunError> {
+    if job.allow_output_on_source {
+        return Ok(());
+    }
+    let real = |path: &PathBuf| {
+        let mut existing = path.as_path();
+        loop {
+            if let Ok(found) = existing.canonicalize() {
+                return Some(found);
+            }
+            existing = match existing.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => return std::env::current_dir().ok(),
+            };
+        }
+    };
+    for source_path in &job.sources {
+        let inside = match (real(&job.output), source_path.canonicalize().ok()) {
+            (Some(output), Some(source)) => output.starts_with(&source),
+            _ => false,
+        };
+        if inside {
+            let (output, source_path) = (job.output.clone(), source_path.clone());
+            return Err(RunError::OutputOnSource { output, source_path });
+        }
+    }
+    Ok(())
+}
+
+/// A problem that concerns the whole source.
+fn problem(stage: Stage, message: impl Into<String>) -> Problem {
+    Problem { path: None, locator: None, stage, message: message.into() }
+}

@@ -1,0 +1,283 @@
+//! Passes over one host's files: rules first, then what was learned, until
+//! nothing new comes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Progress;
+use super::read::{FileReading, Pass, name_record};
+use crate::artifact::{Artifacts, Located, Locations};
+use crate::correlate::{self, Pivot, Target, Tool};
+use crate::detect::Detector;
+use crate::model::{Event, Everything, Filter, Hit, Record, Requirement};
+use crate::screen::Screen;
+use crate::source::{Entry, HostEvidence};
+
+/// Further passes after which hunting stops, whatever is still to be learned.
+const MAX_PASSES: u64 = 8;
+/// Parsers whose files are read again for what was learned.
+const LOGS_AND_HIVES: [&str; 3] = ["evtx", "event_xml", "registry"];
+
+/// Everything loaded once for all hosts.
+pub struct Definitions<'a> {
+    pub artifacts: &'a Artifacts,
+    pub detector: &'a Detector,
+    pub tools: Vec<Tool>,
+    /// Which names of files some rule could care for.
+    pub names: Screen,
+    filter: Box<dyn Filter>,
+    use_screen: bool,
+}
+
+impl<'a> Definitions<'a> {
+    pub fn new(artifacts: &'a Artifacts, detector: &'a Detector, use_screen: bool) -> Self {
+        let requirements = detector.requirements();
+        let filter: Box<dyn Filter> =
+            if use_screen { Box::new(Screen::compile(&requirements)) } else { Box::new(Everything) };
+        let names = Screen::compile(&requirements);
+        let tools = detector.profiles().iter().map(tool_of).collect();
+        Self { artifacts, detector, tools, names, filter, use_screen }
+    }
+
+    /// Id and digest of every profile in use.
+    pub fn profile_digests(&self) -> Vec<(String, String)> {
+        self.detector.profiles().iter().map(|p| (p.id.to_string(), p.sha256.clone())).collect()
+    }
+
+    /// Id and digest of every artifact definition in use.
+    pub fn artifact_digests(&self) -> Vec<(String, String)> {
+        self.artifacts.iter().map(|a| (a.id.to_string(), a.sha256.clone())).collect()
+    }
+}
+
+/// What correlation needs to know of a profile.
+fn tool_of(profile: &crate::detect::Profile) -> Tool {
+    Tool {
+        id: profile.id.clone(),
+        words: profile.words.clone(),
+        binaries: profile.binaries.clone(),
+        needs: profile.needs.clone(),
+    }
+}
+
+/// What all passes over a host's files gave.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// In the order of files, then within the file.
+    pub events: Vec<Event>,
+    /// Readings of the first pass, one per located file, without their events.
+    pub files: Vec<FileReading>,
+}
+
+/// Where an event stands: the same place found twice is one event.
+type Place = (usize, u64, String, String);
+
+struct Hunt<'a> {
+    definitions: &'a Definitions<'a>,
+    evidence: &'a HostEvidence,
+    found: &'a Locations,
+    progress: &'a Progress,
+    source: Arc<str>,
+    events: BTreeMap<Place, Event>,
+}
+
+/// Reads a host: rules, then pivots to a fixpoint.
+pub fn read(
+    definitions: &Definitions<'_>,
+    evidence: &HostEvidence,
+    found: &Locations,
+    progress: &Progress,
+) -> Reading {
+    let mut hunt = Hunt {
+        definitions,
+        evidence,
+        found,
+        progress,
+        source: Arc::from(evidence.label.as_str()),
+        events: BTreeMap::new(),
+    };
+    let files = hunt.rules();
+    let mut known = BTreeSet::new();
+    for _ in 0..MAX_PASSES {
+        let pivots = hunt.learn(&mut known);
+        if pivots.is_empty() {
+            break;
+        }
+        progress.passes.fetch_add(1, Ordering::Relaxed);
+        hunt.pivots(&pivots);
+    }
+    Reading { events: hunt.events.into_values().collect(), files }
+}
+
+impl Hunt<'_> {
+    /// The first pass: every file, every rule.
+    fn rules(&mut self) -> Vec<FileReading> {
+        let detector = self.definitions.detector;
+        let judge = |record: &Record| detector.evaluate(record);
+        let files: Vec<&Located> = self.found.files.iter().collect();
+        let mut readings = self.pass(&*self.definitions.filter, &judge).read(&files);
+        for (file, reading) in readings.iter_mut().enumerate() {
+            for event in std::mem::take(&mut reading.events) {
+                self.keep(file, event);
+            }
+        }
+        self.names();
+        readings
+    }
+
+    /// Names that rules know; a name adds to what its file's content gave.
+    fn names(&mut self) {
+        let by_path: BTreeMap<&str, usize> = self
+            .found
+            .files
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(i, f)| (f.entry.path.as_str(), i))
+            .collect();
+        let after = self.found.files.len();
+        for (n, entry) in self.found.names.iter().enumerate().filter(|(_, e)| e.is_file()) {
+            let file = as_file(entry);
+            let record = name_record(&file);
+            let hits = self.definitions.detector.evaluate(&record);
+            if hits.is_empty() {
+                continue;
+            }
+            let index = by_path.get(entry.path.as_str()).copied();
+            let about_file = index.and_then(|i| {
+                self.events
+                    .range_mut((i, 0, String::new(), String::new())..)
+                    .map(|(_, event)| event)
+                    .take_while(|event| event.path == entry.path)
+                    .find(|e| matches!(e.record.category, "executable" | "archive" | "config"))
+            });
+            match about_file {
+                Some(event) => add_hits(event, hits),
+                None => {
+                    let event = self.event(&file, record, hits);
+                    self.keep(index.unwrap_or(after + n), event);
+                }
+            }
+        }
+    }
+
+    /// New pivots, with the reasons of the first time.
+    fn learn(&self, known: &mut BTreeSet<(Arc<str>, Target)>) -> Vec<Pivot> {
+        let events: Vec<Event> = self.events.values().cloned().collect();
+        let mut pivots = correlate::pivots(&events, &self.definitions.tools);
+        pivots.retain(|p| known.insert((p.tool.clone(), p.target.clone())));
+        pivots
+    }
+
+    /// A further pass: what is new, over logs and hives, and over the files meant.
+    fn pivots(&mut self, pivots: &[Pivot]) {
+        let judge = |record: &Record| pivots.iter().filter_map(|p| p.matches(record)).collect();
+        for event in self.events.values_mut() {
+            let hits: Vec<Hit> = judge(&event.record);
+            add_hits(event, hits);
+        }
+        let hashes = pivots.iter().any(|p| matches!(p.target, Target::Hash(_)));
+        let again = |f: &&Located| {
+            LOGS_AND_HIVES.contains(&&*f.parser) || (hashes && &*f.parser == "pe")
+        };
+        let requirements: Vec<Requirement> = pivots.iter().map(Pivot::requirement).collect();
+        let screen = Screen::compile(&requirements);
+        let filter: &dyn Filter = if self.definitions.use_screen { &screen } else { &Everything };
+        self.again(filter, &judge, again);
+        let tails: BTreeSet<&str> = pivots
+            .iter()
+            .filter_map(|p| match &p.target {
+                Target::Program(tail) | Target::Config(tail) => Some(tail.as_str()),
+                _ => None,
+            })
+            .collect();
+        let meant = |f: &&Located| {
+            !LOGS_AND_HIVES.contains(&&*f.parser)
+                && tails.contains(correlate::tail(f.entry.path.as_str()).as_str())
+        };
+        self.again(&Everything, &judge, meant);
+    }
+
+    fn again(
+        &mut self,
+        filter: &dyn Filter,
+        judge: &(dyn Fn(&Record) -> Vec<Hit> + Sync),
+        wanted: impl Fn(&&Located) -> bool,
+    ) {
+        let (indices, files): (Vec<usize>, Vec<&Located>) =
+            self.found.files.iter().enumerate().filter(|(_, f)| wanted(f)).unzip();
+        let readings = self.pass(filter, judge).read(&files);
+        for (file, reading) in indices.into_iter().zip(readings) {
+            for event in reading.events {
+                self.keep(file, event);
+            }
+        }
+    }
+
+    fn pass<'p>(
+        &'p self,
+        filter: &'p dyn Filter,
+        judge: &'p (dyn Fn(&Record) -> Vec<Hit> + Sync),
+    ) -> Pass<'p> {
+        Pass {
+            filesystem: &*self.evidence.filesystem,
+            artifacts: self.definitions.artifacts,
+            source: self.source.clone(),
+            filter,
+            judge,
+            progress: self.progress,
+        }
+    }
+
+    fn keep(&mut self, file: usize, event: Event) {
+        let record = &event.record;
+        let number = match &record.locator {
+            crate::model::Locator::Record(n)
+            | crate::model::Locator::Line(n)
+            | crate::model::Locator::Offset(n) => *n,
+            _ => 0,
+        };
+        let time = record.times.first().map(|m| m.raw.clone()).unwrap_or_default();
+        let what = format!("{}\0{}\0{}", record.locator, record.category, record.recovered);
+        let known = self.events.entry((file, number, what, time));
+        match known {
+            std::collections::btree_map::Entry::Occupied(mut old) => {
+                add_hits(old.get_mut(), event.hits);
+            }
+            std::collections::btree_map::Entry::Vacant(new) => {
+                new.insert(event);
+            }
+        }
+    }
+
+    fn event(&self, file: &Located, record: Record, hits: Vec<Hit>) -> Event {
+        Event {
+            artifact: file.artifact.clone(),
+            path: file.entry.path.clone(),
+            record,
+            hits,
+            source: self.source.clone(),
+            sha256: None,
+        }
+    }
+}
+
+/// Adds hits that the event does not have yet.
+fn add_hits(event: &mut Event, hits: Vec<Hit>) {
+    for hit in hits {
+        let known = event.hits.iter().any(|h| h.rule == hit.rule && h.tool == hit.tool);
+        if !known {
+            event.hits.push(hit);
+        }
+    }
+}
+
+fn as_file(entry: &Entry) -> Located {
+    Located {
+        artifact: Arc::from("windows.filesystem.name"),
+        entry: entry.clone(),
+        parser: Arc::from(""),
+        sidecars: Vec::new(),
+    }
+}

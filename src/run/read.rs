@@ -1,0 +1,243 @@
+//! Reads located files in parallel: one unit per file, or per part of a large one.
+
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rayon::prelude::*;
+
+use super::Progress;
+use crate::artifact::{Artifacts, Located};
+use crate::model::{
+    Damage, Event, Extent, Filter, Hit, Input, Locator, Moment, ReadAt, Record, Sink,
+};
+use crate::parse::{self, ParseError, Parser};
+use crate::source::Filesystem;
+
+/// Parts of a file that one task reads.
+const PARTS_PER_UNIT: u64 = 64;
+/// Events of one file beyond which no more are kept: a bound for hostile input.
+const MAX_EVENTS_PER_UNIT: usize = 200_000;
+
+/// Says what a record meets; nothing means that nobody cares for it.
+pub type Judge<'a> = dyn Fn(&Record) -> Vec<Hit> + Sync + 'a;
+
+/// What was read of one located file.
+#[derive(Debug, Default)]
+pub struct FileReading {
+    pub events: Vec<Event>,
+    pub damages: Vec<Damage>,
+    /// One per log or store; most files have none.
+    pub extent: Option<Extent>,
+    /// Nothing, or nothing more, could be read.
+    pub error: Option<String>,
+}
+
+/// What is common to every file of a pass.
+pub struct Pass<'a> {
+    pub filesystem: &'a dyn Filesystem,
+    pub artifacts: &'a Artifacts,
+    pub source: Arc<str>,
+    pub filter: &'a dyn Filter,
+    pub judge: &'a Judge<'a>,
+    pub progress: &'a Progress,
+}
+
+struct Unit {
+    file: usize,
+    /// `None`: the whole file.
+    parts: Option<Range<u64>>,
+}
+
+impl Pass<'_> {
+    /// Reads the files; one reading per file, in their order, whatever the threads.
+    pub fn read(&self, files: &[&Located]) -> Vec<FileReading> {
+        let opened: Vec<_> = files.par_iter().map(|file| self.open(file)).collect();
+        let units: Vec<Unit> = opened.iter().enumerate().flat_map(|(i, o)| units(i, o)).collect();
+        let mut out: Vec<FileReading> = files.iter().map(|_| FileReading::default()).collect();
+        let pieces: Vec<(usize, FileReading, Vec<Extent>)> = units
+            .par_iter()
+            .map(|unit| {
+                let (reading, extents) = match (opened.get(unit.file), files.get(unit.file)) {
+                    (Some(Ok(open)), Some(file)) => self.unit(open, file, unit.parts.clone()),
+                    (Some(Err(error)), _) => {
+                        (FileReading { error: Some(error.clone()), ..Default::default() }, vec![])
+                    }
+                    _ => (FileReading::default(), Vec::new()),
+                };
+                (unit.file, reading, extents)
+            })
+            .collect();
+        let mut extents: BTreeMap<usize, Vec<Extent>> = BTreeMap::new();
+        for (file, piece, parts) in pieces {
+            extents.entry(file).or_default().extend(parts);
+            let Some(whole) = out.get_mut(file) else { continue };
+            whole.events.extend(piece.events);
+            whole.damages.extend(piece.damages);
+            whole.error = whole.error.take().or(piece.error);
+        }
+        for (file, parts) in extents {
+            if let Some(whole) = out.get_mut(file).filter(|_| !parts.is_empty()) {
+                whole.extent = Some(Extent::merge(parts));
+            }
+        }
+        self.name_by_store(&mut out);
+        out
+    }
+
+    /// A log's artifact is told by what its records say, not by its file name.
+    fn name_by_store(&self, readings: &mut [FileReading]) {
+        for event in readings.iter_mut().flat_map(|r| &mut r.events) {
+            let store = event.record.text("Channel").and_then(|c| self.artifacts.by_store(c));
+            if let Some(artifact) = store {
+                event.artifact = artifact.id.clone();
+            }
+        }
+    }
+
+    fn open<'f>(&self, file: &'f Located) -> Result<Open<'f>, String> {
+        let parser = parse::by_name(&file.parser)
+            .ok_or_else(|| format!("no parser is called {}", file.parser))?;
+        let bytes = self.filesystem.open(&file.entry.path).map_err(|e| e.to_string())?;
+        let sidecars =
+            file.sidecars.iter().filter_map(|path| self.filesystem.open(path).ok()).collect();
+        let mut open = Open { file, parser, bytes, sidecars, parts: 1 };
+        let parts = open.input(self.filter, |input| parser.parts(input));
+        open.parts = parts;
+        Ok(open)
+    }
+
+    fn unit(
+        &self,
+        open: &Open<'_>,
+        file: &Located,
+        parts: Option<Range<u64>>,
+    ) -> (FileReading, Vec<Extent>) {
+        let mut sink = Collector {
+            pass: self,
+            file,
+            reading: FileReading::default(),
+            extents: Vec::new(),
+        };
+        let whole = parts.clone();
+        let result = open.input(self.filter, |input| match &parts {
+            None => guarded(|| open.parser.parse(input, &mut sink)),
+            Some(range) => guarded(|| open.parser.parse_part(input, range.clone(), &mut sink)),
+        });
+        if let Err(error) = result {
+            sink.reading.error = Some(error.to_string());
+        }
+        let share = whole.map_or(1, |r| open.parts.div_ceil(r.end.saturating_sub(r.start).max(1)));
+        let done = file.entry.size / share.max(1);
+        self.progress.bytes_done.fetch_add(done, Ordering::Relaxed);
+        self.progress.items.fetch_add(1, Ordering::Relaxed);
+        (sink.reading, sink.extents)
+    }
+}
+
+/// A parser that panics is a defect of ours; its file must not end the run.
+fn guarded(parse: impl FnOnce() -> Result<(), ParseError>) -> Result<(), ParseError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(parse)).unwrap_or_else(|_| {
+        Err(ParseError::Broken {
+            format: "file",
+            offset: 0,
+            what: "the parser failed on it and was stopped".into(),
+        })
+    })
+}
+
+struct Open<'f> {
+    file: &'f Located,
+    parser: &'static dyn Parser,
+    bytes: Box<dyn ReadAt>,
+    sidecars: Vec<Box<dyn ReadAt>>,
+    parts: u64,
+}
+
+impl Open<'_> {
+    fn input<T>(&self, filter: &dyn Filter, use_it: impl FnOnce(&Input<'_>) -> T) -> T {
+        use_it(&Input {
+            bytes: &*self.bytes,
+            sidecars: self.sidecars.iter().map(|s| &**s as &dyn ReadAt).collect(),
+            name: self.file.entry.path.file_name(),
+            modified: self.file.entry.modified,
+            filter,
+        })
+    }
+}
+
+fn units(file: usize, open: &Result<Open<'_>, String>) -> Vec<Unit> {
+    match open {
+        Ok(open) if open.parts > 1 => (0..open.parts)
+            .step_by(usize::try_from(PARTS_PER_UNIT).unwrap_or(64))
+            .map(|start| {
+                let end = start.saturating_add(PARTS_PER_UNIT).min(open.parts);
+                Unit { file, parts: Some(start..end) }
+            })
+            .collect(),
+        _ => vec![Unit { file, parts: None }],
+    }
+}
+
+struct Collector<'a> {
+    pass: &'a Pass<'a>,
+    file: &'a Located,
+    reading: FileReading,
+    extents: Vec<Extent>,
+}
+
+impl Sink for Collector<'_> {
+    fn record(&mut self, mut record: Record) -> ControlFlow<()> {
+        add_file_facts(&mut record, self.file);
+        let hits = (self.pass.judge)(&record);
+        if hits.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        if self.reading.events.len() >= MAX_EVENTS_PER_UNIT {
+            self.damaged(Damage {
+                locator: Some(record.locator.clone()),
+                message: format!("more than {MAX_EVENTS_PER_UNIT} hits; further ones not listed"),
+                lost: true,
+            });
+            return ControlFlow::Break(());
+        }
+        self.reading.events.push(Event {
+            artifact: self.file.artifact.clone(),
+            path: self.file.entry.path.clone(),
+            record,
+            hits,
+            source: self.pass.source.clone(),
+            sha256: None,
+        });
+        ControlFlow::Continue(())
+    }
+
+    fn damaged(&mut self, damage: Damage) {
+        self.reading.damages.push(damage);
+    }
+
+    fn extent(&mut self, extent: Extent) {
+        self.extents.push(extent);
+    }
+}
+
+/// A record about a file as a whole gets the file's path and times.
+pub fn add_file_facts(record: &mut Record, file: &Located) {
+    let about_file =
+        matches!(record.category, "executable" | "archive" | "config" | "tunnel_endpoint" | "file");
+    if !about_file {
+        return;
+    }
+    record.push("TargetFilename", file.entry.path.as_str());
+    for (at, meaning) in [(file.entry.created, "File Created"), (file.entry.modified, "File Modified")] {
+        record.times.extend(at.map(|at| Moment::exact(at, meaning)));
+    }
+}
+
+/// The record of a name in the file system.
+pub fn name_record(file: &Located) -> Record {
+    let mut record = Record::new("file", Locator::Offset(0));
+    add_file_facts(&mut record, file);
+    record
+}
