@@ -5,3 +5,8 @@ pub mod correlate;
 pub mod model;
 pub mod parse;
 pub mod screen;
+pub mod artifact;
+pub mod builtin;
+pub mod model;
+pub mod parse;
+pub mod source;

@@ -1,0 +1,349 @@
+//! One walk over a host's files: which parser reads which of them.
+//!
+//! A file is claimed by its place and, place or not, by its content: a program
+//! under a configuration's name is found as a program too. Content is read for
+//! batches of files in parallel; the results stand in walk order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::model::{EvidencePath, Problem, Stage};
+use crate::parse::Parser;
+use crate::source::{Entry, Filesystem};
+
+use super::{Artifact, Artifacts, pattern};
+
+/// Content is told from this many bytes at the start of a file.
+pub const MAX_SNIFFED_BYTES: usize = 4096;
+
+/// Smaller files are not looked into: no format fits.
+pub const MIN_SNIFFED_BYTES: u64 = 16;
+
+/// Files looked into at a time.
+const BATCH: usize = 4096;
+
+/// A file for a parser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    pub artifact: Arc<str>,
+    pub entry: Entry,
+    /// The parser's name.
+    pub parser: Arc<str>,
+    /// Files that complete it, in the artifact's order.
+    pub sidecars: Vec<EvidencePath>,
+}
+
+/// Where an expected artifact was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Presence {
+    InPlace,
+    /// A file of its name and format lies in another place only.
+    Elsewhere,
+    Absent,
+}
+
+/// An artifact with a name and place of its own, and whether it was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub artifact: Arc<str>,
+    /// The first of its patterns, as written: where it lies.
+    pub pattern: String,
+    /// Every such system has it: its absence needs a reason.
+    pub by_default: bool,
+    pub presence: Presence,
+}
+
+/// What one walk found.
+#[derive(Clone, Debug, Default)]
+pub struct Locations {
+    /// In walk order; of one file, the artifact of higher priority first, then
+    /// by id. No parser has a file twice.
+    pub files: Vec<Located>,
+    /// Entries whose path the name screen admits, in walk order.
+    pub names: Vec<Entry>,
+    /// Every artifact that lies in one place under one name, by id.
+    pub expected: Vec<Expected>,
+    /// In the order met.
+    pub problems: Vec<Problem>,
+    /// Entries seen.
+    pub entries: u64,
+}
+
+/// Finds every file that an artifact claims, and every name that `names` admits.
+///
+/// Sidecars are not handed out by themselves to the parser that completes them.
+pub fn locate(
+    filesystem: &dyn Filesystem,
+    artifacts: &Artifacts,
+    parsers: &[&dyn Parser],
+    names: &dyn Fn(&str) -> bool,
+) -> Locations {
+    let (index, mut problems) = Index::new(artifacts, parsers);
+    let mut search = Search::new(&index, filesystem);
+    let mut batch = Vec::new();
+    filesystem.walk(
+        &mut |entry| {
+            search.found.entries = search.found.entries.saturating_add(1);
+            if names(entry.path.as_str()) {
+                search.found.names.push(entry.clone());
+            }
+            if entry.is_file() {
+                batch.push(entry);
+            }
+            if batch.len() >= BATCH {
+                search.look_into(std::mem::take(&mut batch));
+            }
+        },
+        &mut |problem| problems.push(problem),
+    );
+    search.look_into(batch);
+    problems.append(&mut search.found.problems);
+    search.found.problems = problems;
+    search.finish()
+}
+
+/// The artifacts in the order they claim files, and ways to find them fast.
+struct Index<'a> {
+    /// By falling priority, then id.
+    artifacts: Vec<&'a Artifact>,
+    /// Positions of artifacts with a pattern that ends in this name.
+    by_name: BTreeMap<&'a str, Vec<usize>>,
+    /// Positions of artifacts with a pattern that ends in a wildcard.
+    by_glob: Vec<usize>,
+    /// Artifacts found by content, with their parsers.
+    anywhere: Vec<(&'a Artifact, &'a dyn Parser)>,
+    /// Endings of sidecars and ignored files.
+    endings: BTreeSet<&'a str>,
+}
+
+impl<'a> Index<'a> {
+    /// The index, and a problem for each artifact whose parser does not exist.
+    fn new(artifacts: &'a Artifacts, parsers: &[&'a dyn Parser]) -> (Self, Vec<Problem>) {
+        let parser = |artifact: &Artifact| {
+            parsers.iter().copied().find(|parser| parser.name() == artifact.parser)
+        };
+        let (mut ordered, unreadable): (Vec<&Artifact>, Vec<&Artifact>) =
+            artifacts.iter().partition(|artifact| parser(artifact).is_some());
+        ordered.sort_by_key(|artifact| std::cmp::Reverse(artifact.priority));
+        let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut by_glob = BTreeSet::new();
+        for (at, artifact) in ordered.iter().enumerate() {
+            for pattern in &artifact.patterns {
+                match pattern.file_name() {
+                    Some(name) => by_name.entry(name).or_default().push(at),
+                    None => _ = by_glob.insert(at),
+                }
+            }
+        }
+        let problems = unreadable.iter().map(|artifact| Problem {
+            path: None,
+            locator: None,
+            stage: Stage::Locate,
+            message: format!("{}: there is no parser {}", artifact.id, artifact.parser),
+        });
+        let index = Self {
+            by_name,
+            by_glob: by_glob.into_iter().collect(),
+            anywhere: ordered
+                .iter()
+                .filter(|artifact| artifact.anywhere)
+                .filter_map(|artifact| Some((*artifact, parser(artifact)?)))
+                .collect(),
+            endings: ordered
+                .iter()
+                .flat_map(|artifact| artifact.sidecars.iter().chain(&artifact.ignored))
+                .map(String::as_str)
+                .collect(),
+            artifacts: ordered,
+        };
+        (index, problems.collect())
+    }
+
+    /// The artifacts that claim a path by its place, in order.
+    fn by_place(&self, path: &str) -> Vec<&'a Artifact> {
+        let parts = pattern::parts(path);
+        let name = parts.last().map_or("", String::as_str);
+        let named = self.by_name.get(name).into_iter().flatten();
+        let candidates: BTreeSet<usize> = named.chain(&self.by_glob).copied().collect();
+        let means = |artifact: &&Artifact| {
+            artifact.patterns.iter().any(|pattern| pattern.matches_parts(&parts))
+        };
+        candidates.iter().filter_map(|at| self.artifacts.get(*at).copied()).filter(means).collect()
+    }
+
+    /// The artifact of one's format whose files bear that name, else itself: in
+    /// a loose folder a log is known by its name.
+    fn by_name_alone(&self, artifact: &'a Artifact, path: &EvidencePath) -> &'a Artifact {
+        let name = path.file_name().to_lowercase();
+        let named = self.by_name.get(name.as_str()).into_iter().flatten();
+        named
+            .filter_map(|at| self.artifacts.get(*at).copied())
+            .find(|other| other.parser == artifact.parser)
+            .unwrap_or(artifact)
+    }
+}
+
+/// What one file turned out to be.
+struct Claims<'a> {
+    entry: Entry,
+    by_place: Vec<&'a Artifact>,
+    by_content: Vec<&'a Artifact>,
+    problem: Option<String>,
+}
+
+/// A walk under way.
+struct Search<'a> {
+    index: &'a Index<'a>,
+    filesystem: &'a dyn Filesystem,
+    found: Locations,
+    /// Possible sidecars by lowercase path.
+    beside: BTreeMap<String, EvidencePath>,
+    in_place: BTreeSet<Arc<str>>,
+    elsewhere: BTreeSet<Arc<str>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(index: &'a Index<'a>, filesystem: &'a dyn Filesystem) -> Self {
+        Self {
+            index,
+            filesystem,
+            found: Locations::default(),
+            beside: BTreeMap::new(),
+            in_place: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
+        }
+    }
+
+    /// Finds the claims on a batch of files and keeps them.
+    fn look_into(&mut self, batch: Vec<Entry>) {
+        let (index, filesystem) = (self.index, self.filesystem);
+        let claimed: Vec<Claims<'a>> =
+            batch.into_par_iter().map(|entry| claims(index, filesystem, entry)).collect();
+        for claims in claimed {
+            self.keep(claims);
+        }
+    }
+
+    fn keep(&mut self, claims: Claims<'a>) {
+        let Claims { entry, by_place, by_content, problem } = claims;
+        let lower = entry.path.as_str().to_lowercase();
+        if self.index.endings.iter().any(|ending| lower.ends_with(ending)) {
+            self.beside.insert(lower, entry.path.clone());
+        }
+        if let Some(message) = problem {
+            self.found.problems.push(met(&entry, message));
+        }
+        for artifact in &by_place {
+            let expected = artifact.patterns.first();
+            if expected.is_some_and(|pattern| pattern.matches(entry.path.as_str())) {
+                self.in_place.insert(Arc::clone(&artifact.id));
+            }
+        }
+        let mut parsers = BTreeSet::new();
+        for artifact in &by_place {
+            self.claim(artifact, &entry, &mut parsers);
+        }
+        for artifact in by_content {
+            let refused = by_place.iter().any(|other| other.id == artifact.id);
+            if !refused && !parsers.contains(artifact.parser.as_str()) {
+                let named = self.index.by_name_alone(artifact, &entry.path);
+                self.elsewhere.insert(Arc::clone(&named.id));
+                self.claim(named, &entry, &mut parsers);
+            }
+        }
+    }
+
+    /// Gives the file to the artifact's parser, if it has not got it and may.
+    fn claim(&mut self, artifact: &'a Artifact, entry: &Entry, parsers: &mut BTreeSet<&'a str>) {
+        if parsers.contains(artifact.parser.as_str()) {
+            return;
+        }
+        if let Some(limit) = artifact.max_size.filter(|limit| entry.size > *limit) {
+            let message =
+                format!("{} bytes; as {} at most {limit} are read", entry.size, artifact.id);
+            return self.found.problems.push(met(entry, message));
+        }
+        parsers.insert(&artifact.parser);
+        self.found.files.push(Located {
+            artifact: Arc::clone(&artifact.id),
+            entry: entry.clone(),
+            parser: Arc::from(artifact.parser.as_str()),
+            sidecars: Vec::new(),
+        });
+    }
+
+    /// Joins files with their sidecars and sums up what was expected.
+    fn finish(mut self) -> Locations {
+        let by_id: BTreeMap<&str, &Artifact> =
+            self.index.artifacts.iter().map(|artifact| (&*artifact.id, *artifact)).collect();
+        let mut taken: BTreeSet<(Arc<str>, EvidencePath)> = BTreeSet::new();
+        for located in &mut self.found.files {
+            let Some(artifact) = by_id.get(&*located.artifact) else { continue };
+            let lower = located.entry.path.as_str().to_lowercase();
+            let beside = |ending: &String| self.beside.get(&format!("{lower}{ending}")).cloned();
+            located.sidecars = artifact.sidecars.iter().filter_map(beside).collect();
+            let ignored = artifact.ignored.iter().filter_map(beside);
+            let owned = located.sidecars.iter().cloned().chain(ignored);
+            taken.extend(owned.map(|path| (Arc::clone(&located.parser), path)));
+        }
+        self.found.files.retain(|located| {
+            !taken.contains(&(Arc::clone(&located.parser), located.entry.path.clone()))
+        });
+        for artifact in by_id.values() {
+            let Some(pattern) = artifact.patterns.first().filter(|p| p.file_name().is_some())
+            else {
+                continue;
+            };
+            let presence = if self.in_place.contains(&artifact.id) {
+                Presence::InPlace
+            } else if self.elsewhere.contains(&artifact.id) {
+                Presence::Elsewhere
+            } else {
+                Presence::Absent
+            };
+            self.found.expected.push(Expected {
+                artifact: Arc::clone(&artifact.id),
+                pattern: pattern.as_str().to_owned(),
+                by_default: artifact.expected,
+                presence,
+            });
+        }
+        self.found
+    }
+}
+
+/// Every artifact that claims one file.
+fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, entry: Entry) -> Claims<'a> {
+    let by_place = index.by_place(entry.path.as_str());
+    let mut by_content = Vec::new();
+    let mut problem = None;
+    if entry.size >= MIN_SNIFFED_BYTES && !index.anywhere.is_empty() {
+        match start_of(filesystem, &entry.path) {
+            Ok(start) => {
+                let is = |(artifact, parser): &(&Artifact, &dyn Parser)| {
+                    parser.recognizes(&start)
+                        || (!artifact.magic.is_empty() && start.starts_with(&artifact.magic))
+                };
+                let found = index.anywhere.iter().filter(|pair| is(pair));
+                by_content.extend(found.map(|(artifact, _)| *artifact));
+            }
+            Err(message) => problem = Some(message),
+        }
+    }
+    Claims { entry, by_place, by_content, problem }
+}
+
+/// The first bytes of a file, or why there are none.
+fn start_of(filesystem: &dyn Filesystem, path: &EvidencePath) -> Result<Vec<u8>, String> {
+    let file = filesystem.open(path).map_err(|error| error.to_string())?;
+    let mut start = vec![0; MAX_SNIFFED_BYTES];
+    let n = file.read_at(0, &mut start).map_err(|error| format!("cannot be read: {error}"))?;
+    start.truncate(n);
+    Ok(start)
+}
+
+fn met(entry: &Entry, message: String) -> Problem {
+    Problem { path: Some(entry.path.clone()), locator: None, stage: Stage::Locate, message }
+}

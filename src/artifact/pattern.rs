@@ -1,0 +1,257 @@
+//! Path patterns of artifact definitions.
+//!
+//! ```text
+//! pattern   = [ variable | drive ":" ] { "\" component }
+//! component = "**" | characters with "*" and "?"
+//! ```
+//!
+//! `**` stands for any number of folders, `*` and `?` stay within one name.
+//! Letter case is ignored, `/` and `\` are one separator. A variable may stand
+//! for several places; on a disk without its hives those are the known ones.
+
+/// Patterns may not have more components than this.
+const MAX_COMPONENTS: usize = 64;
+
+/// A pattern cannot be understood.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    #[error("%{0}% is no variable that adit knows")]
+    UnknownVariable(String),
+    #[error("an empty component")]
+    EmptyComponent,
+    #[error("`**` must be a component of its own")]
+    MixedStars,
+    #[error("more than {MAX_COMPONENTS} components")]
+    TooLong,
+    #[error("starts neither with a variable, a drive, `/` nor `**`")]
+    NoStart,
+}
+
+/// A path pattern with its variables replaced by every place they stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    alternatives: Vec<Vec<Component>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Component {
+    Name(String),
+    Glob(Vec<char>),
+    AnyFolders,
+}
+
+/// Places below the root of a Windows drive that variables stand for; later
+/// variables are made of earlier ones.
+const VARIABLES: [(&str, &[&str]); 9] = [
+    ("systemdrive", &["*:"]),
+    ("systemroot", &["*:/windows", "*:/winnt"]),
+    (
+        "systemprofile",
+        &[
+            "%systemroot%/system32/config/systemprofile",
+            "%systemroot%/syswow64/config/systemprofile",
+        ],
+    ),
+    (
+        "userprofile",
+        &[
+            "*:/users/*",
+            "*:/documents and settings/*",
+            "%systemprofile%",
+            "%systemroot%/serviceprofiles/*",
+        ],
+    ),
+    (
+        "localappdata",
+        &["%userprofile%/appdata/local", "%userprofile%/local settings/application data"],
+    ),
+    ("appdata", &["%userprofile%/appdata/roaming", "%userprofile%/application data"]),
+    ("programdata", &["*:/programdata", "*:/documents and settings/all users/application data"]),
+    ("programfiles", &["*:/program files", "*:/program files (x86)"]),
+    ("temp", &["%systemroot%/temp", "%localappdata%/temp"]),
+];
+
+impl Pattern {
+    /// The pattern that the text writes.
+    ///
+    /// # Errors
+    ///
+    /// When it holds an unknown variable or could match anything unintended.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let lower = text.to_lowercase().replace('\\', "/");
+        let starts_well = ["%", "/", "**"].iter().any(|start| lower.starts_with(start))
+            || lower.split('/').next().is_some_and(|drive| drive.ends_with(':'));
+        if !starts_well {
+            return Err(PatternError::NoStart);
+        }
+        let alternatives =
+            expand(&lower)?.iter().map(|path| components(path)).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), alternatives })
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a path of the evidence is one that the pattern means.
+    pub fn matches(&self, path: &str) -> bool {
+        self.matches_parts(&parts(path))
+    }
+
+    /// Whether the components of a path, from [`parts`], match.
+    pub(super) fn matches_parts(&self, path: &[String]) -> bool {
+        self.alternatives.iter().any(|pattern| matches_all(pattern, path))
+    }
+
+    /// The file name that every match has, in lowercase; `None` when it has wildcards.
+    pub(super) fn file_name(&self) -> Option<&str> {
+        match self.alternatives.first()?.last()? {
+            Component::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// The components of a path in lowercase.
+pub(super) fn parts(path: &str) -> Vec<String> {
+    path.to_lowercase().split(['\\', '/']).map(str::to_owned).collect()
+}
+
+/// The text with its leading variable replaced, and those of the replacement.
+fn expand(lower: &str) -> Result<Vec<String>, PatternError> {
+    let Some((name, rest)) = lower.strip_prefix('%').and_then(|text| text.split_once('%')) else {
+        return Ok(vec![lower.to_owned()]);
+    };
+    let Some((_, places)) = VARIABLES.iter().find(|(known, _)| *known == name) else {
+        return Err(PatternError::UnknownVariable(name.to_owned()));
+    };
+    let mut all = Vec::new();
+    for place in *places {
+        all.extend(expand(&format!("{place}{rest}"))?);
+    }
+    Ok(all)
+}
+
+fn components(path: &str) -> Result<Vec<Component>, PatternError> {
+    let names: Vec<&str> = path.split('/').collect();
+    if names.len() > MAX_COMPONENTS {
+        return Err(PatternError::TooLong);
+    }
+    let component = |(at, name): (usize, &&str)| match *name {
+        "" if at > 0 => Err(PatternError::EmptyComponent),
+        "**" => Ok(Component::AnyFolders),
+        name if name.contains("**") => Err(PatternError::MixedStars),
+        name if name.contains(['*', '?']) => Ok(Component::Glob(name.chars().collect())),
+        name => Ok(Component::Name(name.to_owned())),
+    };
+    names.iter().enumerate().map(component).collect()
+}
+
+/// Whether the pattern means the whole path.
+///
+/// The last `**` seen takes one folder more whenever the rest fails; earlier
+/// ones need no second try, so the work is at most the product of the lengths.
+fn matches_all(pattern: &[Component], path: &[String]) -> bool {
+    backtrack(
+        pattern,
+        path,
+        |component| *component == Component::AnyFolders,
+        |component, name| match component {
+            Component::Name(own) => own == name,
+            Component::Glob(glob) => {
+                let name: Vec<char> = name.chars().collect();
+                backtrack(glob, &name, |c| *c == '*', |c, other| *c == '?' || c == other)
+            }
+            Component::AnyFolders => false,
+        },
+    )
+}
+
+/// Wildcard matching over anything: a `star` stands for any run of `text`.
+fn backtrack<P, T>(
+    pattern: &[P],
+    text: &[T],
+    star: impl Fn(&P) -> bool,
+    same: impl Fn(&P, &T) -> bool,
+) -> bool {
+    let (mut p, mut t) = (0_usize, 0_usize);
+    let mut retry: Option<(usize, usize)> = None;
+    while let Some(item) = text.get(t) {
+        match pattern.get(p) {
+            Some(wild) if star(wild) => {
+                p = p.saturating_add(1);
+                retry = Some((p, t));
+            }
+            Some(one) if same(one, item) => {
+                p = p.saturating_add(1);
+                t = t.saturating_add(1);
+            }
+            _ => {
+                let Some((after, from)) = retry else { return false };
+                let next = from.saturating_add(1);
+                retry = Some((after, next));
+                (p, t) = (after, next);
+            }
+        }
+    }
+    pattern.get(p..).unwrap_or_default().iter().all(star)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, path: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(path)
+    }
+
+    #[test]
+    fn variables_stand_for_every_place() {
+        let log = r"%SystemRoot%\System32\winevt\Logs\Microsoft-Windows-Sysmon%4Operational.evtx";
+        let name = "Microsoft-Windows-Sysmon%4Operational.evtx";
+        assert!(check(log, &format!(r"C:\Windows\System32\winevt\Logs\{name}")));
+        assert!(check(log, &format!(r"D:\WINDOWS\system32\WinEvt\logs\{name}")));
+        assert!(!check(log, &format!(r"C:\x\Windows\System32\winevt\Logs\{name}")));
+        for profile in [
+            r"C:\Users\jane",
+            r"C:\Documents and Settings\jane",
+            r"C:\Windows\System32\config\systemprofile",
+            r"C:\Windows\SysWOW64\config\systemprofile",
+            r"C:\Windows\ServiceProfiles\LocalService",
+        ] {
+            assert!(check(
+                r"%UserProfile%\.ngrok2\ngrok.yml",
+                &format!(r"{profile}\.ngrok2\NGROK.YML")
+            ));
+        }
+        assert!(!check(r"%UserProfile%\.ngrok2\ngrok.yml", r"C:\Users\a\b\.ngrok2\ngrok.yml"));
+    }
+
+    #[test]
+    fn stars_know_folders_from_names() {
+        assert!(check(r"%SystemDrive%\**\ngrok.log", r"C:\ngrok.log"));
+        assert!(check(r"%SystemDrive%\**\ngrok.log", r"C:\a\b\ngrok.log"));
+        assert!(check(r"**\ngrok*.yml", "x/y/ngrok-2.yml"));
+        assert!(check(r"**\a\**\b", "a/b/a/c/b"));
+        assert!(!check(r"%SystemDrive%\*.log", r"C:\a\ngrok.log"));
+        assert!(check(r"**\n?rok.yml", "é/ngrok.yml"));
+        assert!(check("/etc/ngrok.yml", "/etc/ngrok.yml"));
+    }
+
+    #[test]
+    fn stars_end_soon() {
+        let hostile = "a".repeat(20_000);
+        assert!(!check(&format!(r"**\{}b", "*a".repeat(30)), &hostile));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let unknown = PatternError::UnknownVariable("home".to_owned());
+        assert_eq!(Pattern::parse(r"%HOME%\x"), Err(unknown));
+        assert_eq!(Pattern::parse(r"%SystemRoot%\\x"), Err(PatternError::EmptyComponent));
+        assert_eq!(Pattern::parse(r"%SystemRoot%\a**"), Err(PatternError::MixedStars));
+        assert_eq!(Pattern::parse("x"), Err(PatternError::NoStart));
+    }
+}

@@ -1,0 +1,267 @@
+//! A folder, or drive folders side by side, as one host's file tree.
+
+use std::collections::BTreeSet;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+use crate::model::{EvidencePath, Problem, ReadAt, Stage};
+
+use super::entry::{Births, Entry, Kind};
+use super::file::OpenFile;
+use super::{Filesystem, SourceError, listing};
+
+/// Directories below directories are walked to this depth.
+pub const MAX_DEPTH: usize = 512;
+
+/// Folders of the examiner's machine, shown as the tree they were taken from.
+pub struct Folder {
+    roots: Vec<Root>,
+    separator: char,
+    any_case: bool,
+}
+
+/// One folder and what its paths begin with.
+pub(super) struct Root {
+    /// `C:\`, `/` or nothing.
+    pub(super) prefix: String,
+    pub(super) at: PathBuf,
+    /// Folders below that belong to another root or host.
+    excluded: BTreeSet<PathBuf>,
+    births: Births,
+}
+
+impl Root {
+    pub(super) fn new(prefix: impl Into<String>, at: impl Into<PathBuf>) -> Self {
+        let at = at.into();
+        let births = Births::below(&at);
+        Self { prefix: prefix.into(), at, excluded: BTreeSet::new(), births }
+    }
+
+    /// What lies below a folder, but for those folders.
+    pub(super) fn rest(at: impl Into<PathBuf>, excluded: BTreeSet<PathBuf>) -> Self {
+        Self { excluded, ..Self::new("", at) }
+    }
+}
+
+impl Folder {
+    /// Windows volumes: names are joined by `\` and their case does not matter.
+    pub(super) fn windows(roots: Vec<Root>) -> Self {
+        Self { roots, separator: '\\', any_case: true }
+    }
+
+    /// Anything else: names are joined by `/` and stand as they are.
+    pub(super) fn plain(root: Root) -> Self {
+        Self { roots: vec![root], separator: '/', any_case: false }
+    }
+
+    /// The separator of names below that root: loose files beside drives keep
+    /// the notation of the machine they lie on.
+    fn separator(&self, root: &Root) -> char {
+        if root.prefix.is_empty() { '/' } else { self.separator }
+    }
+
+    /// Where a path lies, if no link and nothing foreign is on the way.
+    fn resolve(&self, path: &EvidencePath) -> Option<(String, PathBuf, Metadata, Births)> {
+        let text = path.as_str();
+        let (root, below) = self.roots.iter().find_map(|root| {
+            let head = text.get(..root.prefix.len())?;
+            let same = head == root.prefix || self.any_case && eq_any_case(head, &root.prefix);
+            same.then(|| (root, text.get(root.prefix.len()..).unwrap_or_default()))
+        })?;
+        let separator = self.separator(root);
+        let mut at = root.at.clone();
+        let mut shown = root.prefix.clone();
+        let mut last: Option<Metadata> = None;
+        for name in below.split(separator) {
+            if last.is_some_and(|parent| !parent.is_dir()) {
+                return None;
+            }
+            let (found, metadata) = listing::find(&at, name, separator, self.any_case)?;
+            if root.excluded.contains(&found) {
+                return None;
+            }
+            if shown.len() > root.prefix.len() {
+                shown.push(separator);
+            }
+            match found.file_name().and_then(|stored| stored.to_str()) {
+                Some(stored) if !stored.contains(separator) => shown.push_str(stored),
+                _ => shown.push_str(name),
+            }
+            at = found;
+            last = Some(metadata);
+        }
+        last.map(|metadata| (shown, at, metadata, root.births))
+    }
+}
+
+impl Filesystem for Folder {
+    fn walk(&self, visit: &mut dyn FnMut(Entry), problem: &mut dyn FnMut(Problem)) {
+        for root in &self.roots {
+            let mut walk = Walk {
+                separator: self.separator(root),
+                excluded: &root.excluded,
+                births: root.births,
+                ancestors: Vec::new(),
+                visit,
+                problem,
+            };
+            walk.directory(&root.at, &root.prefix);
+        }
+    }
+
+    fn open(&self, file: &EvidencePath) -> Result<Box<dyn ReadAt>, SourceError> {
+        let absent = || SourceError::NotInEvidence { path: file.clone() };
+        let (_, at, metadata, _) = self.resolve(file).ok_or_else(absent)?;
+        if !metadata.is_file() {
+            return Err(absent());
+        }
+        match OpenFile::open(&at) {
+            Ok(open) => Ok(Box::new(open)),
+            Err(error) => Err(SourceError::File { path: file.clone(), error }),
+        }
+    }
+
+    fn entry(&self, path: &EvidencePath) -> Option<Entry> {
+        let (shown, at, metadata, births) = self.resolve(path)?;
+        Some(Entry::of(EvidencePath::new(shown), &at, &metadata, births))
+    }
+
+    fn case_insensitive(&self) -> bool {
+        self.any_case
+    }
+}
+
+/// A file given by itself: its name is its path.
+pub(super) struct Single {
+    pub(super) at: PathBuf,
+    pub(super) name: String,
+}
+
+impl Single {
+    fn is(&self, path: &EvidencePath) -> bool {
+        path.as_str() == self.name
+    }
+}
+
+impl Filesystem for Single {
+    fn walk(&self, visit: &mut dyn FnMut(Entry), problem: &mut dyn FnMut(Problem)) {
+        let path = EvidencePath::new(self.name.as_str());
+        match std::fs::metadata(&self.at) {
+            Ok(metadata) => visit(Entry::of(path, &self.at, &metadata, Births::Copied)),
+            Err(error) => problem(met(Some(path), format!("cannot be read: {error}"))),
+        }
+    }
+
+    fn open(&self, file: &EvidencePath) -> Result<Box<dyn ReadAt>, SourceError> {
+        if !self.is(file) {
+            return Err(SourceError::NotInEvidence { path: file.clone() });
+        }
+        // The source may be a link of the user's own: what it points to is opened.
+        let opened = self.at.canonicalize().and_then(|at| OpenFile::open(&at));
+        match opened {
+            Ok(open) => Ok(Box::new(open)),
+            Err(error) => Err(SourceError::File { path: file.clone(), error }),
+        }
+    }
+
+    fn entry(&self, path: &EvidencePath) -> Option<Entry> {
+        let metadata = std::fs::metadata(&self.at).ok().filter(|_| self.is(path))?;
+        Some(Entry::of(path.clone(), &self.at, &metadata, Births::Copied))
+    }
+
+    fn case_insensitive(&self) -> bool {
+        false
+    }
+}
+
+/// One walk under way.
+struct Walk<'a> {
+    separator: char,
+    excluded: &'a BTreeSet<PathBuf>,
+    births: Births,
+    /// The directories above the present one, as device and file number.
+    ancestors: Vec<(u64, u64)>,
+    visit: &'a mut dyn FnMut(Entry),
+    problem: &'a mut dyn FnMut(Problem),
+}
+
+impl Walk<'_> {
+    /// Shows what the directory holds; `prefix` is its path with the separator.
+    fn directory(&mut self, at: &Path, prefix: &str) {
+        let path = || EvidencePath::new(prefix.trim_end_matches(self.separator));
+        if self.ancestors.len() >= MAX_DEPTH {
+            let message = format!("deeper than {MAX_DEPTH} directories; not read");
+            return (self.problem)(met(Some(path()), message));
+        }
+        let identity = identity(at);
+        if identity.is_some_and(|identity| self.ancestors.contains(&identity)) {
+            let message = "a directory that holds itself; not read again".to_owned();
+            return (self.problem)(met(Some(path()), message));
+        }
+        let (names, errors) = match listing::names(at, self.separator) {
+            Ok(listed) => listed,
+            Err(error) => {
+                let message = format!("directory cannot be listed: {error}");
+                return (self.problem)(met(Some(path()), message));
+            }
+        };
+        for error in errors {
+            let message = format!("directory listed in part only: {error}");
+            (self.problem)(met(Some(path()), message));
+        }
+        self.ancestors.push(identity.unwrap_or_default());
+        for name in names {
+            self.name(at, prefix, &name);
+        }
+        self.ancestors.pop();
+    }
+
+    /// Shows one name, and what is below it.
+    fn name(&mut self, directory: &Path, prefix: &str, name: &listing::Name) {
+        let at = directory.join(&name.stored);
+        if self.excluded.contains(&at) {
+            return;
+        }
+        let path = EvidencePath::new(format!("{prefix}{}", name.shown));
+        if name.altered {
+            let message = format!("the stored name is {:?}", name.stored);
+            (self.problem)(met(Some(path.clone()), message));
+        }
+        let metadata = match std::fs::symlink_metadata(&at) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                return (self.problem)(met(Some(path), format!("cannot be read: {error}")));
+            }
+        };
+        let entry = Entry::of(path, &at, &metadata, self.births);
+        let is_directory = entry.kind == Kind::Directory;
+        let below = format!("{}{}", entry.path, self.separator);
+        (self.visit)(entry);
+        if is_directory {
+            self.directory(&at, &below);
+        }
+    }
+}
+
+/// Device and file number of a directory; `None` where there are none to trust.
+#[cfg(unix)]
+fn identity(at: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(at).ok()?;
+    (metadata.ino() != 0).then(|| (metadata.dev(), metadata.ino()))
+}
+
+/// Links are not followed, so other systems need no file number to end.
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+/// Whether two texts differ in letter case at most.
+fn eq_any_case(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+fn met(path: Option<EvidencePath>, message: String) -> Problem {
+    Problem { path, locator: None, stage: Stage::Source, message }
+}

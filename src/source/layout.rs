@@ -1,0 +1,261 @@
+//! Which hosts a folder holds, told by the folders in it.
+//!
+//! Known trees: a Windows volume (`Windows\System32`), drives side by side as
+//! collectors write them (`C`, `C_`, `C:`, `C%3A`, `%5C%5C.%5CC%3A`), a Linux
+//! root, a macOS root; any of them a few levels below a folder of many hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::folder::{Folder, Root, Single};
+use super::{HostEvidence, Layout, SourceError, listing};
+
+/// Hosts are looked for this many folders below the source (`hosts/WS01/uploads/auto`).
+const MAX_HOST_DEPTH: usize = 4;
+
+/// A folder's own tree, as its children tell.
+enum Shape {
+    Windows,
+    /// Letter and folder, by letter.
+    Drives(BTreeMap<char, PathBuf>),
+    Linux,
+    Mac,
+    Unknown,
+}
+
+/// A host found below the source.
+struct Found {
+    at: PathBuf,
+    shape: Shape,
+}
+
+/// The hosts of a folder, as [`super::open`] orders them.
+pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
+    listing::names(source, '/')
+        .map_err(|error| SourceError::Unreadable { path: source.to_owned(), error })?;
+    let own = shape(source, Trust::Names);
+    if !matches!(own, Shape::Unknown) {
+        return Ok(vec![host(source, source, own)]);
+    }
+    let mut found = Vec::new();
+    search(source, 1, &mut found);
+    let excluded: BTreeSet<PathBuf> = found.iter().map(|host| host.at.clone()).collect();
+    let rest_matters = excluded.is_empty() || holds_file(source, &excluded, 0);
+    let mut hosts: Vec<HostEvidence> =
+        found.into_iter().map(|found| host(source, &found.at, found.shape)).collect();
+    if rest_matters {
+        let root = Root::rest(source, excluded);
+        hosts.push(HostEvidence {
+            label: source.display().to_string(),
+            name: last_name(source),
+            layout: Layout::Loose,
+            filesystem: Box::new(Folder::plain(root)),
+        });
+    }
+    Ok(hosts)
+}
+
+/// A file as a host of its own; images and archives are refused with advice.
+pub(super) fn open_file(source: &Path) -> Result<HostEvidence, SourceError> {
+    let unreadable = |error| SourceError::Unreadable { path: source.to_owned(), error };
+    let file = super::file::OpenFile::open(&source.canonicalize().map_err(unreadable)?)
+        .map_err(unreadable)?;
+    let mut start = [0; 512];
+    let n = crate::model::ReadAt::read_at(&file, 0, &mut start).map_err(unreadable)?;
+    if let Some((what, advice)) = container(source, start.get(..n).unwrap_or_default()) {
+        return Err(SourceError::Unsupported { path: source.to_owned(), what, advice });
+    }
+    let name = last_name(source);
+    Ok(HostEvidence {
+        label: source.display().to_string(),
+        name: name.clone(),
+        layout: Layout::SingleFile,
+        filesystem: Box::new(Single { at: source.to_owned(), name }),
+    })
+}
+
+/// What a file is that holds a file tree which this version cannot open.
+fn container(path: &Path, start: &[u8]) -> Option<(&'static str, &'static str)> {
+    const IMAGE: (&str, &str) =
+        ("a disk image", "disk images come with a later version; mount it and give the folder");
+    const ARCHIVE: (&str, &str) =
+        ("an archive", "archives come with a later version; unpack it and give the folder");
+    const IMAGE_STARTS: [&[u8]; 9] = [
+        b"EVF\x09\x0d\x0a\xff\x00",
+        b"LVF\x09\x0d\x0a\xff\x00",
+        b"EVF2\x0d\x0a\x81\x00",
+        b"KDMV",
+        b"# Disk DescriptorFile",
+        b"vhdxfile",
+        b"conectix",
+        b"QFI\xfb",
+        b"ADSEGMENTEDFILE",
+    ];
+    const ARCHIVE_STARTS: [&[u8]; 4] =
+        [b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x1f\x8b", b"\xfd7zXZ\x00"];
+    const IMAGE_NAMES: [&str; 6] = ["raw", "dd", "img", "001", "vmdk", "vhd"];
+    let at =
+        |offset: usize, bytes: &[u8]| start.get(offset..).is_some_and(|s| s.starts_with(bytes));
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    if IMAGE_STARTS.iter().any(|magic| start.starts_with(magic))
+        || at(3, b"NTFS    ")
+        || (at(510, b"\x55\xaa") && !start.starts_with(b"MZ"))
+        || IMAGE_NAMES.contains(&extension.as_str())
+    {
+        return Some(IMAGE);
+    }
+    let is_archive =
+        ARCHIVE_STARTS.iter().any(|magic| start.starts_with(magic)) || at(257, b"ustar");
+    is_archive.then_some(ARCHIVE)
+}
+
+/// How much a drive's name alone is worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// The user pointed here: folders with drive names are drives.
+    Names,
+    /// Met while searching: one of them must hold what Windows puts on a drive.
+    Content,
+}
+
+fn shape(at: &Path, trust: Trust) -> Shape {
+    let children = folders(at);
+    let has = |name: &str| children.iter().any(|(child, _)| child.eq_ignore_ascii_case(name));
+    if holds_windows(&children) {
+        return Shape::Windows;
+    }
+    let drives = drives(&children);
+    let certain = drives.values().any(|drive| looks_like_a_drive(drive));
+    if certain || (trust == Trust::Names && !drives.is_empty() && drives.len() == children.len()) {
+        return Shape::Drives(drives);
+    }
+    if has("etc") && (has("var") || has("usr") || has("home")) {
+        return Shape::Linux;
+    }
+    if has("Library") && has("System") && (has("Applications") || has("private")) {
+        return Shape::Mac;
+    }
+    Shape::Unknown
+}
+
+/// The folders in a folder by name order, without links.
+fn folders(at: &Path) -> Vec<(String, PathBuf)> {
+    let Ok((names, _)) = listing::names(at, '/') else { return Vec::new() };
+    names
+        .into_iter()
+        .map(|name| (name.shown, at.join(name.stored)))
+        .filter(|(_, at)| std::fs::symlink_metadata(at).is_ok_and(|metadata| metadata.is_dir()))
+        .collect()
+}
+
+fn holds_windows(children: &[(String, PathBuf)]) -> bool {
+    children
+        .iter()
+        .filter(|(name, _)| ["windows", "winnt"].contains(&name.to_ascii_lowercase().as_str()))
+        .any(|(_, at)| folders(at).iter().any(|(name, _)| name.eq_ignore_ascii_case("system32")))
+}
+
+/// Whether a folder holds what Windows puts in the root of a drive.
+fn looks_like_a_drive(at: &Path) -> bool {
+    const OF_WINDOWS: [&str; 8] = [
+        "users",
+        "programdata",
+        "program files",
+        "documents and settings",
+        "$recycle.bin",
+        "$extend",
+        "system volume information",
+        "perflogs",
+    ];
+    let children = folders(at);
+    let known = |name: &str| OF_WINDOWS.contains(&name.to_ascii_lowercase().as_str());
+    holds_windows(&children) || children.iter().any(|(name, _)| known(name))
+}
+
+/// The folders named like drives, by letter; of two for one letter, the first.
+fn drives(children: &[(String, PathBuf)]) -> BTreeMap<char, PathBuf> {
+    let mut drives = BTreeMap::new();
+    for (name, at) in children {
+        if let Some(letter) = drive_letter(name) {
+            drives.entry(letter).or_insert_with(|| at.clone());
+        }
+    }
+    drives
+}
+
+/// The letter of `C`, `c:`, `C_`, `C%3A`, `%5C%5C.%5CC%3A`.
+fn drive_letter(name: &str) -> Option<char> {
+    let name = name.to_ascii_uppercase();
+    let name = name.strip_prefix("%5C%5C.%5C").unwrap_or(&name);
+    let name = [":", "_", "%3A"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let mut letters = name.chars();
+    let first = letters.next()?;
+    (letters.next().is_none() && first.is_ascii_uppercase()).then_some(first)
+}
+
+/// Collects the hosts below a folder, in walk order; a host's own tree is not searched.
+fn search(at: &Path, depth: usize, found: &mut Vec<Found>) {
+    if depth > MAX_HOST_DEPTH {
+        return;
+    }
+    for (_, at) in folders(at) {
+        match shape(&at, Trust::Content) {
+            Shape::Unknown => search(&at, depth.saturating_add(1), found),
+            shape => found.push(Found { at, shape }),
+        }
+    }
+}
+
+/// Whether any file lies below a folder outside the excluded ones.
+fn holds_file(at: &Path, excluded: &BTreeSet<PathBuf>, depth: usize) -> bool {
+    let Ok((names, _)) = listing::names(at, '/') else { return true };
+    names.iter().map(|name| at.join(&name.stored)).filter(|at| !excluded.contains(at)).any(|at| {
+        let is_dir = std::fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir());
+        !is_dir || depth >= super::MAX_DEPTH || holds_file(&at, excluded, depth.saturating_add(1))
+    })
+}
+
+/// The host whose tree lies at `at`, at or below the source.
+fn host(source: &Path, at: &Path, shape: Shape) -> HostEvidence {
+    let (layout, folder) = match shape {
+        Shape::Windows => (Layout::WindowsVolume, Folder::windows(vec![Root::new("C:\\", at)])),
+        Shape::Drives(drives) => (Layout::Drives, Folder::windows(drive_roots(at, drives))),
+        Shape::Linux => (Layout::LinuxRoot, Folder::plain(Root::new("/", at))),
+        Shape::Mac => (Layout::MacRoot, Folder::plain(Root::new("/", at))),
+        Shape::Unknown => (Layout::Loose, Folder::plain(Root::new("", at))),
+    };
+    HostEvidence {
+        label: at.display().to_string(),
+        name: host_name(source, at),
+        layout,
+        filesystem: Box::new(folder),
+    }
+}
+
+/// Every drive, and what lies beside them as loose files.
+fn drive_roots(at: &Path, drives: BTreeMap<char, PathBuf>) -> Vec<Root> {
+    let excluded = drives.values().cloned().collect();
+    let mut roots: Vec<Root> =
+        drives.into_iter().map(|(letter, at)| Root::new(format!("{letter}:\\"), at)).collect();
+    roots.push(Root::rest(at, excluded));
+    roots
+}
+
+/// The first folder below the source on the way to the host that is not a word
+/// of collectors for where hosts lie; the source's own name for a host at the source.
+fn host_name(source: &Path, at: &Path) -> String {
+    const NOT_A_NAME: [&str; 5] = ["hosts", "uploads", "auto", "ntfs", "evidence"];
+    let below = at.strip_prefix(source).unwrap_or(at);
+    below
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .find(|part| !NOT_A_NAME.contains(&part.to_lowercase().as_str()))
+        .unwrap_or_else(|| last_name(source))
+}
+
+/// The name of a source, also of `.` and `..`.
+fn last_name(source: &Path) -> String {
+    let full = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+    let name = source.file_name().or_else(|| full.file_name());
+    name.map_or_else(|| "source".to_owned(), |name| name.to_string_lossy().into_owned())
+}

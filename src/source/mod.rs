@@ -1,0 +1,135 @@
+//! Anything an investigator points at, opened as one or more hosts.
+//!
+//! A source is a folder (a mounted volume, drives side by side, a Linux or macOS
+//! root, many hosts, or loose files) or a single file. Later stages see only
+//! [`Filesystem`], which has no way to write. Disk images, archives and the live
+//! machine become further implementations of it.
+
+mod entry;
+mod file;
+mod folder;
+mod layout;
+mod listing;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::{EvidencePath, Problem, ReadAt};
+
+pub use entry::{Entry, Kind};
+pub use folder::{Folder, MAX_DEPTH};
+
+/// A file tree of one host, read-only.
+pub trait Filesystem: Send + Sync {
+    /// Shows every entry once: a directory before what it holds, siblings by
+    /// lowercase name and then by bytes. Links are shown and never followed.
+    fn walk(&self, visit: &mut dyn FnMut(Entry), problem: &mut dyn FnMut(Problem));
+
+    /// The bytes of a regular file.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::NotInEvidence`] when there is no such regular file below
+    /// the source, without links on the way; [`SourceError::File`] when it cannot
+    /// be opened.
+    fn open(&self, file: &EvidencePath) -> Result<Box<dyn ReadAt>, SourceError>;
+
+    /// What lies at that path, with the names as stored; letter case is ignored
+    /// where the system's own rules ignore it.
+    fn entry(&self, path: &EvidencePath) -> Option<Entry>;
+
+    /// Whether the system that wrote the tree ignores letter case in names.
+    fn case_insensitive(&self) -> bool;
+}
+
+/// How a host's files lie in its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layout {
+    /// The root of a Windows system volume; paths are `C:\…`.
+    WindowsVolume,
+    /// One folder per drive letter; paths are `C:\…`, `D:\…`.
+    Drives,
+    /// The root of a Linux system; paths are `/…`. Walked, but no artifacts exist for it yet.
+    LinuxRoot,
+    /// The root of a macOS system; paths are `/…`. Walked, but no artifacts exist for it yet.
+    MacRoot,
+    /// Files in no known order; paths are those below the folder.
+    Loose,
+    /// One file; its path is its name.
+    SingleFile,
+}
+
+impl Layout {
+    /// Whether this version knows where artifacts lie in such a tree.
+    pub fn is_supported(self) -> bool {
+        !matches!(self, Self::LinuxRoot | Self::MacRoot)
+    }
+
+    /// Whether places are fixed in such a tree, so that a missing file says something.
+    pub fn has_fixed_places(self) -> bool {
+        matches!(self, Self::WindowsVolume | Self::Drives)
+    }
+
+    /// What the layout is, in a few words for a person.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WindowsVolume => "Windows volume",
+            Self::Drives => "folder of Windows drives",
+            Self::LinuxRoot => "Linux root",
+            Self::MacRoot => "macOS root",
+            Self::Loose => "loose folder",
+            Self::SingleFile => "single file",
+        }
+    }
+}
+
+/// One host's evidence.
+pub struct HostEvidence {
+    /// The source as the user named it, with the host's folder appended when
+    /// the source holds several.
+    pub label: String,
+    /// The file or folder name that stands for the host until its own name is known.
+    pub name: String,
+    pub layout: Layout,
+    pub filesystem: Box<dyn Filesystem>,
+}
+
+/// A source, or a file of it, cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error("{}: no such file or folder; check the spelling and the mount", path.display())]
+    Missing { path: PathBuf },
+    #[error("{}: cannot be read: {error}; run as root or administrator", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{} is {what}: {advice}", path.display())]
+    Unsupported { path: PathBuf, what: &'static str, advice: &'static str },
+    #[error("{path}: no such regular file in the evidence")]
+    NotInEvidence { path: EvidencePath },
+    #[error("{path}: cannot be opened: {error}")]
+    File { path: EvidencePath, error: io::Error },
+}
+
+/// Opens a source as its hosts: those found by their folders in path order, then
+/// the loose rest, if files lie beside them.
+///
+/// # Errors
+///
+/// When the source does not exist, cannot be listed, or is of a kind that this
+/// version cannot read.
+pub fn open(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
+    let metadata = std::fs::metadata(source).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => SourceError::Missing { path: source.to_owned() },
+        _ => SourceError::Unreadable { path: source.to_owned(), error },
+    })?;
+    if metadata.is_dir() {
+        layout::open_folder(source)
+    } else if metadata.is_file() {
+        layout::open_file(source).map(|host| vec![host])
+    } else {
+        Err(SourceError::Unsupported {
+            path: source.to_owned(),
+            what: "a device",
+            advice: "devices come with a later version; mount it read-only and give the folder",
+        })
+    }
+}
