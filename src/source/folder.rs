@@ -101,11 +101,11 @@ impl Filesystem for Folder {
                 separator: self.separator(root),
                 excluded: &root.excluded,
                 births: root.births,
-                ancestors: Vec::new(),
+                levels: Vec::new(),
                 visit,
                 problem,
             };
-            walk.directory(&root.at, &root.prefix);
+            walk.root(&root.at, &root.prefix);
         }
     }
 
@@ -179,50 +179,64 @@ struct Walk<'a> {
     separator: char,
     excluded: &'a BTreeSet<PathBuf>,
     births: Births,
-    /// The directories above the present one, as device and file number.
-    ancestors: Vec<(u64, u64)>,
+    /// The directories from the root down to the present one.
+    levels: Vec<Level>,
     visit: &'a mut dyn FnMut(Entry),
     problem: &'a mut dyn FnMut(Problem),
 }
 
+/// A directory whose names are being shown.
+struct Level {
+    at: PathBuf,
+    /// Its path with the separator.
+    prefix: String,
+    /// Device and file number.
+    identity: Option<(u64, u64)>,
+    names: std::vec::IntoIter<listing::Name>,
+}
+
 impl Walk<'_> {
-    /// Shows what the directory holds; `prefix` is its path with the separator.
-    fn directory(&mut self, at: &Path, prefix: &str) {
-        let path = || EvidencePath::new(prefix.trim_end_matches(self.separator));
-        if self.ancestors.len() >= MAX_DEPTH {
-            let message = format!("deeper than {MAX_DEPTH} directories; not read");
-            return (self.problem)(met(Some(path()), message));
+    /// Shows everything below a root. Not recursive: depth is the evidence's.
+    fn root(&mut self, at: &Path, prefix: &str) {
+        self.enter(at.to_owned(), prefix.to_owned());
+        while let Some(level) = self.levels.last_mut() {
+            let Some(name) = level.names.next() else {
+                self.levels.pop();
+                continue;
+            };
+            let at = level.at.join(&name.stored);
+            let path = EvidencePath::new(format!("{}{}", level.prefix, name.shown));
+            self.show(at, path, &name);
         }
-        let identity = identity(at);
-        if identity.is_some_and(|identity| self.ancestors.contains(&identity)) {
-            let message = "a directory that holds itself; not read again".to_owned();
-            return (self.problem)(met(Some(path()), message));
-        }
-        let (names, errors) = match listing::names(at, self.separator) {
-            Ok(listed) => listed,
-            Err(error) => {
-                let message = format!("directory cannot be listed: {error}");
-                return (self.problem)(met(Some(path()), message));
-            }
-        };
-        for error in errors {
-            let message = format!("directory listed in part only: {error}");
-            (self.problem)(met(Some(path()), message));
-        }
-        self.ancestors.push(identity.unwrap_or_default());
-        for name in names {
-            self.name(at, prefix, &name);
-        }
-        self.ancestors.pop();
     }
 
-    /// Shows one name, and what is below it.
-    fn name(&mut self, directory: &Path, prefix: &str, name: &listing::Name) {
-        let at = directory.join(&name.stored);
+    /// Lists a directory, unless it is too deep or holds itself.
+    fn enter(&mut self, at: PathBuf, prefix: String) {
+        let path = EvidencePath::new(prefix.trim_end_matches(self.separator));
+        let mut fail = |message| (self.problem)(met(Some(path.clone()), message));
+        if self.levels.len() >= MAX_DEPTH {
+            return fail(format!("deeper than {MAX_DEPTH} directories; not read"));
+        }
+        let identity = identity(&at);
+        if identity.is_some() && self.levels.iter().any(|level| level.identity == identity) {
+            return fail("a directory that holds itself; not read again".to_owned());
+        }
+        match listing::names(&at, self.separator) {
+            Ok((names, errors)) => {
+                for error in errors {
+                    fail(format!("directory listed in part only: {error}"));
+                }
+                self.levels.push(Level { at, prefix, identity, names: names.into_iter() });
+            }
+            Err(error) => fail(format!("directory cannot be listed: {error}")),
+        }
+    }
+
+    /// Shows one entry, and enters it if it is a directory.
+    fn show(&mut self, at: PathBuf, path: EvidencePath, name: &listing::Name) {
         if self.excluded.contains(&at) {
             return;
         }
-        let path = EvidencePath::new(format!("{prefix}{}", name.shown));
         if name.altered {
             let message = format!("the stored name is {:?}", name.stored);
             (self.problem)(met(Some(path.clone()), message));
@@ -234,11 +248,11 @@ impl Walk<'_> {
             }
         };
         let entry = Entry::of(path, &at, &metadata, self.births);
-        let is_directory = entry.kind == Kind::Directory;
         let below = format!("{}{}", entry.path, self.separator);
+        let is_directory = entry.kind == Kind::Directory;
         (self.visit)(entry);
         if is_directory {
-            self.directory(&at, &below);
+            self.enter(at, below);
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceErro
     let mut found = Vec::new();
     search(source, 1, &mut found);
     let excluded: BTreeSet<PathBuf> = found.iter().map(|host| host.at.clone()).collect();
-    let rest_matters = excluded.is_empty() || holds_file(source, &excluded, 0);
+    let rest_matters = excluded.is_empty() || holds_file(source, &excluded);
     let mut hosts: Vec<HostEvidence> =
         found.into_iter().map(|found| host(source, &found.at, found.shape)).collect();
     if rest_matters {
@@ -207,12 +207,21 @@ fn search(at: &Path, depth: usize, found: &mut Vec<Found>) {
 }
 
 /// Whether any file lies below a folder outside the excluded ones.
-fn holds_file(at: &Path, excluded: &BTreeSet<PathBuf>, depth: usize) -> bool {
-    let Ok((names, _)) = listing::names(at, '/') else { return true };
-    names.iter().map(|name| at.join(&name.stored)).filter(|at| !excluded.contains(at)).any(|at| {
-        let is_dir = std::fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir());
-        !is_dir || depth >= super::MAX_DEPTH || holds_file(&at, excluded, depth.saturating_add(1))
-    })
+fn holds_file(at: &Path, excluded: &BTreeSet<PathBuf>) -> bool {
+    let mut open = vec![(at.to_owned(), 0_usize)];
+    while let Some((at, depth)) = open.pop() {
+        let Ok((names, _)) = listing::names(&at, '/') else { return true };
+        for at in names.iter().map(|name| at.join(&name.stored)) {
+            let is_dir = std::fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir());
+            if !is_dir || depth >= super::MAX_DEPTH {
+                return true;
+            }
+            if !excluded.contains(&at) {
+                open.push((at, depth.saturating_add(1)));
+            }
+        }
+    }
+    false
 }
 
 /// The host whose tree lies at `at`, at or below the source.
