@@ -10,3 +10,7 @@ pub mod builtin;
 pub mod model;
 pub mod parse;
 pub mod source;
+pub mod export;
+pub mod model;
+pub mod parse;
+pub mod verify;

@@ -1,0 +1,253 @@
+//! Writes what was found. The only code of the crate that writes, and never onto
+//! evidence.
+//!
+//! [`write_host`] fills one folder per host and seals it in a bundle,
+//! [`write_hosts`] the table over all hosts, [`summary_text`] what a person reads
+//! at the end. Everything but run.json and the bundle is a function of the report
+//! alone: same report, same bytes. Rows arrive sorted and redacted; escaping is
+//! done here.
+
+mod bodyfile;
+mod bundle;
+mod column;
+mod coverage;
+mod csv;
+mod findings;
+mod fresh;
+mod grouped;
+mod hosts;
+mod jsonl;
+mod report;
+mod run_json;
+mod verdict;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::model::{HostReport, Problem};
+
+pub use bodyfile::start as start_bodyfile;
+pub use bundle::Collected;
+pub use column::COLUMNS as TIMELINE_COLUMNS;
+pub use coverage::{COVERAGE_COLUMNS, PROBLEM_COLUMNS};
+pub use csv::CsvStyle;
+pub use findings::COLUMNS as FINDINGS_COLUMNS;
+pub use grouped::{DNS_COLUMNS, SUMMARY_COLUMNS};
+pub use hosts::{COLUMNS as HOSTS_COLUMNS, HostSummary, write_hosts};
+pub use report::summary_text;
+pub use run_json::{RunFacts, SCHEMA as RUN_SCHEMA};
+pub use verdict::SCHEMA as VERDICT_SCHEMA;
+
+/// Longest host folder name, in bytes: 64 and a running number.
+const MAX_HOST_NAME: usize = 80;
+
+/// Bytes read at once when a file is hashed or copied.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Which collected files go into the bundle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Collect {
+    /// None.
+    None,
+    /// Those that rows of level low or above rest on.
+    #[default]
+    Hits,
+    /// All that were handed over.
+    All,
+}
+
+/// Chain of custody, as the user stated it. Empty means not stated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Custody {
+    pub case: String,
+    pub evidence: String,
+    pub examiner: String,
+    pub note: String,
+}
+
+/// What is written, and how.
+#[derive(Clone, Debug, Default)]
+pub struct ExportOptions {
+    /// Whether a bundle is made.
+    pub bundle: bool,
+    /// `--csv-excel-safe`
+    pub csv_excel_safe: bool,
+    /// Appended to; [`start_bodyfile`] empties it before the first host.
+    pub bodyfile: Option<PathBuf>,
+    pub collect: Collect,
+    pub custody: Custody,
+}
+
+/// Why the results could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("{}: no space left to write the results", path.display())]
+    NoSpace { path: PathBuf, source: io::Error },
+    #[error("{}: not permitted to write the results: {source}", path.display())]
+    Permission { path: PathBuf, source: io::Error },
+    /// Refused for safety.
+    #[error("{}: a link stands where results should go; nothing is written through it", path.display())]
+    Link { path: PathBuf },
+    /// Refused for safety.
+    #[error("{host:?} is no name for a results folder: expected 1 to 80 of [A-Za-z0-9._~-]")]
+    HostName { host: String },
+    #[error("{}: cannot write the results: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl ExportError {
+    /// The error for what happened at `path`.
+    fn at(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::WriteZero => Self::NoSpace { path, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Permission { path, source }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// Whether writing was refused for safety rather than failed.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Link { .. } | Self::HostName { .. })
+    }
+}
+
+/// A finished bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleFile {
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Of the whole file, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl BundleFile {
+    /// The file's own name.
+    pub fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
+/// What was written for one host.
+#[derive(Clone, Debug)]
+pub struct HostOutput {
+    /// The host's folder.
+    pub folder: PathBuf,
+    /// The result files, in the order written; without the bundle.
+    pub files: Vec<PathBuf>,
+    pub bundle: Option<BundleFile>,
+    /// What of the collected files could not be read; too late for problems.csv.
+    pub problems: Vec<Problem>,
+}
+
+/// Writes everything of one host to `dir/<report.host>/`.
+///
+/// # Errors
+///
+/// When a file cannot be written, a link stands in the way, or the host's name
+/// could leave `dir`. What was finished before stays and is whole.
+pub fn write_host(
+    dir: &Path,
+    report: &HostReport,
+    run: &RunFacts,
+    collected: &[Collected<'_>],
+    options: &ExportOptions,
+) -> Result<HostOutput, ExportError> {
+    check_name(&report.host)?;
+    let folder = dir.join(&report.host);
+    fresh::create_folder(&folder)?;
+    let mut files = write_results(&folder, report, options)?;
+    let results = describe(&files)?;
+    let run_path = folder.join("run.json");
+    // The bundle holds this first form, which cannot name the bundle's own hash.
+    run_json::write(&run_path, &report.host, run, &options.custody, &results, None)?;
+    files.push(run_path.clone());
+    if let Some(path) = &options.bodyfile {
+        bodyfile::append(path, &report.rows)?;
+    }
+    let mut output = HostOutput { folder, files, bundle: None, problems: Vec::new() };
+    if options.bundle {
+        let (bundle, problems) = bundle::write(&output, report, run, collected, options)?;
+        run_json::write(&run_path, &report.host, run, &options.custody, &results, Some(&bundle))?;
+        output.bundle = Some(bundle);
+        output.problems = problems;
+    }
+    Ok(output)
+}
+
+/// The files that depend on nothing but the report.
+fn write_results(
+    folder: &Path,
+    report: &HostReport,
+    options: &ExportOptions,
+) -> Result<Vec<PathBuf>, ExportError> {
+    let style = if options.csv_excel_safe { CsvStyle::ExcelSafe } else { CsvStyle::Plain };
+    let rows = &report.rows;
+    let mut files = Vec::new();
+    let mut at = |name: &str| {
+        let path = folder.join(name);
+        files.push(path.clone());
+        path
+    };
+    findings::write(&at("findings.csv"), report, style)?;
+    verdict::write(&at("verdict.json"), &report.verdict)?;
+    csv::write_timeline(&at("timeline.csv"), rows, style)?;
+    jsonl::write_timeline(&at("timeline.jsonl"), rows)?;
+    csv::write_notime(&at("notime.csv"), rows, style)?;
+    grouped::write_summary(&at("summary.csv"), rows, style)?;
+    grouped::write_dns(&at("dns.csv"), rows, style)?;
+    coverage::write_coverage(&at("coverage.csv"), report, style)?;
+    coverage::write_problems(&at("problems.csv"), report, style)?;
+    Ok(files)
+}
+
+fn describe(files: &[PathBuf]) -> Result<Vec<run_json::ResultFile>, ExportError> {
+    files
+        .iter()
+        .map(|path| {
+            let (size, sha256) = hash_file(path).map_err(|error| ExportError::at(path, error))?;
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            Ok(run_json::ResultFile { name, size, sha256 })
+        })
+        .collect()
+}
+
+/// Size in bytes and SHA-256 of a file.
+pub(crate) fn hash_file(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut size = 0_u64;
+    loop {
+        let n = file.read(&mut buffer)?;
+        let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else { break };
+        hasher.update(read);
+        size = size.saturating_add(u64::try_from(n).unwrap_or_default());
+    }
+    Ok((size, hex(&hasher.finalize())))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check_name(host: &str) -> Result<(), ExportError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._~-".contains(c);
+    let good = (1..=MAX_HOST_NAME).contains(&host.len())
+        && host.chars().all(allowed)
+        && host.chars().any(|c| c != '.');
+    if good { Ok(()) } else { Err(ExportError::HostName { host: host.to_owned() }) }
+}

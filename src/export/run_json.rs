@@ -1,0 +1,88 @@
+//! run.json: how the results came about; the only result with a clock in it.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::verdict::write_json;
+use super::{BundleFile, Custody, ExportError};
+use crate::model::to_iso;
+
+/// Name and version of the format.
+pub const SCHEMA: &str = "adit-run/1";
+
+/// What a run was, for run.json and the bundle's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// adit's own version.
+    pub version: String,
+    /// The command line's arguments, without the program's name.
+    pub arguments: Vec<String>,
+    pub started: Timestamp,
+    /// When the evidence was worked through; names the bundle.
+    pub finished: Timestamp,
+    /// Id and SHA-256 of every profile in use, by id.
+    pub profiles: Vec<(String, String)>,
+    /// Id and SHA-256 of every artifact definition in use, by id.
+    pub artifacts: Vec<(String, String)>,
+    /// Whether secrets stand in clear in the results.
+    pub reveal_secrets: bool,
+    pub threads: usize,
+    /// The sources as the user named them.
+    pub sources: Vec<String>,
+}
+
+/// One result file, as run.json lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ResultFile {
+    pub(super) name: String,
+    /// Bytes.
+    pub(super) size: u64,
+    pub(super) sha256: String,
+}
+
+/// Writes run.json; `bundle` is known only outside of the bundle.
+pub(super) fn write(
+    path: &Path,
+    host: &str,
+    run: &RunFacts,
+    custody: &Custody,
+    results: &[ResultFile],
+    bundle: Option<&BundleFile>,
+) -> Result<(), ExportError> {
+    let value = json!({
+        "schema": SCHEMA,
+        "host": host,
+        "version": run.version,
+        "arguments": run.arguments,
+        "started": to_iso(run.started),
+        "finished": to_iso(run.finished),
+        "sources": run.sources,
+        "threads": run.threads,
+        "reveal_secrets": run.reveal_secrets,
+        "custody": {
+            "case": custody.case,
+            "evidence": custody.evidence,
+            "examiner": custody.examiner,
+            "note": custody.note,
+        },
+        "profiles": named(&run.profiles),
+        "artifacts": named(&run.artifacts),
+        "results": results.iter().map(|file| json!({
+            "name": file.name,
+            "size": file.size,
+            "sha256": file.sha256,
+        })).collect::<Vec<_>>(),
+        "bundle": bundle.map(|bundle| json!({
+            "name": bundle.name(),
+            "size": bundle.size,
+            "sha256": bundle.sha256,
+        })),
+    });
+    write_json(path, &value)
+}
+
+fn named(hashes: &[(String, String)]) -> Vec<Value> {
+    hashes.iter().map(|(id, sha256)| json!({ "id": id, "sha256": sha256 })).collect()
+}
