@@ -3,6 +3,8 @@
 //! Adding a format: write its module here, declare it, and list its parser in
 //! [`PARSERS`]; an artifact names it in `parser:`.
 
+pub mod registry;
+
 use std::io;
 use std::ops::Range;
 
@@ -62,4 +64,4 @@ pub fn by_name(name: &str) -> Option<&'static dyn Parser> {
 }
 
 /// Every parser, by name.
-pub static PARSERS: &[&dyn Parser] = &[];
+pub static PARSERS: &[&dyn Parser] = &[&registry::Registry];

@@ -1,0 +1,263 @@
+//! Keys and values that the tree does not lead to.
+//!
+//! Windows frees the cells of a deleted key but leaves their bytes until they
+//! are needed again: key, list of values and values can still be joined while
+//! all of them lie in free space. The same search over all cells salvages a
+//! damaged hive: each key names its parent, so its path needs no list above it.
+
+use std::collections::HashSet;
+
+use crate::model::from_filetime;
+
+use super::cells::{self, BASE_BLOCK, KeyNode, NO_CELL, size, u32_at};
+use super::key::{Data, Key, NamedValue};
+use super::validate::{Bins, Leftover};
+
+/// Windows allows 512 levels.
+const MAX_DEPTH: usize = 512;
+/// Values read of one carved key.
+const MAX_CARVED_VALUES: usize = 4096;
+/// Bytes of values read of all carved keys together.
+const MAX_CARVED_BYTES: usize = 256 << 20;
+/// Keys and orphaned values carved from one hive.
+const MAX_CARVED: usize = 1 << 20;
+
+/// What carving finds.
+#[derive(Debug, Default)]
+pub struct Carved {
+    /// Deleted keys, and keys of a damaged hive whose place is lost.
+    pub keys: Vec<Key>,
+    /// Deleted values of live keys: each key bears only those.
+    pub leftovers: Vec<Key>,
+    /// Deleted values that no key is known for, in the order of the file.
+    pub orphans: Vec<Orphan>,
+}
+
+/// A deleted value that no key is known for.
+#[derive(Debug)]
+pub struct Orphan {
+    /// Absolute offset of its cell.
+    pub at: usize,
+    pub value: NamedValue,
+}
+
+/// The deleted keys in the free cells of a sound hive, in the order of the file.
+pub fn deleted_keys(image: &[u8], bins: &Bins) -> Vec<Key> {
+    let mut carver = Carver::new(image, bins);
+    let mut keys = Vec::new();
+    for (start, end) in &bins.free {
+        for at in records(image, *start, *end, b"nk") {
+            keys.extend(carver.key(at, true));
+            if keys.len() >= MAX_CARVED {
+                return keys;
+            }
+        }
+    }
+    keys
+}
+
+/// Every key of a damaged hive that can be read, in the order of the file;
+/// `recovered` marks those in free cells.
+pub fn all_keys(image: &[u8], bins: &Bins) -> Vec<Key> {
+    let mut carver = Carver::new(image, bins);
+    let mut keys = Vec::new();
+    for at in records(image, BASE_BLOCK, image.len(), b"nk") {
+        let allocated = u32_at(image, at).is_some_and(|raw| raw.cast_signed() < 0);
+        let free = !allocated || carver.is_free(at.saturating_add(4));
+        keys.extend(carver.key(at, free));
+        if keys.len() >= MAX_CARVED {
+            break;
+        }
+    }
+    keys
+}
+
+/// Deleted values that the lists of live keys still point at.
+pub fn leftovers(image: &[u8], found: &[Leftover]) -> Vec<Key> {
+    let segmented = cells::segmented(image);
+    let mut keys: Vec<Key> = Vec::new();
+    let mut last = None;
+    for (key, value) in found {
+        let Some(node) = cells::cell(image, *key).and_then(|c| cells::key_node(c.body)) else {
+            continue;
+        };
+        let Some(value) = named_value(image, *value, segmented) else { continue };
+        if last != Some(key) {
+            let (path, rooted) = path_of(image, &node);
+            let mut live = Key::live(path, node.name.clone(), node.last_written, Vec::new());
+            live.rooted = rooted;
+            live.recovered = true;
+            keys.push(live);
+            last = Some(key);
+        }
+        if let Some(key) = keys.last_mut() {
+            key.values.push(value);
+        }
+    }
+    keys
+}
+
+/// Values in free cells, whether or not a carved key claims them.
+pub fn orphans(image: &[u8], bins: &Bins) -> Vec<Orphan> {
+    let carver = Carver::new(image, bins);
+    let mut orphans = Vec::new();
+    for (start, end) in &bins.free {
+        for at in records(image, *start, *end, b"vk") {
+            let Some(offset) = offset_of(at) else { continue };
+            if let Some(value) = carver.free_value(offset) {
+                orphans.push(Orphan { at, value });
+            }
+            if orphans.len() >= MAX_CARVED {
+                return orphans;
+            }
+        }
+    }
+    orphans
+}
+
+/// Absolute offsets of cells between `start` and `end` whose content begins with
+/// `signature`. `start` may be a cell or the content of one.
+fn records<'a>(
+    image: &'a [u8],
+    start: usize,
+    end: usize,
+    signature: &'a [u8; 2],
+) -> impl Iterator<Item = usize> + 'a {
+    let first = (start & !7).max(BASE_BLOCK);
+    let block = image.get(first..end).unwrap_or_default();
+    block.chunks(8).enumerate().filter_map(move |(i, chunk)| {
+        (chunk.get(4..6) == Some(signature.as_slice()))
+            .then(|| first.saturating_add(i.saturating_mul(8)))
+    })
+}
+
+fn offset_of(at: usize) -> Option<u32> {
+    u32::try_from(at.checked_sub(BASE_BLOCK)?).ok()
+}
+
+struct Carver<'a> {
+    image: &'a [u8],
+    bins: &'a Bins,
+    segmented: bool,
+    /// Bytes of values that may still be read.
+    budget: usize,
+}
+
+impl<'a> Carver<'a> {
+    fn new(image: &'a [u8], bins: &'a Bins) -> Self {
+        let segmented = cells::segmented(image);
+        Self { image, bins, segmented, budget: MAX_CARVED_BYTES }
+    }
+
+    /// Whether an absolute offset lies in a free cell.
+    fn is_free(&self, at: usize) -> bool {
+        let after = self.bins.free.partition_point(|(start, _)| *start <= at);
+        after
+            .checked_sub(1)
+            .and_then(|i| self.bins.free.get(i))
+            .is_some_and(|(_, end)| at < *end)
+    }
+
+    fn offset_is_free(&self, offset: u32) -> bool {
+        offset != NO_CELL && self.is_free(size(offset).saturating_add(BASE_BLOCK + 4))
+    }
+
+    /// The key whose cell stands at `at`; of a deleted one only values in free space.
+    fn key(&mut self, at: usize, deleted: bool) -> Option<Key> {
+        let body = self.image.get(at.checked_add(4)?..)?;
+        let node = cells::key_node(body.get(..body.len().min(4096))?)?;
+        let last_written = from_filetime(node.last_written)?;
+        if !plausible_name(&node.name) || node.name.is_empty() {
+            return None;
+        }
+        let (path, rooted) = path_of(self.image, &node);
+        let values = self.values(&node, deleted);
+        let last_written = Some(last_written);
+        Some(Key { name: node.name, path, rooted, last_written, values, recovered: deleted })
+    }
+
+    fn values(&mut self, node: &KeyNode, deleted: bool) -> Vec<NamedValue> {
+        let mut values = Vec::new();
+        if node.values == 0 || (deleted && !self.offset_is_free(node.value_list)) {
+            return values;
+        }
+        let Some(list) = cells::cell(self.image, node.value_list) else {
+            return values;
+        };
+        let count = size(node.values).min(MAX_CARVED_VALUES);
+        for entry in list.body.chunks_exact(4).take(count) {
+            let Some(offset) = u32_at(entry, 0) else { break };
+            let value = if deleted {
+                self.free_value(offset)
+            } else {
+                named_value(self.image, offset, self.segmented)
+            };
+            if let Some(value) = value {
+                self.budget = self.budget.saturating_sub(weight(&value));
+                values.push(value);
+            }
+            if self.budget == 0 {
+                break;
+            }
+        }
+        values
+    }
+
+    /// A value that lies in free space with all its data.
+    fn free_value(&self, offset: u32) -> Option<NamedValue> {
+        if !self.offset_is_free(offset) {
+            return None;
+        }
+        let node = cells::value_node(cells::cell(self.image, offset)?.body)?;
+        if !node.resident && node.length > 0 && !self.offset_is_free(node.data) {
+            return None;
+        }
+        named_value(self.image, offset, self.segmented)
+    }
+}
+
+fn weight(value: &NamedValue) -> usize {
+    match &value.data {
+        Data::Binary(bytes) => bytes.len(),
+        Data::Text(text) | Data::ExpandText(text) => text.len(),
+        Data::MultiText(all) => all.iter().map(String::len).sum(),
+        Data::Dword(_) | Data::Qword(_) => 8,
+    }
+}
+
+fn named_value(image: &[u8], offset: u32, segmented: bool) -> Option<NamedValue> {
+    let node = cells::value_node(cells::cell(image, offset)?.body)?;
+    if !plausible_name(&node.name) {
+        return None;
+    }
+    let bytes = cells::value_bytes(image, &node, segmented)?;
+    Some(NamedValue { data: Data::decode(node.kind, &bytes), name: node.name })
+}
+
+/// No control characters, no replacement for what is no character.
+fn plausible_name(name: &str) -> bool {
+    name.chars().all(|c| !c.is_control() && c != char::REPLACEMENT_CHARACTER)
+}
+
+/// The path of a key through its parents, and whether it reaches the root.
+fn path_of(image: &[u8], node: &KeyNode) -> (String, bool) {
+    if node.root {
+        return (String::new(), true);
+    }
+    let mut names = vec![node.name.clone()];
+    let mut parent = node.parent;
+    let mut seen = HashSet::new();
+    let mut rooted = false;
+    while names.len() < MAX_DEPTH && seen.insert(parent) {
+        let above = cells::cell(image, parent).and_then(|cell| cells::key_node(cell.body));
+        let Some(above) = above.filter(|key| plausible_name(&key.name)) else { break };
+        if above.root {
+            rooted = true;
+            break;
+        }
+        names.push(above.name);
+        parent = above.parent;
+    }
+    names.reverse();
+    (names.join("\\"), rooted)
+}

@@ -1,0 +1,150 @@
+//! Registry hives: services, event-log sources, run keys, and facts of the system.
+//!
+//! Any hive is read, whatever its file's name: what it is shows in its keys.
+//! Versions: `regf` 1.3 to 1.6 with both formats of transaction logs. Deleted
+//! keys and values in free cells are recovered, damaged hives salvaged.
+//!
+//! A service key shows that a program was made to start with the system, a run
+//! key that it starts when somebody logs on. The time of both is the key's last
+//! change, whichever value it was.
+
+mod carve;
+mod cells;
+mod hive;
+mod key;
+mod replay;
+mod run_keys;
+mod services;
+mod system;
+mod validate;
+
+pub use hive::Hive;
+pub use key::{Data, Key, NamedValue};
+pub use system::{facts, facts_of_hive, merge, profiles};
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::ops::ControlFlow;
+
+use crate::model::{Extent, Filter, Input, Locator, Moment, Record, Sink, Value, from_filetime};
+
+use super::{ParseError, Parser};
+
+use carve::Orphan;
+
+/// Reads hives, with their transaction logs as sidecars.
+pub struct Registry;
+
+impl Parser for Registry {
+    fn name(&self) -> &'static str {
+        "registry"
+    }
+
+    fn recognizes(&self, start: &[u8]) -> bool {
+        start.starts_with(b"regf")
+    }
+
+    fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
+        let (mut hive, damages) = Hive::open(input)?;
+        for damage in damages {
+            sink.damaged(damage);
+        }
+        let last = cells::u64_at(hive.image(), 12).and_then(from_filetime);
+        let mut output = Output { sink, filter: input.filter, live: HashSet::new(), records: 0 };
+        let _ = push_all(&mut hive, &mut output);
+        let records = output.records;
+        sink.extent(Extent { last, records, ..Extent::default() });
+        Ok(())
+    }
+}
+
+/// Everything that the hive has to say; `Break` when the sink has enough.
+///
+/// The screen is asked about the hive as a whole: what makes one record (key,
+/// values, data) is spread over its bins. Live records are few and are judged
+/// by their own text, which holds paths that no cell holds.
+fn push_all(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
+    services::push_live(hive, output)?;
+    run_keys::push_live(hive, output)?;
+    if !output.filter.admits(hive.image()) {
+        return ControlFlow::Continue(());
+    }
+    let carved = hive.carve();
+    services::push_carved(hive, &carved.keys, output)?;
+    run_keys::push_carved(&carved.keys, output)?;
+    run_keys::push_carved(&carved.leftovers, output)?;
+    let known: HashSet<(&str, &Data)> = carved
+        .keys
+        .iter()
+        .chain(&carved.leftovers)
+        .flat_map(|key| &key.values)
+        .map(|value| (value.name.as_str(), &value.data))
+        .collect();
+    for orphan in &carved.orphans {
+        if known.contains(&(orphan.value.name.as_str(), &orphan.value.data)) {
+            continue;
+        }
+        if let Some(record) = orphan_record(orphan) {
+            output.push(record)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// A deleted value with text whose key is not known.
+fn orphan_record(orphan: &Orphan) -> Option<Record> {
+    let details = orphan.value.data.text().filter(|text| !text.is_empty())?;
+    let at = u64::try_from(orphan.at).ok()?;
+    let mut record = Record::new("registry_value", Locator::Offset(at));
+    add(&mut record, "ValueName", orphan.value.name.clone());
+    add(&mut record, "Details", details);
+    record.recovered = true;
+    Some(record)
+}
+
+/// Adds a field.
+fn add(record: &mut Record, name: &'static str, value: impl Into<Value>) {
+    record.fields.push((name.into(), value.into()));
+}
+
+/// A record of a key, with the key's time and state.
+fn record_of(key: &Key, category: &'static str, value: Option<String>) -> Record {
+    let mut record = Record::new(category, Locator::Key { key: key.path.clone(), value });
+    record.recovered = key.recovered;
+    record.times.extend(key.last_written.map(|at| Moment::exact(at, "Key Last Written")));
+    record
+}
+
+/// Where records go: past the filter, each recovered one only if no live one
+/// says the same.
+struct Output<'a> {
+    sink: &'a mut dyn Sink,
+    filter: &'a dyn Filter,
+    live: HashSet<String>,
+    /// Records seen, pushed or not.
+    records: u64,
+}
+
+impl Output<'_> {
+    fn push(&mut self, record: Record) -> ControlFlow<()> {
+        self.records = self.records.saturating_add(1);
+        let text = rendered(&record);
+        if !self.filter.admits_text(text.as_bytes()) {
+            return ControlFlow::Continue(());
+        }
+        let moment = record.times.first().map(|m| m.raw.as_str()).unwrap_or_default();
+        if !self.live.insert(format!("{text}{moment}")) && record.recovered {
+            return ControlFlow::Continue(());
+        }
+        self.sink.record(record)
+    }
+}
+
+/// The record's fields, one line `Name=value` each.
+fn rendered(record: &Record) -> String {
+    let mut text = String::new();
+    for (name, value) in &record.fields {
+        let _ = writeln!(text, "{name}={value}"); // writing to a String cannot fail
+    }
+    text
+}

@@ -1,0 +1,154 @@
+//! Programs that start at logon: the run keys and their kin, of the machine
+//! (SOFTWARE) and of a user (NTUSER.DAT).
+
+use std::fmt::Write;
+use std::ops::ControlFlow;
+
+use crate::model::Record;
+
+use super::{Data, Hive, Key, NamedValue, Output, add, record_of};
+
+/// A place of programs that start at logon.
+struct Place {
+    /// Below `SOFTWARE`, or below `Software` of a user.
+    path: &'static str,
+    /// Only these values; empty: all.
+    values: &'static [&'static str],
+    /// Levels below that hold such values too.
+    depth: usize,
+}
+
+const fn all(path: &'static str) -> Place {
+    Place { path, values: &[], depth: 0 }
+}
+
+/// Where programs are named that start at logon.
+///
+/// Source: Microsoft's documentation of Run and RunOnce, Winlogon and the
+/// `Windows` key; MITRE ATT&CK T1547.001.
+const PLACES: &[Place] = &[
+    all(r"Microsoft\Windows\CurrentVersion\Run"),
+    all(r"Microsoft\Windows\CurrentVersion\RunOnce"),
+    Place { path: r"Microsoft\Windows\CurrentVersion\RunOnceEx", values: &[], depth: 1 },
+    all(r"Microsoft\Windows\CurrentVersion\RunServices"),
+    all(r"Microsoft\Windows\CurrentVersion\RunServicesOnce"),
+    all(r"Microsoft\Windows\CurrentVersion\Policies\Explorer\Run"),
+    all(concat!(
+        r"Microsoft\Windows NT\CurrentVersion\Terminal Server\Install\Software\",
+        r"Microsoft\Windows\CurrentVersion\Run"
+    )),
+    all(concat!(
+        r"Microsoft\Windows NT\CurrentVersion\Terminal Server\Install\Software\",
+        r"Microsoft\Windows\CurrentVersion\RunOnce"
+    )),
+    Place {
+        path: r"Microsoft\Windows NT\CurrentVersion\Winlogon",
+        values: &["Shell", "Userinit"],
+        depth: 0,
+    },
+    Place {
+        path: r"Microsoft\Windows NT\CurrentVersion\Windows",
+        values: &["Load", "Run"],
+        depth: 0,
+    },
+];
+
+/// What stands before a place's path: of the machine, of a user, each also for
+/// 32-bit programs.
+const PREFIXES: &[&str] = &["", r"Wow6432Node\", r"Software\", r"Software\Wow6432Node\"];
+/// Bytes shown of a value that is no text.
+const MAX_SHOWN_BYTES: usize = 256;
+
+/// Pushes every value of every place, in the order of the tables.
+pub fn push_live(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
+    let roots: Vec<String> = hive.below("", 1).into_iter().map(|key| key.name).collect();
+    for prefix in PREFIXES {
+        let first = prefix.split('\\').next().filter(|name| !name.is_empty());
+        if !roots.iter().any(|name| name.eq_ignore_ascii_case(first.unwrap_or("Microsoft"))) {
+            continue;
+        }
+        for place in PLACES {
+            let path = format!("{prefix}{}", place.path);
+            let Some(key) = hive.key(&path) else { continue };
+            push_key(&key, place, output)?;
+            for key in hive.below(&path, place.depth) {
+                push_key(&key, place, output)?;
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Pushes the values of carved keys that are such places, as far as their path tells.
+pub fn push_carved(keys: &[Key], output: &mut Output<'_>) -> ControlFlow<()> {
+    for key in keys {
+        if let Some(place) = PLACES.iter().find(|place| is_at(key, place)) {
+            push_key(key, place, output)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Whether a key is that place, or may be it when only the tail of its path is left.
+fn is_at(key: &Key, place: &Place) -> bool {
+    let under = |path: &str, whole: &str| {
+        path.eq_ignore_ascii_case(whole)
+            || place.depth > 0
+                && path.rsplit_once('\\').is_some_and(|(above, _)| above.eq_ignore_ascii_case(whole))
+    };
+    if key.rooted {
+        return PREFIXES.iter().any(|prefix| under(&key.path, &format!("{prefix}{}", place.path)));
+    }
+    let tail = key.path.to_ascii_lowercase();
+    let whole = format!(r"\software\{}", place.path.to_ascii_lowercase());
+    whole.ends_with(&format!(r"\{tail}")) || tail.ends_with(&format!(r"\{}", &whole[10..]))
+}
+
+fn push_key(key: &Key, place: &Place, output: &mut Output<'_>) -> ControlFlow<()> {
+    for value in &key.values {
+        let wanted = place.values.is_empty()
+            || place.values.iter().any(|name| name.eq_ignore_ascii_case(&value.name));
+        if wanted {
+            output.push(run_key(key, value))?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn run_key(key: &Key, value: &NamedValue) -> Record {
+    let mut record = record_of(key, "run_key", Some(value.name.clone()));
+    add(&mut record, "TargetObject", target(key, value));
+    add(&mut record, "ValueName", value.name.clone());
+    add(&mut record, "Details", shown(&value.data));
+    record
+}
+
+/// `HKLM\SOFTWARE\…` or `HKCU\Software\…`; the bare tail of a key whose place is lost.
+fn target(key: &Key, value: &NamedValue) -> String {
+    const USER: &str = "Software\\";
+    let name = if value.name.is_empty() { "(Default)" } else { &value.name };
+    let path = &key.path;
+    if !key.rooted {
+        return format!("{path}\\{name}");
+    }
+    match path.get(..USER.len()).filter(|head| head.eq_ignore_ascii_case(USER)) {
+        Some(_) => format!("HKCU\\{path}\\{name}"),
+        None => format!("HKLM\\SOFTWARE\\{path}\\{name}"),
+    }
+}
+
+/// Text as it is, numbers in decimal, the rest as hexadecimal digits.
+fn shown(data: &Data) -> String {
+    match data {
+        Data::Dword(n) => n.to_string(),
+        Data::Qword(n) => n.to_string(),
+        Data::Binary(bytes) => {
+            let mut text = String::new();
+            for byte in bytes.iter().take(MAX_SHOWN_BYTES) {
+                let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+            }
+            text
+        }
+        other => other.text().unwrap_or_default(),
+    }
+}

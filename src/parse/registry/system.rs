@@ -1,0 +1,93 @@
+//! What hives say of the machine: name, version, time zone, profiles.
+
+use crate::model::{Input, SystemFacts};
+use crate::parse::ParseError;
+
+use super::{Hive, services};
+
+/// Windows 11 still calls itself 10; it begins with this build.
+const FIRST_BUILD_OF_11: u64 = 22_000;
+const VERSION: &str = r"Microsoft\Windows NT\CurrentVersion";
+const PROFILES: &str = r"Microsoft\Windows NT\CurrentVersion\ProfileList";
+
+/// What one hive knows of the machine: SYSTEM its name and zone, SOFTWARE its
+/// version; any other nothing.
+///
+/// # Errors
+///
+/// When the bytes cannot be read or are no hive.
+pub fn facts_of_hive(input: &Input<'_>) -> Result<SystemFacts, ParseError> {
+    Ok(facts(&mut Hive::open(input)?.0))
+}
+
+/// What an open hive knows of the machine.
+pub fn facts(hive: &mut Hive) -> SystemFacts {
+    let mut facts = SystemFacts::default();
+    if let Some(set) = services::preferred_set(hive) {
+        name_and_zone(hive, &set, &mut facts);
+    }
+    version(hive, &mut facts);
+    facts
+}
+
+/// What either knows; of what both know, the first.
+pub fn merge(first: SystemFacts, second: SystemFacts) -> SystemFacts {
+    SystemFacts {
+        name: first.name.or(second.name),
+        os: first.os.or(second.os),
+        server: first.server || second.server,
+        time_zone: first.time_zone.or(second.time_zone),
+        bias_minutes: first.bias_minutes.or(second.bias_minutes),
+    }
+}
+
+/// Profiles of users from a SOFTWARE hive: SID and folder as written
+/// (`%SystemDrive%` may stand in it), in the hive's order.
+///
+/// # Errors
+///
+/// When the bytes cannot be read or are no hive.
+pub fn profiles(input: &Input<'_>) -> Result<Vec<(String, String)>, ParseError> {
+    let (mut hive, _) = Hive::open(input)?;
+    let keys = hive.below(PROFILES, 1);
+    Ok(keys
+        .into_iter()
+        .filter_map(|key| Some((key.name.clone(), key.text("ProfileImagePath")?)))
+        .collect())
+}
+
+fn name_and_zone(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {
+    let mut text = |path: &str, value: &str| hive.key(&format!("{set}\\{path}"))?.text(value);
+    facts.name = text(r"Control\ComputerName\ComputerName", "ComputerName")
+        .or_else(|| text(r"Services\Tcpip\Parameters", "Hostname"));
+    let Some(zone) = hive.key(&format!("{set}\\Control\\TimeZoneInformation")) else { return };
+    facts.time_zone = zone.text("TimeZoneKeyName").or_else(|| zone.text("StandardName"));
+    facts.bias_minutes = zone
+        .number("Bias")
+        .and_then(|bias| u32::try_from(bias).ok())
+        .map(u32::cast_signed);
+}
+
+fn version(hive: &mut Hive, facts: &mut SystemFacts) {
+    let Some(key) = hive.key(VERSION) else { return };
+    let Some(product) = key.text("ProductName") else { return };
+    let build = key.text("CurrentBuild").or_else(|| key.text("CurrentBuildNumber"));
+    let number = build.as_ref().and_then(|b| b.trim().parse::<u64>().ok()).unwrap_or_default();
+    facts.server = key
+        .text("InstallationType")
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("server"))
+        || product.contains("Server");
+    let mut os = product;
+    if number >= FIRST_BUILD_OF_11 && !facts.server {
+        os = os.replacen("Windows 10", "Windows 11", 1);
+    }
+    let release = ["DisplayVersion", "ReleaseId", "CSDVersion"];
+    if let Some(release) = release.iter().find_map(|name| key.text(name)) {
+        os = format!("{os} {release}");
+    }
+    if let Some(build) = build {
+        let update = key.number("UBR").map(|n| format!(".{n}")).unwrap_or_default();
+        os = format!("{os} (build {build}{update})");
+    }
+    facts.os = Some(os);
+}
