@@ -10,6 +10,10 @@ use std::ops::Range;
 
 use crate::model::{Input, Sink};
 
+mod lines;
+pub mod secret;
+
+
 /// Nothing, or nothing more, can be read from a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {

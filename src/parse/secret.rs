@@ -1,0 +1,578 @@
+//! Tokens and passwords: what names an account, and what must not be shown.
+//!
+//! A token of the provider is `<27 base62>_<tail>`; its first part is a KSUID
+//! (160 bits in base62, the first 32 are seconds since 2014-05-13T16:53:20Z) that
+//! also is the credential's public id. Tokens of old accounts have a shorter
+//! first part, which is no KSUID and tells no time.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::model::from_unix;
+
+/// Characters of a KSUID.
+const KSUID_CHARS: usize = 27;
+/// Seconds from 1970 to the KSUID epoch.
+const KSUID_EPOCH: i64 = 1_400_000_000;
+/// Characters after the `_`; 20 to 22 by the provider's documentation, a little
+/// more is let pass so that no odd token stays readable.
+const TAIL_CHARS: std::ops::RangeInclusive<usize> = 20..=24;
+/// Bytes of a secret that are looked for its end.
+const MAX_SECRET_BYTES: usize = 4096;
+/// Entries of a list of user names and passwords.
+const MAX_LIST_ITEMS: usize = 64;
+/// Options skipped between a command and its secret.
+const MAX_OPTIONS: usize = 8;
+/// Rounds until nothing more is found (a replaced text can lay bare another).
+const MAX_ROUNDS: usize = 4;
+
+/// What a token opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TokenKind {
+    Authtoken,
+    ApiKey,
+}
+
+/// A token found in a text, without its secret part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// `cr_<27>` or `ak_<27>`; `sha256:<8 hex>` when it is no KSUID.
+    pub id: String,
+    /// When the provider made it (UTC, whole seconds); only a KSUID tells.
+    pub minted: Option<Timestamp>,
+    pub kind: TokenKind,
+    /// The form that may be shown.
+    pub redacted: String,
+}
+
+impl Token {
+    /// The token of this text, whatever its form.
+    pub fn new(secret: &str, kind: TokenKind) -> Self {
+        let (id, minted) = match ksuid_of(secret) {
+            Some(ksuid) => {
+                let prefix = if kind == TokenKind::ApiKey { "ak" } else { "cr" };
+                (format!("{prefix}_{ksuid}"), mint_time(ksuid))
+            }
+            None => (format!("sha256:{}", fingerprint(secret)), None),
+        };
+        Self { id, minted, kind, redacted: redacted(secret) }
+    }
+}
+
+/// The KSUID of a token that has exactly this shape.
+fn ksuid_of(token: &str) -> Option<&str> {
+    let (ksuid, tail) = token.split_once('_')?;
+    let base62 = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric());
+    (ksuid.len() == KSUID_CHARS
+        && TAIL_CHARS.contains(&tail.len())
+        && base62(ksuid)
+        && base62(tail))
+    .then_some(ksuid)
+}
+
+/// When a KSUID was made (UTC, whole seconds); `None` if it is none.
+pub fn mint_time(ksuid: &str) -> Option<Timestamp> {
+    if ksuid.len() != KSUID_CHARS {
+        return None;
+    }
+    // 27 base62 digits into 160 bits, big endian, five words.
+    let mut words = [0u32; 5];
+    for byte in ksuid.bytes() {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'Z' => byte - b'A' + 10,
+            b'a'..=b'z' => byte - b'a' + 36,
+            _ => return None,
+        };
+        let mut carry = u64::from(digit);
+        for word in words.iter_mut().rev() {
+            let value = u64::from(*word) * 62 + carry;
+            *word = u32::try_from(value & 0xffff_ffff).ok()?;
+            carry = value >> 32;
+        }
+        if carry != 0 {
+            return None;
+        }
+    }
+    from_unix(KSUID_EPOCH + i64::from(*words.first()?), 0)
+}
+
+/// The first eight hexadecimal digits of the SHA-256.
+fn fingerprint(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
+}
+
+/// The form of a secret that may be shown; one already in that form stays.
+pub fn redacted(secret: &str) -> String {
+    if is_redacted(secret) {
+        return secret.to_owned();
+    }
+    let shown = ksuid_of(secret).unwrap_or_default();
+    format!("{shown}…sha256:{}", fingerprint(secret))
+}
+
+/// `user:password` with the password made unreadable; all of it without a colon.
+pub fn redacted_login(login: &str) -> String {
+    match login.split_once(':') {
+        Some((user, password)) if !is_redacted(login) && !password.is_empty() => {
+            format!("{user}:{}", redacted(password))
+        }
+        _ => redacted(login),
+    }
+}
+
+/// Whether a secret was already replaced in this text, or in a part of it.
+fn is_redacted(text: &str) -> bool {
+    const MARK: &str = "…sha256:";
+    text.split(MARK).skip(1).any(|after| {
+        after.len() >= 8 && after.bytes().take(8).all(|b| b.is_ascii_hexdigit())
+    })
+}
+
+/// The text with every secret made unreadable: a token keeps its public part.
+///
+/// Found are tokens anywhere, and whatever stands after the options, keys and
+/// variables that take a secret. Doing it twice changes nothing more.
+///
+/// # Limits
+///
+/// A secret's first 4096 bytes are replaced.
+pub fn redact_text(text: &str) -> Cow<'_, str> {
+    let mut result = Cow::Borrowed(text);
+    for _ in 0..MAX_ROUNDS {
+        match redact_once(&result) {
+            Some(changed) => result = Cow::Owned(changed),
+            None => break,
+        }
+    }
+    result
+}
+
+fn redact_once(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut done = 0usize;
+    for span in spans(text) {
+        if span.start < done {
+            continue;
+        }
+        let secret = text.get(span.start..span.end).unwrap_or_default();
+        let shown = if span.login { redacted_login(secret) } else { redacted(secret) };
+        if shown == secret {
+            continue;
+        }
+        out.push_str(text.get(done..span.start).unwrap_or_default());
+        out.push_str(&shown);
+        done = span.end;
+    }
+    (done > 0).then(|| {
+        out.push_str(text.get(done..).unwrap_or_default());
+        out
+    })
+}
+
+/// The tokens of a text, in order of appearance, each once; those that are no
+/// KSUID only where the text says that they are tokens.
+pub fn tokens_in(text: &str) -> Vec<Token> {
+    let mut found: Vec<Token> = Vec::new();
+    let mut done = 0usize;
+    for span in spans(text) {
+        let (Some(kind), true) = (span.token, span.start >= done) else { continue };
+        let secret = text.get(span.start..span.end).unwrap_or_default();
+        done = span.end;
+        if is_redacted(secret) {
+            continue;
+        }
+        let token = Token::new(secret, kind);
+        if !found.iter().any(|t| t.id == token.id && t.kind == kind) {
+            found.push(token);
+        }
+    }
+    found
+}
+
+/// Where a secret stands in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: usize,
+    end: usize,
+    /// `user:password`; only the password is secret.
+    login: bool,
+    token: Option<TokenKind>,
+}
+
+/// What takes a secret, and in which ways it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    /// `authtoken T`, `--authtoken T`, `authtoken: T`, `NGROK_AUTHTOKEN=T`.
+    Token(TokenKind),
+    /// `--password P`, `password: P`.
+    Password,
+    /// `-pw P`: an option only.
+    Option,
+    /// `--basic-auth user:P`, `basic_auth:` with a list below.
+    Login,
+    /// `-auth user:P`, `auth: user:P`, where there is a colon.
+    LooseLogin,
+    /// `scheme://user:P@host`.
+    Url,
+    /// A token of cloudflared: Base64 of `{"a":"…`.
+    Encoded,
+}
+
+const KEYS: &[(&str, Key)] = &[
+    ("authtoken", Key::Token(TokenKind::Authtoken)),
+    ("auth_token", Key::Token(TokenKind::Authtoken)),
+    ("auth-token", Key::Token(TokenKind::Authtoken)),
+    ("api_key", Key::Token(TokenKind::ApiKey)),
+    ("api-key", Key::Token(TokenKind::ApiKey)),
+    ("apikey", Key::Token(TokenKind::ApiKey)),
+    ("password", Key::Password),
+    ("passwd", Key::Password),
+    ("tunnel_token", Key::Password),
+    ("auth.token", Key::Password),
+    ("vkey", Key::Password),
+    ("-pw", Key::Option),
+    ("-token", Key::Option),
+    ("basic_auth", Key::Login),
+    ("basic-auth", Key::Login),
+    ("-auth", Key::LooseLogin),
+    ("auth:", Key::LooseLogin),
+    ("://", Key::Url),
+    ("eyJhIjoi", Key::Encoded),
+];
+
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasickBuilder::new()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::Standard)
+        .build(KEYS.iter().map(|(literal, _)| literal))
+        .ok()
+});
+
+/// All secrets, by start, the longer first; they may overlap.
+fn spans(text: &str) -> Vec<Span> {
+    let mut found = Vec::new();
+    ksuid_spans(text, &mut found);
+    if let Some(finder) = FINDER.as_ref() {
+        for hit in finder.find_overlapping_iter(text) {
+            if let Some((_, key)) = KEYS.get(hit.pattern().as_usize()) {
+                key_spans(text, hit.start(), hit.end(), *key, &mut found);
+            }
+        }
+    }
+    found.retain(|span| span.start < span.end);
+    // Of two readings of one place the one that names a token kind counts: the key's.
+    found.sort_by_key(|s| (s.start, std::cmp::Reverse(s.end), s.token != Some(TokenKind::ApiKey)));
+    found
+}
+
+/// Tokens by their shape alone.
+fn ksuid_spans(text: &str, found: &mut Vec<Span>) {
+    let bytes = text.as_bytes();
+    let alnum = |b: &&u8| b.is_ascii_alphanumeric();
+    for at in memchr::memchr_iter(b'_', bytes) {
+        let before = bytes.get(..at).unwrap_or_default();
+        let after = bytes.get(at.saturating_add(1)..).unwrap_or_default();
+        let head = before.iter().rev().take(KSUID_CHARS + 1).take_while(alnum).count();
+        if head != KSUID_CHARS {
+            continue;
+        }
+        let tail = after.iter().take(TAIL_CHARS.end() + 1).take_while(alnum).count();
+        if TAIL_CHARS.contains(&tail) {
+            found.push(Span {
+                start: at - head,
+                end: at + 1 + tail,
+                login: false,
+                token: Some(TokenKind::Authtoken),
+            });
+        }
+    }
+}
+
+fn key_spans(text: &str, start: usize, end: usize, key: Key, found: &mut Vec<Span>) {
+    let before = text.get(..start).unwrap_or_default();
+    let mut cursor = Cursor { text, at: end };
+    let plain = |at: Option<(usize, usize)>| {
+        at.map(|(start, end)| Span { start, end, login: false, token: None })
+    };
+    match key {
+        Key::Token(kind) => {
+            let span = cursor.token_value(before, kind);
+            found.extend(plain(span).map(|s| Span { token: Some(kind), ..s }));
+        }
+        Key::Password => {
+            let option = is_option(before);
+            found.extend(plain(cursor.value(option, Ends::Space)).filter(|s| !says_nothing(text, s)));
+        }
+        Key::Option => {
+            // The literal holds the last dash.
+            if is_option(text.get(..start.saturating_add(1)).unwrap_or_default()) {
+                found.extend(plain(cursor.value(true, Ends::Space)));
+            }
+        }
+        Key::Login => cursor.logins(is_option(before), found),
+        Key::LooseLogin => {
+            let dash = text.get(start..end).is_some_and(|t| t.starts_with('-'));
+            let option = dash && is_option(text.get(..start.saturating_add(1)).unwrap_or_default());
+            if !dash {
+                let word = before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+                if word {
+                    return;
+                }
+                cursor.at = cursor.at.saturating_sub(1); // the colon is the separator
+            } else if !option {
+                return;
+            }
+            let span = plain(cursor.value(option, Ends::Space));
+            found.extend(span.filter(|s| is_login(text, s)).map(|s| Span { login: true, ..s }));
+        }
+        Key::Url => found.extend(plain(cursor.userinfo())),
+        Key::Encoded => {
+            cursor.at = start;
+            let (start, end) = cursor.word(Ends::Token);
+            const SHORTEST: usize = 60;
+            if end.saturating_sub(start) >= SHORTEST {
+                found.extend(plain(Some((start, end))));
+            }
+        }
+    }
+}
+
+/// Whether what follows `before` is an option: one or two dashes or a slash at a word's start.
+fn is_option(before: &str) -> bool {
+    let word = before.trim_end_matches('-');
+    let dashes = before.len() - word.len();
+    let word = if dashes == 0 { word.strip_suffix('/') } else { Some(word) };
+    word.is_some_and(|w| {
+        w.chars().next_back().is_none_or(|c| c.is_whitespace() || "\"'`([,;{=\\".contains(c))
+    })
+}
+
+/// `password: true` and the like.
+fn says_nothing(text: &str, span: &Span) -> bool {
+    let value = text.get(span.start..span.end).unwrap_or_default();
+    ["true", "false", "null", "nil", "none", "yes", "no"].iter().any(|w| w.eq_ignore_ascii_case(value))
+}
+
+/// `user:password`, not a URL and not a drive.
+fn is_login(text: &str, span: &Span) -> bool {
+    let value = text.get(span.start..span.end).unwrap_or_default();
+    is_redacted(value)
+        || value.split_once(':').is_some_and(|(user, password)| {
+            !user.is_empty() && !password.is_empty() && !password.starts_with(['/', '\\'])
+        })
+}
+
+/// What a bare value ends at, besides white space and quotes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Space,
+    /// Also at anything that no token holds.
+    Token,
+}
+
+/// A place in a text.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn eat(&mut self, literal: &str) -> bool {
+        let here = self.rest().starts_with(literal);
+        if here {
+            self.at = self.at.saturating_add(literal.len());
+        }
+        here
+    }
+
+    /// Skips blanks; whether there were any.
+    fn blanks(&mut self) -> bool {
+        let n = self.rest().bytes().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        self.at = self.at.saturating_add(n);
+        n > 0
+    }
+
+    /// The quote here, with the backslashes that escape it, and steps over it.
+    fn quote(&mut self) -> Option<String> {
+        let rest = self.rest();
+        let slashes = rest.bytes().take(8).take_while(|b| *b == b'\\').count();
+        let after = rest.get(slashes..).unwrap_or_default();
+        let mark = ["\"", "'", "`", "&quot;", "&#34;"].into_iter().find(|q| after.starts_with(q))?;
+        let quote = rest.get(..slashes.saturating_add(mark.len()))?.to_owned();
+        self.at = self.at.saturating_add(quote.len());
+        Some(quote)
+    }
+
+    /// Steps over `:` or `=` (after a closing quote, within blanks); whether there was one.
+    fn separator(&mut self) -> bool {
+        let start = self.at;
+        self.quote();
+        self.blanks();
+        if self.eat(":=") || self.eat("=>") || self.eat(":") || self.eat("=") {
+            self.blanks();
+            return true;
+        }
+        self.at = start;
+        false
+    }
+
+    /// Steps over what parts an option from its value on a command line.
+    fn gap(&mut self) -> bool {
+        let start = self.at;
+        let quoted = self.quote().is_some();
+        let mut parted = self.blanks();
+        if quoted {
+            parted |= self.eat(",");
+            self.blanks();
+        }
+        if !parted {
+            self.at = start;
+        }
+        parted
+    }
+
+    /// The value after a key; the blank alone parts it only from an option.
+    fn value(&mut self, option: bool, ends: Ends) -> Option<(usize, usize)> {
+        if !self.separator() && !(option && self.gap()) {
+            return None;
+        }
+        self.eat("["); // a list on one line: its first entry
+        let (start, end) = self.word(ends);
+        (start < end).then_some((start, end))
+    }
+
+    /// The word here, without its quotes.
+    fn word(&mut self, ends: Ends) -> (usize, usize) {
+        if let Some(quote) = self.quote() {
+            let start = self.at;
+            let limit = floor(self.text, start.saturating_add(MAX_SECRET_BYTES));
+            let inside = self.text.get(start..limit).unwrap_or_default();
+            let line = inside.split(['\n', '\r']).next().unwrap_or_default();
+            let end = start.saturating_add(line.find(&quote).unwrap_or(line.len()));
+            self.at = end.saturating_add(quote.len()).min(self.text.len());
+            return (start, end);
+        }
+        let start = self.at;
+        let limit = floor(self.text, start.saturating_add(MAX_SECRET_BYTES));
+        let inside = self.text.get(start..limit).unwrap_or_default();
+        let stops = |c: char| match ends {
+            Ends::Space => c.is_whitespace() || c.is_control() || "\"'`<>".contains(c),
+            Ends::Token => !(c.is_alphanumeric() || "_-.+/=…:".contains(c)),
+        };
+        let mut end = start.saturating_add(inside.find(stops).unwrap_or(inside.len()));
+        let value = self.text.get(start..end).unwrap_or_default();
+        end = start.saturating_add(value.trim_end_matches([',', ';', ')', ']', '}', '&']).len());
+        self.at = end;
+        (start, end)
+    }
+
+    /// The token after its key.
+    fn token_value(&mut self, before: &str, kind: TokenKind) -> Option<(usize, usize)> {
+        if self.separator() {
+            let (start, end) = self.word(Ends::Token);
+            return (start < end).then_some((start, end));
+        }
+        let tail = before.get(floor(before, before.len().saturating_sub(8))..).unwrap_or_default();
+        let tail = tail.to_ascii_lowercase();
+        let named = ["add-", "ngrok_"].iter().any(|p| tail.ends_with(p)) || is_option(before);
+        let command = kind == TokenKind::Authtoken
+            && [".exe ", ".exe\" ", "ngrok "].iter().any(|p| tail.ends_with(p));
+        if !self.gap() {
+            return None;
+        }
+        for _ in 0..MAX_OPTIONS {
+            let (start, end) = self.word(Ends::Space);
+            let word = self.text.get(start..end).unwrap_or_default();
+            if word.starts_with("--") || word.starts_with('-') && word.len() > 1 {
+                let has_value = word.contains('=');
+                let takes_value = word.trim_start_matches('-').starts_with("config")
+                    || word.trim_start_matches('-').starts_with("log");
+                if !self.gap() {
+                    return None;
+                }
+                if takes_value && !has_value {
+                    self.word(Ends::Space);
+                    if !self.gap() {
+                        return None;
+                    }
+                }
+                continue;
+            }
+            let fits = named || command || looks_random(word);
+            return (fits && start < end).then_some((start, end));
+        }
+        None
+    }
+
+    /// `user:password` after its key, or a list of them.
+    fn logins(&mut self, option: bool, found: &mut Vec<Span>) {
+        if !self.separator() && !(option && self.gap()) {
+            return;
+        }
+        let bracket = self.eat("[");
+        let mut list = bracket;
+        for _ in 0..MAX_LIST_ITEMS {
+            let here = self.at;
+            while self.blanks() || ["\r", "\n", "\\r\\n", "\\n"].iter().any(|e| self.eat(e)) {}
+            let lines = self.text.get(here..self.at).is_some_and(|t| t.contains('n') || t.contains('\n'));
+            if lines && !bracket {
+                if !self.eat("-") || !self.blanks() {
+                    return;
+                }
+                list = true;
+            }
+            let (start, end) = self.word(Ends::Space);
+            if start < end {
+                found.push(Span { start, end, login: true, token: None });
+            }
+            if !list || start == end {
+                return;
+            }
+            if bracket {
+                self.blanks();
+                if !self.eat(",") {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The password of `scheme://user:password@host`, the cursor behind the slashes.
+    fn userinfo(&self) -> Option<(usize, usize)> {
+        const LONGEST: usize = 512;
+        let start = self.at;
+        let limit = floor(self.text, start.saturating_add(LONGEST));
+        let inside = self.text.get(start..limit).unwrap_or_default();
+        let end = inside.find(|c: char| c.is_whitespace() || "/\\\"'<>?#".contains(c));
+        let authority = inside.get(..end.unwrap_or(inside.len()))?;
+        let (login, _) = authority.rsplit_once('@')?;
+        let (user, password) = login.split_once(':')?;
+        let from = start.saturating_add(user.len()).saturating_add(1);
+        (!password.is_empty()).then_some((from, from.saturating_add(password.len())))
+    }
+}
+
+/// Whether a bare word after `authtoken` can be a token rather than prose.
+fn looks_random(word: &str) -> bool {
+    const SHORTEST: usize = 12;
+    let digits = word.bytes().any(|b| b.is_ascii_digit());
+    word.len() >= SHORTEST && digits && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        || is_redacted(word)
+}
+
+/// The character boundary at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at)
+}
+
+#[cfg(test)]
+mod tests;
