@@ -12,6 +12,12 @@ use crate::model::{Input, Sink};
 
 mod lines;
 pub mod secret;
+mod target;
+#[cfg(test)]
+mod testing;
+mod tunnel_config;
+
+pub use tunnel_config::NgrokConfig;
 
 
 /// Nothing, or nothing more, can be read from a file.
@@ -69,3 +75,4 @@ pub fn by_name(name: &str) -> Option<&'static dyn Parser> {
 
 /// Every parser, by name.
 pub static PARSERS: &[&dyn Parser] = &[&registry::Registry];
+pub static PARSERS: &[&dyn Parser] = &[&NgrokConfig];

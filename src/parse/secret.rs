@@ -63,6 +63,11 @@ impl Token {
     }
 }
 
+/// Whether this is a token of today's shape and nothing else.
+pub fn is_ksuid_token(text: &str) -> bool {
+    ksuid_of(text).is_some()
+}
+
 /// The KSUID of a token that has exactly this shape.
 fn ksuid_of(token: &str) -> Option<&str> {
     let (ksuid, tail) = token.split_once('_')?;
