@@ -1,1 +1,5 @@
-fn main() {}
+//! The `adit` executable: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    adit::cli::main()
+}

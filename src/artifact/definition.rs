@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::{ArtifactError, Pattern};
 
@@ -45,6 +46,8 @@ pub struct Artifact {
     /// First bytes of its files (empty: not told); beside what the parser recognises.
     pub magic: Vec<u8>,
     pub patterns: Vec<Pattern>,
+    /// SHA-256 of the definition file, in hexadecimal; for run.json.
+    pub sha256: String,
 }
 
 /// The keys as they stand in the file.
@@ -125,7 +128,9 @@ pub(super) fn parse(id: &str, file: &str, bytes: &[u8]) -> Result<Artifact, Arti
         })
     });
     let magic = keys.content.as_ref().map(|content| magic(&content.magic));
+    let digest = Sha256::digest(bytes);
     Ok(Artifact {
+        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         patterns: patterns.collect::<Result<_, _>>()?,
         magic: magic.unwrap_or(Some(Vec::new())).ok_or_else(|| wrong("`magic` is no hex"))?,
         id: Arc::from(id),

@@ -42,13 +42,18 @@ impl Encoding {
     }
 
     fn guess(start: &[u8]) -> Self {
-        let zeros = |parity: usize| start.iter().skip(parity).step_by(2).filter(|b| **b == 0).count();
+        let zeros =
+            |parity: usize| start.iter().skip(parity).step_by(2).filter(|b| **b == 0).count();
         let pairs = start.len() / 2;
         let (even, odd) = (zeros(0), zeros(1));
         let most = pairs.saturating_mul(3) / 4;
         if even + odd == 0 {
             let control = start.iter().filter(|b| matches!(b, 0..=8 | 14..=26 | 28..=31)).count();
-            return if control.saturating_mul(20) > start.len() { Self::Binary } else { Self::Utf8 };
+            return if control.saturating_mul(20) > start.len() {
+                Self::Binary
+            } else {
+                Self::Utf8
+            };
         }
         match pairs {
             2.. if odd > most && even == 0 => Self::Utf16Le,

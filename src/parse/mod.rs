@@ -3,22 +3,18 @@
 //! Adding a format: write its module here, declare it, and list its parser in
 //! [`PARSERS`]; an artifact names it in `parser:`.
 
-pub mod registry;
-
-use std::io;
-use std::ops::Range;
-
-use crate::model::{Input, Sink};
-
 mod lines;
+pub mod registry;
 pub mod secret;
 mod target;
 #[cfg(test)]
 mod testing;
 mod tunnel_config;
 
-pub use tunnel_config::NgrokConfig;
+use std::io;
+use std::ops::Range;
 
+use crate::model::{Input, Sink};
 
 /// Nothing, or nothing more, can be read from a file.
 #[derive(Debug, thiserror::Error)]
@@ -74,5 +70,4 @@ pub fn by_name(name: &str) -> Option<&'static dyn Parser> {
 }
 
 /// Every parser, by name.
-pub static PARSERS: &[&dyn Parser] = &[&registry::Registry];
-pub static PARSERS: &[&dyn Parser] = &[&NgrokConfig];
+pub static PARSERS: &[&dyn Parser] = &[&tunnel_config::NgrokConfig, &registry::Registry];

@@ -133,9 +133,9 @@ pub fn redacted_login(login: &str) -> String {
 /// Whether a secret was already replaced in this text, or in a part of it.
 fn is_redacted(text: &str) -> bool {
     const MARK: &str = "…sha256:";
-    text.split(MARK).skip(1).any(|after| {
-        after.len() >= 8 && after.bytes().take(8).all(|b| b.is_ascii_hexdigit())
-    })
+    text.split(MARK)
+        .skip(1)
+        .any(|after| after.len() >= 8 && after.bytes().take(8).all(|b| b.is_ascii_hexdigit()))
 }
 
 /// The text with every secret made unreadable: a token keeps its public part.
@@ -311,7 +311,9 @@ fn key_spans(text: &str, start: usize, end: usize, key: Key, found: &mut Vec<Spa
         }
         Key::Password => {
             let option = is_option(before);
-            found.extend(plain(cursor.value(option, Ends::Space)).filter(|s| !says_nothing(text, s)));
+            found.extend(
+                plain(cursor.value(option, Ends::Space)).filter(|s| !says_nothing(text, s)),
+            );
         }
         Key::Option => {
             // The literal holds the last dash.
@@ -324,7 +326,8 @@ fn key_spans(text: &str, start: usize, end: usize, key: Key, found: &mut Vec<Spa
             let dash = text.get(start..end).is_some_and(|t| t.starts_with('-'));
             let option = dash && is_option(text.get(..start.saturating_add(1)).unwrap_or_default());
             if !dash {
-                let word = before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+                let word =
+                    before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
                 if word {
                     return;
                 }
@@ -360,7 +363,9 @@ fn is_option(before: &str) -> bool {
 /// `password: true` and the like.
 fn says_nothing(text: &str, span: &Span) -> bool {
     let value = text.get(span.start..span.end).unwrap_or_default();
-    ["true", "false", "null", "nil", "none", "yes", "no"].iter().any(|w| w.eq_ignore_ascii_case(value))
+    ["true", "false", "null", "nil", "none", "yes", "no"]
+        .iter()
+        .any(|w| w.eq_ignore_ascii_case(value))
 }
 
 /// `user:password`, not a URL and not a drive.
@@ -411,7 +416,8 @@ impl Cursor<'_> {
         let rest = self.rest();
         let slashes = rest.bytes().take(8).take_while(|b| *b == b'\\').count();
         let after = rest.get(slashes..).unwrap_or_default();
-        let mark = ["\"", "'", "`", "&quot;", "&#34;"].into_iter().find(|q| after.starts_with(q))?;
+        let mark =
+            ["\"", "'", "`", "&quot;", "&#34;"].into_iter().find(|q| after.starts_with(q))?;
         let quote = rest.get(..slashes.saturating_add(mark.len()))?.to_owned();
         self.at = self.at.saturating_add(quote.len());
         Some(quote)
@@ -528,7 +534,8 @@ impl Cursor<'_> {
         for _ in 0..MAX_LIST_ITEMS {
             let here = self.at;
             while self.blanks() || ["\r", "\n", "\\r\\n", "\\n"].iter().any(|e| self.eat(e)) {}
-            let lines = self.text.get(here..self.at).is_some_and(|t| t.contains('n') || t.contains('\n'));
+            let lines =
+                self.text.get(here..self.at).is_some_and(|t| t.contains('n') || t.contains('\n'));
             if lines && !bracket {
                 if !self.eat("-") || !self.blanks() {
                     return;

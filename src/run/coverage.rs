@@ -26,7 +26,9 @@ pub fn of(
         let lost = reading.damages.iter().filter(|d| d.lost).count();
         let (state, why) = match &reading.error {
             Some(error) => (CoverageState::Unreadable, error.clone()),
-            None if lost > 0 => (CoverageState::Partial, format!("{lost} place(s) could not be read")),
+            None if lost > 0 => {
+                (CoverageState::Partial, format!("{lost} place(s) could not be read"))
+            }
             None => (CoverageState::Read, String::new()),
         };
         if ONE_BY_ONE.contains(&&*file.parser) {
@@ -44,7 +46,8 @@ pub fn of(
             });
             continue;
         }
-        let kind = kinds.entry(&*file.artifact).or_insert_with(|| empty(&file.artifact, &evidence.label));
+        let kind =
+            kinds.entry(&*file.artifact).or_insert_with(|| empty(&file.artifact, &evidence.label));
         kind.records = kind.records.saturating_add(1);
         if state != CoverageState::Read {
             kind.state = CoverageState::Partial;
@@ -89,12 +92,14 @@ fn cleared(out: &mut [Coverage], reading: &Reading) {
         let Some(at) = record.first_time() else { continue };
         for line in out.iter_mut() {
             let same = line.path == event.path.as_str() && channel.eq_ignore_ascii_case("Security")
-                || line.path.to_lowercase().ends_with(&format!(
-                    "{}.evtx",
-                    channel.replace('/', "%4").to_lowercase()
-                )) && !channel.is_empty();
+                || line
+                    .path
+                    .to_lowercase()
+                    .ends_with(&format!("{}.evtx", channel.replace('/', "%4").to_lowercase()))
+                    && !channel.is_empty();
             // The first record left after a clearing is about the clearing's time.
-            let start = line.first.is_none_or(|first| first.duration_since(at).abs().as_hours() < 1);
+            let start =
+                line.first.is_none_or(|first| first.duration_since(at).abs().as_hours() < 1);
             if same && start && line.state == CoverageState::Read {
                 line.state = CoverageState::Cleared;
                 line.why = format!(
@@ -154,7 +159,10 @@ pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -
     if !evidence.layout.is_supported() {
         out.push(problem(
             Stage::Source,
-            format!("{}: this version knows no artifacts of such a system", evidence.layout.as_str()),
+            format!(
+                "{}: this version knows no artifacts of such a system",
+                evidence.layout.as_str()
+            ),
         ));
     }
     for (file, reading) in found.files.iter().zip(&reading.files) {

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Job;
 use super::passes::{Definitions, Reading};
 use crate::export::{Collect, Collected};
-use crate::model::{
-    Event, EvidencePath, HostReport, Level, Problem, ReadAt, Stage, SystemFacts,
-};
+use crate::model::{Event, EvidencePath, HostReport, Level, Problem, ReadAt, Stage, SystemFacts};
 use crate::source::{HostEvidence, Layout};
 
 /// Longest host name as a folder.
@@ -72,12 +70,8 @@ pub fn split(evidence: &HostEvidence, system: &SystemFacts, reading: Reading) ->
             others.entry(name.clone()).or_default();
         }
     }
-    let mut out = vec![Share {
-        name: safe_name(&own),
-        events: mine,
-        is_own: true,
-        system: system.clone(),
-    }];
+    let mut out =
+        vec![Share { name: safe_name(&own), events: mine, is_own: true, system: system.clone() }];
     for (name, events) in others {
         let shown = events
             .first()
@@ -140,7 +134,13 @@ pub fn collected(
         .map(|r| EvidencePath::new(r.source_path.clone()))
         .collect();
     if job.export.collect == Collect::All {
-        wanted.extend(report.coverage.iter().filter(|c| c.records > 0 || c.first.is_some()).map(|c| EvidencePath::new(c.path.clone())));
+        wanted.extend(
+            report
+                .coverage
+                .iter()
+                .filter(|c| c.records > 0 || c.first.is_some())
+                .map(|c| EvidencePath::new(c.path.clone())),
+        );
     }
     let endings = definitions.artifacts.iter().flat_map(|a| a.sidecars.iter());
     let endings: BTreeSet<&String> = endings.collect();
@@ -152,7 +152,9 @@ pub fn collected(
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in wanted {
         // Case of a sidecar's ending may differ from what is stored.
-        let Some(entry) = evidence.filesystem.entry(&path).filter(|e| e.is_file()) else { continue };
+        let Some(entry) = evidence.filesystem.entry(&path).filter(|e| e.is_file()) else {
+            continue;
+        };
         if files.iter().any(|f: &Opened| f.path == entry.path) {
             continue;
         }
@@ -187,7 +189,13 @@ pub fn borrowed(files: &[Opened]) -> Vec<Collected<'_>> {
             bytes: &*file.bytes,
             method: "api",
             times: file.times.clone(),
-            volume: file.path.as_str().get(..2).filter(|v| v.ends_with(':')).unwrap_or_default().into(),
+            volume: file
+                .path
+                .as_str()
+                .get(..2)
+                .filter(|v| v.ends_with(':'))
+                .unwrap_or_default()
+                .into(),
         })
         .collect()
 }

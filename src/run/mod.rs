@@ -176,8 +176,7 @@ fn examine(
     progress: &Progress,
 ) -> Vec<HostReport> {
     let names = |path: &str| definitions.names.admits_name(path);
-    let found =
-        artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
+    let found = artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
     let total: u64 = found.files.iter().map(|f| f.entry.size).sum();
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
     let system = facts::of(evidence, &found);
@@ -203,7 +202,12 @@ fn examine(
             };
             let own = if host.is_own { coverage.clone() } else { Vec::new() };
             let conclusion = correlate::conclude(
-                &host.name, host.events, &definitions.tools, &own, &settings, &secrets,
+                &host.name,
+                host.events,
+                &definitions.tools,
+                &own,
+                &settings,
+                &secrets,
             );
             HostReport {
                 host: host.name,
@@ -237,7 +241,8 @@ fn write(
         sources: job.sources.iter().map(|s| s.display().to_string()).collect(),
     };
     let (files, mut problems) = hosts::collected(job, definitions, evidence, report);
-    let output = export::write_host(&job.output, report, &run, &hosts::borrowed(&files), &job.export)?;
+    let output =
+        export::write_host(&job.output, report, &run, &hosts::borrowed(&files), &job.export)?;
     problems.extend(output.problems.iter().cloned());
     Ok(HostOutcome {
         level: report.verdict.level,

@@ -10,7 +10,7 @@ use super::read::{FileReading, Pass, name_record};
 use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Pivot, Target, Tool};
 use crate::detect::Detector;
-use crate::model::{Event, Everything, Filter, Hit, Record, Requirement};
+use crate::model::{Event, Everything, Filter, Hit, Record, Requirement, RungName};
 use crate::screen::Screen;
 use crate::source::{Entry, HostEvidence};
 
@@ -33,8 +33,11 @@ pub struct Definitions<'a> {
 impl<'a> Definitions<'a> {
     pub fn new(artifacts: &'a Artifacts, detector: &'a Detector, use_screen: bool) -> Self {
         let requirements = detector.requirements();
-        let filter: Box<dyn Filter> =
-            if use_screen { Box::new(Screen::compile(&requirements)) } else { Box::new(Everything) };
+        let filter: Box<dyn Filter> = if use_screen {
+            Box::new(Screen::compile(&requirements))
+        } else {
+            Box::new(Everything)
+        };
         let names = Screen::compile(&requirements);
         let tools = detector.profiles().iter().map(tool_of).collect();
         Self { artifacts, detector, tools, names, filter, use_screen }
@@ -55,9 +58,12 @@ impl<'a> Definitions<'a> {
 fn tool_of(profile: &crate::detect::Profile) -> Tool {
     Tool {
         id: profile.id.clone(),
-        words: profile.words.clone(),
-        binaries: profile.binaries.clone(),
-        needs: profile.needs.clone(),
+        words: vec![profile.id.to_string()],
+        binaries: profile.binaries.iter().map(|b| b.to_ascii_lowercase()).collect(),
+        needs: RungName::ALL
+            .into_iter()
+            .map(|rung| (rung, profile.needs("windows", rung).to_vec()))
+            .collect(),
     }
 }
 
@@ -178,9 +184,8 @@ impl Hunt<'_> {
             add_hits(event, hits);
         }
         let hashes = pivots.iter().any(|p| matches!(p.target, Target::Hash(_)));
-        let again = |f: &&Located| {
-            LOGS_AND_HIVES.contains(&&*f.parser) || (hashes && &*f.parser == "pe")
-        };
+        let again =
+            |f: &&Located| LOGS_AND_HIVES.contains(&&*f.parser) || (hashes && &*f.parser == "pe");
         let requirements: Vec<Requirement> = pivots.iter().map(Pivot::requirement).collect();
         let screen = Screen::compile(&requirements);
         let filter: &dyn Filter = if self.definitions.use_screen { &screen } else { &Everything };

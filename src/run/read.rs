@@ -114,12 +114,8 @@ impl Pass<'_> {
         file: &Located,
         parts: Option<Range<u64>>,
     ) -> (FileReading, Vec<Extent>) {
-        let mut sink = Collector {
-            pass: self,
-            file,
-            reading: FileReading::default(),
-            extents: Vec::new(),
-        };
+        let mut sink =
+            Collector { pass: self, file, reading: FileReading::default(), extents: Vec::new() };
         let whole = parts.clone();
         let result = open.input(self.filter, |input| match &parts {
             None => guarded(|| open.parser.parse(input, &mut sink)),
@@ -230,7 +226,9 @@ pub fn add_file_facts(record: &mut Record, file: &Located) {
         return;
     }
     record.push("TargetFilename", file.entry.path.as_str());
-    for (at, meaning) in [(file.entry.created, "File Created"), (file.entry.modified, "File Modified")] {
+    for (at, meaning) in
+        [(file.entry.created, "File Created"), (file.entry.modified, "File Modified")]
+    {
         record.times.extend(at.map(|at| Moment::exact(at, meaning)));
     }
 }

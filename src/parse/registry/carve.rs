@@ -152,10 +152,7 @@ impl<'a> Carver<'a> {
     /// Whether an absolute offset lies in a free cell.
     fn is_free(&self, at: usize) -> bool {
         let after = self.bins.free.partition_point(|(start, _)| *start <= at);
-        after
-            .checked_sub(1)
-            .and_then(|i| self.bins.free.get(i))
-            .is_some_and(|(_, end)| at < *end)
+        after.checked_sub(1).and_then(|i| self.bins.free.get(i)).is_some_and(|(_, end)| at < *end)
     }
 
     fn offset_is_free(&self, offset: u32) -> bool {

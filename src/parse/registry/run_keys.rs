@@ -94,7 +94,9 @@ fn is_at(key: &Key, place: &Place) -> bool {
     let under = |path: &str, whole: &str| {
         path.eq_ignore_ascii_case(whole)
             || place.depth > 0
-                && path.rsplit_once('\\').is_some_and(|(above, _)| above.eq_ignore_ascii_case(whole))
+                && path
+                    .rsplit_once('\\')
+                    .is_some_and(|(above, _)| above.eq_ignore_ascii_case(whole))
     };
     if key.rooted {
         return PREFIXES.iter().any(|prefix| under(&key.path, &format!("{prefix}{}", place.path)));

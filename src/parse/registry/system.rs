@@ -62,10 +62,8 @@ fn name_and_zone(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {
         .or_else(|| text(r"Services\Tcpip\Parameters", "Hostname"));
     let Some(zone) = hive.key(&format!("{set}\\Control\\TimeZoneInformation")) else { return };
     facts.time_zone = zone.text("TimeZoneKeyName").or_else(|| zone.text("StandardName"));
-    facts.bias_minutes = zone
-        .number("Bias")
-        .and_then(|bias| u32::try_from(bias).ok())
-        .map(u32::cast_signed);
+    facts.bias_minutes =
+        zone.number("Bias").and_then(|bias| u32::try_from(bias).ok()).map(u32::cast_signed);
 }
 
 fn version(hive: &mut Hive, facts: &mut SystemFacts) {

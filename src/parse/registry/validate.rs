@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use crate::model::{Damage, Locator};
 
 use super::cells::{
-    self, BASE_BLOCK, BIN_HEADER, Cell, EntryHash, KeyNode, MAX_VALUES, NO_CELL, PAGE,
-    SubkeyEntry, size, u32_at,
+    self, BASE_BLOCK, BIN_HEADER, Cell, EntryHash, KeyNode, MAX_VALUES, NO_CELL, PAGE, SubkeyEntry,
+    size, u32_at,
 };
 
 /// Damages told one by one; the rest are counted.
@@ -251,7 +251,11 @@ impl<'a> Walk<'a> {
         let value = self.allocated(offset).and_then(|cell| cells::value_node(cell.body));
         let value = value.ok_or("no value where the list has one")?;
         if value.resident {
-            return if value.length <= 4 { Ok(()) } else { Err("resident data of impossible size") };
+            return if value.length <= 4 {
+                Ok(())
+            } else {
+                Err("resident data of impossible size")
+            };
         }
         if value.length == 0 {
             return Ok(());

@@ -64,7 +64,8 @@ impl Parser for NgrokConfig {
         let (text, encoding) = decode(&bytes);
         let config = (encoding != Encoding::Binary).then(|| Config::read(&text)).flatten();
         let Some(config) = config else {
-            let found = text.lines().next().unwrap_or_default().chars().take(40).collect::<String>();
+            let found =
+                text.lines().next().unwrap_or_default().chars().take(40).collect::<String>();
             let found = redact_text(&found).escape_debug().to_string();
             return Err(ParseError::Foreign { format: "ngrok configuration", found });
         };
@@ -144,22 +145,27 @@ fn is_template(text: &str, root: &Node) -> bool {
         let line = line.trim_start();
         let key = line.trim_start_matches(['#', ' ', '\t', '"', '\'']);
         ["authtoken", "auth_token"].iter().any(|word| {
-            key.strip_prefix(word).is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
+            key.strip_prefix(word)
+                .is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
         })
     })
 }
 
-fn push_token(record: &mut Record, node: Option<&Node>, kind: TokenKind, fields: [&'static str; 2]) {
+fn push_token(
+    record: &mut Record,
+    node: Option<&Node>,
+    kind: TokenKind,
+    fields: [&'static str; 2],
+) {
     let Some(text) = node.and_then(Node::as_text) else { return };
     let token = Token::new(text, kind);
     for (field, value) in fields.into_iter().zip([token.id, token.redacted]) {
         record.push(field, value);
     }
     if let Some(at) = token.minted {
-        record.times.push(Moment {
-            precision: Precision::Exact,
-            ..Moment::exact(at, "Token Minted")
-        });
+        record
+            .times
+            .push(Moment { precision: Precision::Exact, ..Moment::exact(at, "Token Minted") });
     }
 }
 

@@ -210,7 +210,9 @@ fn split_key(text: &str) -> (Option<&str>, &str) {
         _ => text.split_once(": "),
     };
     match found {
-        Some((key, value)) if !key.starts_with(['[', '{']) => (Some(unquoted(key.trim())), value.trim()),
+        Some((key, value)) if !key.starts_with(['[', '{']) => {
+            (Some(unquoted(key.trim())), value.trim())
+        }
         _ => (None, text),
     }
 }
@@ -341,6 +343,8 @@ mod tests {
         let deep: String = (0..5000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
         Outline::read(&deep);
         Outline::read(&"[".repeat(100_000));
-        Outline::read("a: &a [x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n");
+        Outline::read(
+            "a: &a [x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n",
+        );
     }
 }

@@ -13,19 +13,65 @@ use crate::parse::target::Target;
 
 /// Keys at the top of a configuration, all versions.
 const ROOT_KEYS: &[&str] = &[
-    "version", "agent", "endpoints", "tunnels", "authtoken", "auth_token", "api_key", "region",
-    "server_addr", "trust_host_root_certs", "inspect_addr", "http_proxy", "socks5_proxy",
-    "proxy_url", "root_cas", "crl_noverify", "dns_resolver_ips", "metadata", "console_ui",
-    "console_ui_color", "inspect_db_size", "heartbeat_interval", "heartbeat_tolerance",
-    "host_header", "log", "log_level", "log_format", "web_addr", "web_allow_hosts",
-    "remote_management", "update", "update_check", "update_channel", "connect_url", "connect_cas",
-    "connect_timeout", "client_id", "compression_mode",
+    "version",
+    "agent",
+    "endpoints",
+    "tunnels",
+    "authtoken",
+    "auth_token",
+    "api_key",
+    "region",
+    "server_addr",
+    "trust_host_root_certs",
+    "inspect_addr",
+    "http_proxy",
+    "socks5_proxy",
+    "proxy_url",
+    "root_cas",
+    "crl_noverify",
+    "dns_resolver_ips",
+    "metadata",
+    "console_ui",
+    "console_ui_color",
+    "inspect_db_size",
+    "heartbeat_interval",
+    "heartbeat_tolerance",
+    "host_header",
+    "log",
+    "log_level",
+    "log_format",
+    "web_addr",
+    "web_allow_hosts",
+    "remote_management",
+    "update",
+    "update_check",
+    "update_channel",
+    "connect_url",
+    "connect_cas",
+    "connect_timeout",
+    "client_id",
+    "compression_mode",
 ];
 
 /// Keys that mark another program's file whatever else it holds.
 const FOREIGN_KEYS: &[&str] = &[
-    "services", "apiVersion", "kind", "jobs", "openapi", "swagger", "paths", "hosts", "tasks",
-    "entryPoints", "http", "routers", "providers", "receivers", "spec", "image", "volumes",
+    "services",
+    "apiVersion",
+    "kind",
+    "jobs",
+    "openapi",
+    "swagger",
+    "paths",
+    "hosts",
+    "tasks",
+    "entryPoints",
+    "http",
+    "routers",
+    "providers",
+    "receivers",
+    "spec",
+    "image",
+    "volumes",
 ];
 
 /// The shortest text taken for a token.
@@ -108,7 +154,8 @@ pub(super) fn version(root: &Node, template: bool) -> Option<Version> {
     let agent = root.get("agent").is_some_and(|agent| {
         ["authtoken", "api_key", "connect_url"].iter().any(|key| agent.get(key).is_some())
     });
-    let whole = has_token && (at_root || agent || root.get("auth_token").is_some_and(|_| first_version(root)));
+    let whole = has_token
+        && (at_root || agent || root.get("auth_token").is_some_and(|_| first_version(root)));
     let parts = agent && marked.is_some() || endpoints && (agent || marked == Some("3")) || tunnels;
     if !whole && (template || !parts) {
         return None;
@@ -126,7 +173,10 @@ pub(super) fn version(root: &Node, template: bool) -> Option<Version> {
 fn first_version(root: &Node) -> bool {
     let own = ["auth_token", "trust_host_root_certs", "inspect_addr"];
     let nested = root.get("tunnels").is_some_and(|tunnels| {
-        tunnels.entries().iter().any(|(_, t)| t.get("proto").is_some_and(|p| !p.entries().is_empty()))
+        tunnels
+            .entries()
+            .iter()
+            .any(|(_, t)| t.get("proto").is_some_and(|p| !p.entries().is_empty()))
     });
     root.get("authtoken").is_none()
         && (nested || own.iter().any(|key| root.get(key).is_some()))
@@ -134,7 +184,8 @@ fn first_version(root: &Node) -> bool {
 }
 
 fn has_tunnel(tunnels: &Node) -> bool {
-    let proto = |p: &str| matches!(p.split(['+', ',']).next(), Some("http" | "https" | "tls" | "tcp"));
+    let proto =
+        |p: &str| matches!(p.split(['+', ',']).next(), Some("http" | "https" | "tls" | "tcp"));
     tunnels.entries().iter().any(|(_, tunnel)| match tunnel.get("proto") {
         Some(p) if !p.entries().is_empty() => p.entries().iter().any(|(name, _)| proto(name)),
         Some(p) => tunnel.get("addr").is_some() && p.texts().iter().any(|name| proto(name)),
@@ -173,7 +224,8 @@ pub(super) fn endpoints(root: &Node) -> Vec<Endpoint> {
     for node in root.get("endpoints").map_or(&[][..], Node::items) {
         let url = node.text("url").unwrap_or_default();
         let address = upstream(node).unwrap_or_default();
-        let scheme = |url: &str| url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let scheme =
+            |url: &str| url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         let protocol = node.get("upstream").and_then(|u| u.text("protocol"));
         all.push(Endpoint {
             name: node.text("name").unwrap_or_default().to_owned(),
@@ -263,9 +315,9 @@ pub(super) fn flags(root: &Node) -> Vec<String> {
 fn is_provider(address: &str) -> bool {
     let host = address.rsplit("://").next().unwrap_or_default().split([':', '/']).next();
     let host = host.unwrap_or_default().to_ascii_lowercase();
-    ["ngrok.com", "ngrok-agent.com", "ngrokd.ngrok.com", "lennut.com"]
-        .iter()
-        .any(|domain| host == *domain || host.strip_suffix(domain).is_some_and(|h| h.ends_with('.')))
+    ["ngrok.com", "ngrok-agent.com", "ngrokd.ngrok.com", "lennut.com"].iter().any(|domain| {
+        host == *domain || host.strip_suffix(domain).is_some_and(|h| h.ends_with('.'))
+    })
 }
 
 /// Names that the configuration gives of who uses it.
@@ -287,7 +339,9 @@ pub(super) fn operator(root: &Node) -> Vec<String> {
                 add(text);
             }
         }
-        for login in ["basic_auth", "auth"].iter().filter_map(|key| node.get(key)).flat_map(Node::texts) {
+        for login in
+            ["basic_auth", "auth"].iter().filter_map(|key| node.get(key)).flat_map(Node::texts)
+        {
             if let Some((user, _)) = login.split_once(':') {
                 add(user);
             }

@@ -1,0 +1,200 @@
+//! What can be typed. Parsing validates and does nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::export::Collect;
+use crate::model::Level;
+use crate::run::TimeBound;
+
+/// Did someone dig a tunnel out of this machine, and did anyone come in through it?
+#[derive(Debug, Parser)]
+#[command(name = "adit", version, after_help = AFTER)]
+pub struct Line {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const AFTER: &str = "\
+Exit codes: 0 complete, 1 unexpected error, 2 usage, 3 some evidence could not be read,
+4 no source could be opened, 5 output failed, 6 refused for safety, 10 findings (--exit-findings)";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Examine mounted volumes, folders of logs and hives, or single files
+    Scan(Box<Scan>),
+    /// Examine this machine (comes later)
+    Live,
+    /// Check bundles: hashes and completeness; never needs the evidence
+    Verify {
+        #[arg(required = true)]
+        bundles: Vec<PathBuf>,
+    },
+    /// Join the results of many hosts (comes later)
+    Merge,
+    /// Show what is built in
+    List { what: Listed },
+    /// Validate a profile rule or an artifact definition of one's own
+    Check { file: PathBuf },
+}
+
+/// What `list` shows.
+#[derive(Clone, Debug, ValueEnum)]
+pub enum Listed {
+    Profiles,
+    Artifacts,
+    /// Needs disk images (comes later)
+    Files,
+}
+
+#[derive(Debug, Args)]
+pub struct Scan {
+    /// Mounted volumes, folders of drives, folders of hosts, loose folders, single logs
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
+    /// Folder for the results
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Profile: a built-in name, a Sigma rule, or a folder (repeatable) [default: all built in]
+    #[arg(long = "profile", value_name = "NAME|FILE|DIR")]
+    pub profiles: Vec<String>,
+    /// Folder with artifact definitions that replace or add to the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Worker threads [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+    /// Only rows from then on: a time, or `90d` back from the evidence's last event
+    #[arg(long, value_name = "TIME", value_parser = time_bound)]
+    pub since: Option<TimeBound>,
+    /// Only rows until then
+    #[arg(long, value_name = "TIME", value_parser = time_bound)]
+    pub until: Option<TimeBound>,
+    /// How far around a finding other traces are taken for its own
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span)]
+    pub window: SignedDuration,
+    /// Make no bundle
+    #[arg(long)]
+    pub no_bundle: bool,
+    /// Read every block, also those that cannot match
+    #[arg(long)]
+    pub no_screen: bool,
+    /// Files that go into the bundle
+    #[arg(long, value_enum, default_value = "hits")]
+    pub collect: CollectWord,
+    /// Also write a mactime body file
+    #[arg(long, value_name = "FILE")]
+    pub bodyfile: Option<PathBuf>,
+    /// CSV for people who double-click: BOM, CRLF, `'` before what Excel would evaluate
+    #[arg(long)]
+    pub csv_excel_safe: bool,
+    /// Case number, for the chain of custody
+    #[arg(long = "case", value_name = "ID", default_value = "", hide_default_value = true)]
+    pub case_id: String,
+    /// Evidence number
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub evidence: String,
+    /// Who examines
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub examiner: String,
+    /// A remark for the bundle
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub note: String,
+    /// Leave secrets in clear (recorded in run.json)
+    #[arg(long)]
+    pub reveal_secrets: bool,
+    /// Exit with 10 when there are findings of this level or above
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    pub exit_findings: Option<LevelWord>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressWord,
+    /// Write results even onto the evidence
+    #[arg(long)]
+    pub allow_output_on_source: bool,
+    /// Encrypt the bundle (comes later)
+    #[arg(long, value_name = "RECIPIENT", hide = true)]
+    pub encrypt_to: Vec<String>,
+    /// Say only what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say every problem as well
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `--collect`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CollectWord {
+    None,
+    Hits,
+    All,
+}
+
+impl From<CollectWord> for Collect {
+    fn from(word: CollectWord) -> Self {
+        match word {
+            CollectWord::None => Self::None,
+            CollectWord::Hits => Self::Hits,
+            CollectWord::All => Self::All,
+        }
+    }
+}
+
+/// `--progress`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressWord {
+    Auto,
+    Jsonl,
+    None,
+}
+
+/// `--exit-findings`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LevelWord {
+    Informational,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl From<LevelWord> for Level {
+    fn from(word: LevelWord) -> Self {
+        match word {
+            LevelWord::Informational => Self::Informational,
+            LevelWord::Low => Self::Low,
+            LevelWord::Medium => Self::Medium,
+            LevelWord::High => Self::High,
+            LevelWord::Critical => Self::Critical,
+        }
+    }
+}
+
+/// `2024-03-18`, `2024-03-18T09:00:00Z`, `90d`, `36h`.
+fn time_bound(text: &str) -> Result<TimeBound, String> {
+    if let Ok(span) = span(text) {
+        return Ok(TimeBound::BeforeLast(span));
+    }
+    let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    full.parse::<Timestamp>().map(TimeBound::At).map_err(|_| {
+        "expected 2024-03-18, 2024-03-18T09:00:00Z (with zone), or a span such as 90d".into()
+    })
+}
+
+/// `7d`, `36h`, `90m`.
+fn span(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || format!("{text:?} is no span: expected a number and d, h or m, such as 7d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let number: i64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
+    let minutes = match unit {
+        'd' => number.checked_mul(24 * 60),
+        'h' => number.checked_mul(60),
+        'm' => Some(number),
+        _ => None,
+    };
+    let minutes = minutes.filter(|m| (0..=366 * 24 * 60 * 100).contains(m)).ok_or_else(wrong)?;
+    Ok(SignedDuration::from_mins(minutes))
+}

@@ -1,0 +1,105 @@
+//! `adit scan`: runs the pipeline, shows progress, says what came out.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Exit;
+use super::arguments::Scan;
+use super::progress::Display;
+use crate::export::{Custody, ExportOptions};
+use crate::model::Level;
+use crate::run::{self, Job, Outcome, Progress, RunError};
+
+/// Runs a scan; the exit code says how complete it was.
+pub fn run(arguments: Scan) -> Exit {
+    if !arguments.encrypt_to.is_empty() {
+        return super::later("--encrypt-to", "encrypt the finished bundle with age");
+    }
+    let job = job(&arguments);
+    let progress = Arc::new(Progress::default());
+    let display = Display::start(arguments.progress, arguments.quiet, progress.clone());
+    let result = run::scan(&job, &progress);
+    display.finish(result.is_ok());
+    match result {
+        Ok(outcome) => tell(&arguments, &outcome),
+        Err(error) => {
+            eprintln!("adit: {error}");
+            exit_of(&error)
+        }
+    }
+}
+
+fn exit_of(error: &RunError) -> Exit {
+    match error {
+        RunError::Artifact(_) | RunError::Detect(_) => Exit::Usage,
+        RunError::Export(error) if error.is_refusal() => Exit::Refused,
+        RunError::Export(_) => Exit::Output,
+        RunError::OutputOnSource { .. } => Exit::Refused,
+        RunError::Threads(_) => Exit::Unexpected,
+    }
+}
+
+fn job(arguments: &Scan) -> Job {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Job {
+        sources: arguments.sources.clone(),
+        output: arguments.output.clone(),
+        profiles: arguments.profiles.clone(),
+        artifacts: arguments.artifacts.clone(),
+        threads: arguments.threads.map_or(processors, usize::from),
+        screen: !arguments.no_screen,
+        since: arguments.since,
+        until: arguments.until,
+        window: arguments.window,
+        reveal_secrets: arguments.reveal_secrets,
+        allow_output_on_source: arguments.allow_output_on_source,
+        export: ExportOptions {
+            bundle: !arguments.no_bundle,
+            csv_excel_safe: arguments.csv_excel_safe,
+            bodyfile: arguments.bodyfile.clone(),
+            collect: arguments.collect.into(),
+            custody: Custody {
+                case: arguments.case_id.clone(),
+                evidence: arguments.evidence.clone(),
+                examiner: arguments.examiner.clone(),
+                note: arguments.note.clone(),
+            },
+        },
+        arguments: std::env::args().skip(1).collect(),
+        started: Timestamp::now(),
+    }
+}
+
+/// Results on stdout, everything for people on stderr.
+fn tell(arguments: &Scan, outcome: &Outcome) -> Exit {
+    for refused in &outcome.refused {
+        eprintln!("adit: {refused}");
+    }
+    for host in &outcome.hosts {
+        if !arguments.quiet {
+            eprintln!("{}", host.text);
+        }
+        println!("{}", host.output.folder.display());
+        if let Some(bundle) = &host.output.bundle {
+            println!("{}  sha256:{}", bundle.path.display(), bundle.sha256);
+        }
+    }
+    if let Some(path) = &outcome.hosts_csv {
+        println!("{}", path.display());
+    }
+    exit(arguments, outcome)
+}
+
+fn exit(arguments: &Scan, outcome: &Outcome) -> Exit {
+    if outcome.hosts.is_empty() {
+        return Exit::NoSource;
+    }
+    let wanted = arguments.exit_findings.map(Level::from);
+    let found = outcome.hosts.iter().map(|h| h.level).max().unwrap_or_default();
+    if wanted.is_some_and(|level| found >= level) {
+        return Exit::Findings;
+    }
+    let unread = outcome.hosts.iter().any(|h| h.problems > 0) || !outcome.refused.is_empty();
+    if unread { Exit::Incomplete } else { Exit::Complete }
+}
