@@ -1,5 +1,11 @@
 //! From a source to the files that parsers get: layouts, links, names, definitions.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -256,6 +262,12 @@ fn what_cannot_be_opened_says_what_to_do() {
     for image in ["disk.E01", "disk.dd"] {
         assert!(said(image).ends_with("mount it and give the folder"), "{}", said(image));
     }
+    let collection = fs::File::create(folder.path().join("WS01.zip")).unwrap();
+    let mut zip = zip::ZipWriter::new(collection);
+    let plain = zip::write::SimpleFileOptions::default();
+    zip.start_file("uploads/auto/C%3A/Windows/System32/config/SYSTEM", plain).unwrap();
+    zip.finish().unwrap();
+    assert!(said("WS01.zip").ends_with("unpack it and give the folder"), "{}", said("WS01.zip"));
     assert!(said("logs.tgz").ends_with("unpack it and give the folder"), "{}", said("logs.tgz"));
 }
 

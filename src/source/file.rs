@@ -55,6 +55,9 @@ impl ReadAt for OpenFile {
         let mut filled: usize = 0;
         while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             let at = offset.saturating_add(filled as u64);
+            if at >= self.size {
+                break;
+            }
             match read_once(&self.file, at, rest) {
                 Ok(0) => break,
                 Ok(n) => filled = filled.saturating_add(n),

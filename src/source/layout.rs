@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::folder::{Folder, Root, Single};
-use super::{HostEvidence, Layout, SourceError, listing};
+use super::{HostEvidence, Layout, SourceError, container, listing};
 
 /// Hosts are looked for this many folders below the source (`hosts/WS01/uploads/auto`).
 const MAX_HOST_DEPTH: usize = 4;
@@ -57,12 +57,7 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceErro
 
 /// A file as a host of its own; images and archives are refused with advice.
 pub(super) fn open_file(source: &Path) -> Result<HostEvidence, SourceError> {
-    let unreadable = |error| SourceError::Unreadable { path: source.to_owned(), error };
-    let file = super::file::OpenFile::open(&source.canonicalize().map_err(unreadable)?)
-        .map_err(unreadable)?;
-    let mut start = [0; 512];
-    let n = crate::model::ReadAt::read_at(&file, 0, &mut start).map_err(unreadable)?;
-    if let Some((what, advice)) = container(source, start.get(..n).unwrap_or_default()) {
+    if let Some((what, advice)) = container::of(source)? {
         return Err(SourceError::Unsupported { path: source.to_owned(), what, advice });
     }
     let name = last_name(source);
@@ -72,41 +67,6 @@ pub(super) fn open_file(source: &Path) -> Result<HostEvidence, SourceError> {
         layout: Layout::SingleFile,
         filesystem: Box::new(Single { at: source.to_owned(), name }),
     })
-}
-
-/// What a file is that holds a file tree which this version cannot open.
-fn container(path: &Path, start: &[u8]) -> Option<(&'static str, &'static str)> {
-    const IMAGE: (&str, &str) =
-        ("a disk image", "disk images come with a later version; mount it and give the folder");
-    const ARCHIVE: (&str, &str) =
-        ("an archive", "archives come with a later version; unpack it and give the folder");
-    const IMAGE_STARTS: [&[u8]; 9] = [
-        b"EVF\x09\x0d\x0a\xff\x00",
-        b"LVF\x09\x0d\x0a\xff\x00",
-        b"EVF2\x0d\x0a\x81\x00",
-        b"KDMV",
-        b"# Disk DescriptorFile",
-        b"vhdxfile",
-        b"conectix",
-        b"QFI\xfb",
-        b"ADSEGMENTEDFILE",
-    ];
-    const ARCHIVE_STARTS: [&[u8]; 4] =
-        [b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x1f\x8b", b"\xfd7zXZ\x00"];
-    const IMAGE_NAMES: [&str; 6] = ["raw", "dd", "img", "001", "vmdk", "vhd"];
-    let at =
-        |offset: usize, bytes: &[u8]| start.get(offset..).is_some_and(|s| s.starts_with(bytes));
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    if IMAGE_STARTS.iter().any(|magic| start.starts_with(magic))
-        || at(3, b"NTFS    ")
-        || (at(510, b"\x55\xaa") && !start.starts_with(b"MZ"))
-        || IMAGE_NAMES.contains(&extension.as_str())
-    {
-        return Some(IMAGE);
-    }
-    let is_archive =
-        ARCHIVE_STARTS.iter().any(|magic| start.starts_with(magic)) || at(257, b"ustar");
-    is_archive.then_some(ARCHIVE)
 }
 
 /// How much a drive's name alone is worth.

@@ -5,6 +5,7 @@
 //! [`Filesystem`], which has no way to write. Disk images, archives and the live
 //! machine become further implementations of it.
 
+mod container;
 mod entry;
 mod file;
 mod folder;
@@ -117,6 +118,13 @@ pub enum SourceError {
 /// When the source does not exist, cannot be listed, or is of a kind that this
 /// version cannot read.
 pub fn open(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
+    let root;
+    let source = if cfg!(windows) && is_drive(source) {
+        root = PathBuf::from(format!("{}\\", source.display())); // `E:` alone is the drive's current folder
+        &root
+    } else {
+        source
+    };
     let metadata = std::fs::metadata(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => SourceError::Missing { path: source.to_owned() },
         _ => SourceError::Unreadable { path: source.to_owned(), error },
@@ -132,4 +140,9 @@ pub fn open(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
             advice: "devices come with a later version; mount it read-only and give the folder",
         })
     }
+}
+
+/// Whether a path is a drive without a folder: `E:`.
+fn is_drive(path: &Path) -> bool {
+    matches!(path.as_os_str().as_encoded_bytes(), [letter, b':'] if letter.is_ascii_alphabetic())
 }

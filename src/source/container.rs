@@ -1,0 +1,87 @@
+//! Files that hold a file tree of their own. None can be opened yet: they are
+//! told from single files so that nobody takes a look at the wrapping for a look
+//! at the evidence.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use crate::model::ReadAt;
+
+use super::SourceError;
+use super::file::OpenFile;
+
+const IMAGE: (&str, &str) =
+    ("a disk image", "disk images come with a later version; mount it and give the folder");
+const ARCHIVE: (&str, &str) =
+    ("an archive", "archives come with a later version; unpack it and give the folder");
+const COLLECTION: (&str, &str) = (
+    "a zipped collection of a Windows machine",
+    "collections come with a later version; unpack it and give the folder",
+);
+
+/// First bytes of EWF (E01, L01, Ex01), VMDK, VHDX, VHD, QCOW and AFF files.
+const IMAGE_STARTS: [&[u8]; 9] = [
+    b"EVF\x09\x0d\x0a\xff\x00",
+    b"LVF\x09\x0d\x0a\xff\x00",
+    b"EVF2\x0d\x0a\x81\x00",
+    b"KDMV",
+    b"# Disk DescriptorFile",
+    b"vhdxfile",
+    b"conectix",
+    b"QFI\xfb",
+    b"AFF10",
+];
+
+const IMAGE_NAMES: [&str; 14] = [
+    "raw", "dd", "img", "001", "e01", "ex01", "l01", "vmdk", "vhd", "vhdx", "vdi", "qcow2", "aff4",
+    "ad1",
+];
+
+/// First bytes of 7z, RAR, gzip, xz, bzip2 and zstd files.
+const ARCHIVE_STARTS: [&[u8]; 6] = [
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!\x1a\x07",
+    b"\x1f\x8b",
+    b"\xfd7zXZ\x00",
+    b"BZh",
+    b"\x28\xb5\x2f\xfd",
+];
+
+/// Formats that parsers read whole; two of their bytes may look like a boot sector's.
+const PARSED_STARTS: [&[u8]; 4] = [b"ElfFile\0", b"regf", b"MZ", b"PK"];
+
+/// What a file is that must not be read as one file, and what to do instead.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub(super) fn of(path: &Path) -> Result<Option<(&'static str, &'static str)>, SourceError> {
+    let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error };
+    let file = OpenFile::open(&path.canonicalize().map_err(unreadable)?).map_err(unreadable)?;
+    let mut start = [0; 512];
+    let n = file.read_at(0, &mut start).map_err(unreadable)?;
+    let start = start.get(..n).unwrap_or_default();
+    let is =
+        |offset: usize, bytes: &[u8]| start.get(offset..).is_some_and(|s| s.starts_with(bytes));
+    let any = |starts: &[&[u8]]| starts.iter().any(|bytes| start.starts_with(bytes));
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let boots = is(510, b"\x55\xaa") && !any(&PARSED_STARTS);
+    if any(&IMAGE_STARTS) || is(3, b"NTFS    ") || boots || IMAGE_NAMES.contains(&&*extension) {
+        return Ok(Some(IMAGE));
+    }
+    if any(&ARCHIVE_STARTS) || is(257, b"ustar") {
+        return Ok(Some(ARCHIVE));
+    }
+    Ok((start.starts_with(b"PK") && is_collection(path)).then_some(COLLECTION))
+}
+
+/// Whether a zip holds files from their places on a Windows drive.
+fn is_collection(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let Ok(archive) = zip::ZipArchive::new(BufReader::new(file)) else { return false };
+    archive.file_names().flatten().any(|name| {
+        let name = name.to_lowercase().replace('\\', "/");
+        name.contains("windows/system32/") || name.contains("$mft") || name.contains("c%3a/")
+    })
+}
