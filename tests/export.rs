@@ -428,7 +428,7 @@ fn every_flipped_byte_is_seen() {
     let good = fs::read(output.bundle.unwrap().path).unwrap();
     let copy = dir.path().join("copy.zip");
     let mut unseen = Vec::new();
-    for index in (0..good.len()).step_by(7) {
+    for index in (0..good.len()).step_by(17) {
         let mut bad = good.clone();
         bad[index] ^= 0x10;
         fs::write(&copy, bad).unwrap();
@@ -436,8 +436,8 @@ fn every_flipped_byte_is_seen() {
             unseen.push(index);
         }
     }
-    // What remains is zip's own bookkeeping (versions, times), never content.
-    assert!(unseen.len() < good.len() / 100, "{} of {}: {unseen:?}", unseen.len(), good.len());
+    // What remains is zip's own bookkeeping in the directory, never content.
+    assert!(unseen.len() < 12, "{} of {}: {unseen:?}", unseen.len(), good.len());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::column::usable_time;
 use super::csv::escape_controls;
 use super::hosts::merged_answer;
 use crate::model::{
@@ -223,7 +224,8 @@ fn row_lines(report: &HostReport) -> Vec<String> {
         .collect();
     rows.sort_by_key(|row| {
         let context = row.stage == RowStage::Context;
-        (context, Reverse(row.score), row.datetime.is_none(), row.datetime, row.row_id.as_str())
+        let at = usable_time(row);
+        (context, Reverse(row.score), at.is_none(), at, row.row_id.as_str())
     });
     let mut chosen: Vec<&Row> = Vec::new();
     for row in rows {
@@ -236,7 +238,7 @@ fn row_lines(report: &HostReport) -> Vec<String> {
     }
     let mut lines = vec!["Read first:".to_owned()];
     for row in chosen {
-        let time = row.datetime.map_or_else(|| "no usable time".to_owned(), clock);
+        let time = usable_time(row).map_or_else(|| "no usable time".to_owned(), clock);
         lines.push(plain(&format!("  {time}  {}", row.message), MAX_LINE));
         lines.push(plain(&format!("    {}  {}", row.source_path, row.locator), MAX_LINE));
     }

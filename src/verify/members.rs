@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -25,6 +26,13 @@ const END_64: &[u8] = b"PK\x06\x06";
 
 /// Bytes of a local file header before the name.
 const HEADER_BYTES: usize = 30;
+/// Bytes of an entry of the directory before the name.
+const CENTRAL_BYTES: u64 = 46;
+/// Version needed, flags, method and time: in the directory, and before the member.
+const CENTRAL_TERMS: Range<usize> = 6..16;
+const LOCAL_TERMS: Range<usize> = 4..14;
+/// Disk, internal and external attributes in the directory.
+const CENTRAL_KIND: Range<usize> = 34..42;
 /// Bytes of the record that ends a zip file without a comment.
 const END_BYTES: i64 = 22;
 /// Largest manifest or tag file that is kept, in bytes.
@@ -78,6 +86,8 @@ struct Local {
     follows: bool,
     /// Offset of the data in the file.
     data: u64,
+    /// Version needed, flags, method and time, as they stand.
+    terms: Vec<u8>,
 }
 
 /// Reads every member of the file.
@@ -123,8 +133,9 @@ fn by_directory(mut archive: ZipArchive<BufReader<File>>) -> io::Result<Contents
                     uncompressed: file.size(),
                     follows: false,
                     data: 0,
+                    terms: Vec::new(),
                 };
-                spans.push((file.header_start(), local));
+                spans.push((file.header_start(), file.central_header_start(), local));
                 if file.is_dir() {
                     continue;
                 }
@@ -146,13 +157,13 @@ fn by_directory(mut archive: ZipArchive<BufReader<File>>) -> io::Result<Contents
 /// may lie between them.
 fn compare_headers(
     mut file: BufReader<File>,
-    mut spans: Vec<(u64, Local)>,
+    mut spans: Vec<(u64, u64, Local)>,
     directory: u64,
     failures: &mut Vec<String>,
 ) -> io::Result<()> {
-    spans.sort_by_key(|(start, _)| *start);
+    spans.sort_by_key(|(start, ..)| *start);
     let mut expected = 0;
-    for (start, said) in spans {
+    for (start, central, said) in spans {
         let name = String::from_utf8_lossy(&said.name).into_owned();
         if start > expected {
             failures.push(format!("bytes {expected} to {start} belong to no member"));
@@ -161,7 +172,13 @@ fn compare_headers(
             failures.push(format!("{name}: no header at byte {start}"));
             continue;
         };
+        let entry = central_entry(&mut file, central)?;
+        let folder = said.name.ends_with(b"/");
+        if !folder && entry.get(CENTRAL_KIND).is_none_or(|kind| !is_plain_file(kind)) {
+            failures.push(format!("{name}: the directory says it is no plain file"));
+        }
         let same = local.name == said.name
+            && entry.get(CENTRAL_TERMS) == Some(&local.terms)
             && (local.follows
                 || (local.crc32, local.compressed, local.uncompressed)
                     == (said.crc32, said.compressed, said.uncompressed));
@@ -178,6 +195,22 @@ fn compare_headers(
         failures.push(format!("bytes {expected} to {directory} belong to no member"));
     }
     Ok(())
+}
+
+/// The fixed part of an entry of the directory; empty where none is.
+fn central_entry(file: &mut BufReader<File>, start: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut entry = Vec::new();
+    file.take(CENTRAL_BYTES).read_to_end(&mut entry)?;
+    Ok(entry)
+}
+
+/// Whether these eight bytes (disk, internal and external attributes) describe a file: no folder, no link.
+fn is_plain_file(kind: &[u8]) -> bool {
+    let disk = u16_at(kind, 0);
+    let dos = u16_at(kind, 4).map(|attributes| attributes & 0x10);
+    let unix = u16_at(kind, 6).map(|mode| mode >> 12);
+    disk == Some(0) && dos == Some(0) && matches!(unix, Some(0 | 0o10))
 }
 
 /// The members of a file without a directory, up to where it was cut off.
@@ -296,6 +329,7 @@ fn local(fixed: &[u8], name: Vec<u8>, extra: &[u8], data: u64) -> Option<Local> 
         uncompressed: u32_at(fixed, 22)?.into(),
         follows: u16_at(fixed, 6)? & 8 != 0,
         data,
+        terms: fixed.get(LOCAL_TERMS)?.to_vec(),
     };
     if local.compressed == u64::from(u32::MAX) || local.uncompressed == u64::from(u32::MAX) {
         let large = extra_field(extra, 1)?;
