@@ -53,10 +53,10 @@ fn headline(report: &HostReport) -> String {
 }
 
 fn verdict_lines(report: &HostReport) -> Vec<String> {
-    let level = report.verdict.level.as_str().to_uppercase();
     let found = found_tools(report);
     let mut lines = Vec::new();
     for tool in found.iter().take(MAX_TOOLS) {
+        let level = tool.level.as_str().to_uppercase();
         let sentence = format!("YES ({level}): {}", tool_sentence(tool));
         lines.push(plain(&sentence, MAX_SENTENCE));
     }
@@ -162,10 +162,10 @@ fn counted(sessions: &[Session]) -> String {
     }
     let one = |(kind, n): (&str, usize)| {
         let kind = match kind {
-            "rdp" => "RDP session",
-            "ssh" => "SSH session",
-            "connection" | "" => "connection",
-            other => other,
+            "rdp" => "RDP session".to_owned(),
+            "ssh" => "SSH session".to_owned(),
+            "connection" | "" => "connection".to_owned(),
+            other => format!("{other} session"),
         };
         format!("{n} {kind}{}", if n == 1 { "" } else { "s" })
     };

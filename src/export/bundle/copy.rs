@@ -39,7 +39,7 @@ pub(super) fn copy(
     let (size, before) = read_whole(source, &mut errors, |bytes| archive.write(bytes))?;
     let mut again = Vec::new();
     let (_, after) = read_whole(source, &mut again, |_| Ok::<(), ExportError>(()))?;
-    if before != after {
+    if before != after && errors.is_empty() {
         errors.push("the file changed while it was read: the two readings differ".to_owned());
     }
     Ok(Copied { size, before, after, errors })

@@ -32,6 +32,9 @@ use crate::model::{EvidencePath, HostReport, Level, Problem, ReadAt, Stage};
 /// Name and version of data/manifest.json.
 const MANIFEST_SCHEMA: &str = "adit-manifest/1";
 
+/// What the files are called that a hive or a database is incomplete without.
+const SIDECARS: [&str; 5] = [".log1", ".log2", "-wal", "-shm", "-journal"];
+
 /// A file of the evidence that may go into the bundle.
 pub struct Collected<'a> {
     pub path: EvidencePath,
@@ -104,13 +107,19 @@ fn selected<'a, 'b>(
         .iter()
         .filter(|file| match collect {
             Collect::None => false,
-            Collect::Hits => needed.contains(&file.path.as_str().to_lowercase()),
+            Collect::Hits => is_needed(&needed, &file.path.as_str().to_lowercase()),
             Collect::All => true,
         })
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
     files
+}
+
+/// Whether rows rest on the file, or on the one that it completes.
+fn is_needed(needed: &BTreeSet<String>, path: &str) -> bool {
+    let completed = SIDECARS.iter().filter_map(|suffix| path.strip_suffix(suffix));
+    std::iter::once(path).chain(completed).any(|path| needed.contains(path))
 }
 
 fn describe(file: &Collected<'_>, name: &str, copied: &copy::Copied) -> Value {
