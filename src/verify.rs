@@ -45,6 +45,7 @@ impl BundleState {
 /// The result of checking one bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyReport {
+    /// The conclusion; damaged as soon as there is one failure.
     pub state: BundleState,
     /// Members whose content was read and compared.
     pub checked: usize,
@@ -57,6 +58,7 @@ pub struct VerifyReport {
 /// Why a bundle could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
+    /// The operating system could not open or read the file.
     #[error("{}: cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
 }

@@ -44,15 +44,21 @@ const MAX_VALUES: usize = 200;
 /// What hosts.csv says of one host; small, unlike the report it is taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostSummary {
+    /// The host's folder.
     pub host: String,
+    /// Empty when unknown.
     pub os: String,
+    /// As the user named it.
     pub source: String,
+    /// Of the verdict.
     pub level: Level,
     /// Over all tools: yes if any says yes, else unknown if any is unknown.
     pub rungs: [Answer; 7],
     /// Of every rung answered yes and every session.
     pub first: Option<Timestamp>,
+    /// As `first`.
     pub last: Option<Timestamp>,
+    /// Sessions of all tools and of none, each once.
     pub sessions: usize,
     /// Sorted, without repetition, at most 200; as the following.
     pub credentials: Vec<String>,
@@ -60,7 +66,9 @@ pub struct HostSummary {
     pub hashes: Vec<String>,
     /// Lower-case, without addresses.
     pub domains: Vec<String>,
+    /// Client names of the sessions.
     pub workstations: Vec<String>,
+    /// Lines of problems.csv.
     pub problems: usize,
 }
 

@@ -62,9 +62,13 @@ pub enum Collect {
 /// Chain of custody, as the user stated it. Empty means not stated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Custody {
+    /// The case's number or name.
     pub case: String,
+    /// The number of the piece of evidence.
     pub evidence: String,
+    /// Who collected it.
     pub examiner: String,
+    /// Whatever else was said.
     pub note: String,
 }
 
@@ -77,15 +81,19 @@ pub struct ExportOptions {
     pub csv_excel_safe: bool,
     /// Appended to; [`start_bodyfile`] empties it before the first host.
     pub bodyfile: Option<PathBuf>,
+    /// `--collect`
     pub collect: Collect,
+    /// Goes to run.json and bag-info.txt.
     pub custody: Custody,
 }
 
 /// Why the results could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    /// The disk or the quota is full, or the file system takes no larger file.
     #[error("{}: no space left to write the results", path.display())]
     NoSpace { path: PathBuf, source: io::Error },
+    /// The place is read-only or belongs to somebody else.
     #[error("{}: not permitted to write the results: {source}", path.display())]
     Permission { path: PathBuf, source: io::Error },
     /// Refused for safety.
@@ -94,6 +102,7 @@ pub enum ExportError {
     /// Refused for safety.
     #[error("{host:?} is no name for a results folder: expected 1 to 80 of [A-Za-z0-9._~-]")]
     HostName { host: String },
+    /// Anything else that the operating system reports.
     #[error("{}: cannot write the results: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
 }
@@ -123,6 +132,7 @@ impl ExportError {
 /// A finished bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleFile {
+    /// In the host's folder.
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
@@ -144,6 +154,7 @@ pub struct HostOutput {
     pub folder: PathBuf,
     /// The result files, in the order written; without the bundle.
     pub files: Vec<PathBuf>,
+    /// The bundle, if one was asked for.
     pub bundle: Option<BundleFile>,
     /// What of the collected files could not be read; too late for problems.csv.
     pub problems: Vec<Problem>,

@@ -19,6 +19,7 @@ pub struct RunFacts {
     pub version: String,
     /// The command line's arguments, without the program's name.
     pub arguments: Vec<String>,
+    /// When the program started.
     pub started: Timestamp,
     /// When the evidence was worked through; names the bundle.
     pub finished: Timestamp,
@@ -28,6 +29,7 @@ pub struct RunFacts {
     pub artifacts: Vec<(String, String)>,
     /// Whether secrets stand in clear in the results.
     pub reveal_secrets: bool,
+    /// Worker threads.
     pub threads: usize,
     /// The sources as the user named them.
     pub sources: Vec<String>,

@@ -37,7 +37,9 @@ const SIDECARS: [&str; 5] = [".log1", ".log2", "-wal", "-shm", "-journal"];
 
 /// A file of the evidence that may go into the bundle.
 pub struct Collected<'a> {
+    /// In the evidence's own notation; becomes its name in the bundle.
     pub path: EvidencePath,
+    /// Its content; read twice, to tell whether it changed meanwhile.
     pub bytes: &'a dyn ReadAt,
     /// How it is read: `api`, `raw`, `image`, `vss2`.
     pub method: &'static str,
