@@ -155,8 +155,11 @@ impl<'a> Carver<'a> {
         after.checked_sub(1).and_then(|i| self.bins.free.get(i)).is_some_and(|(_, end)| at < *end)
     }
 
+    /// Whether a cell is free, or lies in what has become part of a free one.
     fn offset_is_free(&self, offset: u32) -> bool {
-        offset != NO_CELL && self.is_free(size(offset).saturating_add(BASE_BLOCK + 4))
+        offset != NO_CELL
+            && (self.is_free(size(offset).saturating_add(BASE_BLOCK + 4))
+                || cells::cell(self.image, offset).is_some_and(|cell| !cell.allocated))
     }
 
     /// The key whose cell stands at `at`; of a deleted one only values in free space.

@@ -63,11 +63,9 @@ pub fn utf16_units(bytes: &[u8]) -> impl Iterator<Item = u16> + '_ {
     bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes))
 }
 
-/// A cell: where it stands in the file and what it holds.
+/// A cell: whether it is in use and what it holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell<'a> {
-    /// Absolute, of the size field.
-    pub at: usize,
     pub allocated: bool,
     /// Content, without the size field.
     pub body: &'a [u8],
@@ -82,7 +80,7 @@ pub fn cell_at(image: &[u8], at: usize) -> Option<Cell<'_>> {
         return None;
     }
     let body = image.get(at.checked_add(4)?..at.checked_add(length)?)?;
-    Some(Cell { at, allocated: raw < 0, body })
+    Some(Cell { allocated: raw < 0, body })
 }
 
 /// The cell at an offset as records write it.

@@ -16,6 +16,8 @@ mod replay;
 mod run_keys;
 mod services;
 mod system;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use hive::Hive;
@@ -50,7 +52,13 @@ impl Parser for Registry {
             sink.damaged(damage);
         }
         let last = cells::u64_at(hive.image(), 12).and_then(from_filetime);
-        let mut output = Output { sink, filter: input.filter, live: HashSet::new(), records: 0 };
+        let mut output = Output {
+            sink,
+            filter: input.filter,
+            seen: HashSet::new(),
+            said: HashSet::new(),
+            records: 0,
+        };
         let _ = push_all(&mut hive, &mut output);
         let records = output.records;
         sink.extent(Extent { last, records, ..Extent::default() });
@@ -84,7 +92,7 @@ fn push_all(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
         if known.contains(&(orphan.value.name.as_str(), &orphan.value.data)) {
             continue;
         }
-        if let Some(record) = orphan_record(orphan) {
+        if let Some(record) = orphan_record(orphan).filter(|record| !output.has_said(record)) {
             output.push(record)?;
         }
     }
@@ -120,7 +128,10 @@ fn record_of(key: &Key, category: &'static str, value: Option<String>) -> Record
 struct Output<'a> {
     sink: &'a mut dyn Sink,
     filter: &'a dyn Filter,
-    live: HashSet<String>,
+    /// Live and recovered records, rendered.
+    seen: HashSet<String>,
+    /// Every text of a pushed record.
+    said: HashSet<String>,
     /// Records seen, pushed or not.
     records: u64,
 }
@@ -133,10 +144,22 @@ impl Output<'_> {
             return ControlFlow::Continue(());
         }
         let moment = record.times.first().map(|m| m.raw.as_str()).unwrap_or_default();
-        if !self.live.insert(format!("{text}{moment}")) && record.recovered {
+        if !self.seen.insert(format!("{text}{moment}")) && record.recovered {
             return ControlFlow::Continue(());
         }
+        let texts = record.fields.iter().filter_map(|(_, value)| match value {
+            Value::Text(text) => Some(text.clone()),
+            Value::List(all) => Some(all.join(" ")),
+            Value::Number(_) => None,
+        });
+        self.said.extend(texts);
         self.sink.record(record)
+    }
+
+    /// Whether the record's details stand in one that was pushed: an old copy of
+    /// a value tells nothing new.
+    fn has_said(&self, record: &Record) -> bool {
+        record.text("Details").is_some_and(|details| self.said.contains(details))
     }
 }
 

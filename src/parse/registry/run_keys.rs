@@ -101,9 +101,9 @@ fn is_at(key: &Key, place: &Place) -> bool {
     if key.rooted {
         return PREFIXES.iter().any(|prefix| under(&key.path, &format!("{prefix}{}", place.path)));
     }
-    let tail = key.path.to_ascii_lowercase();
-    let whole = format!(r"\software\{}", place.path.to_ascii_lowercase());
-    whole.ends_with(&format!(r"\{tail}")) || tail.ends_with(&format!(r"\{}", &whole[10..]))
+    let tail = format!(r"\{}", key.path.to_ascii_lowercase());
+    let place = place.path.to_ascii_lowercase();
+    format!(r"\software\{place}").ends_with(&tail) || tail.ends_with(&format!(r"\{place}"))
 }
 
 fn push_key(key: &Key, place: &Place, output: &mut Output<'_>) -> ControlFlow<()> {

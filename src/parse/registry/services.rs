@@ -50,7 +50,11 @@ pub fn push_carved(hive: &mut Hive, keys: &[Key], output: &mut Output<'_>) -> Co
         let place = names.iter().position(|name| name.eq_ignore_ascii_case("Services"));
         let below = place.map_or(0, |at| names.len().saturating_sub(at).saturating_sub(1));
         let set = names.first().copied().filter(|name| is_control_set(name)).unwrap_or_default();
-        let in_order = if key.rooted { !set.is_empty() && place == Some(1) } else { true };
+        let in_order = if key.rooted {
+            !set.is_empty() && place == Some(1)
+        } else {
+            !set.is_empty() || looks_like_service(key) || key.text("EventMessageFile").is_some()
+        };
         let parameters = parameters.get(&key.path.to_ascii_lowercase()).copied();
         let is_current = current.as_ref().is_some_and(|c| c.eq_ignore_ascii_case(set));
         let in_event_log = names
