@@ -1,0 +1,277 @@
+//! What a rule needs to see: from a parsed Sigma rule to a [`Requirement`].
+//!
+//! The walk over-approximates. Whatever it does not understand becomes
+//! [`Requirement::True`], and so does every value that a source may store in
+//! another form than the rule writes it: numbers, booleans, SIDs, GUIDs.
+
+use std::collections::HashMap;
+
+use rsigma_parser::{
+    ArrayQuantifier, ConditionExpr, Detection, DetectionItem, Modifier, Quantifier, SigmaRule,
+    SigmaString, SigmaValue, StringPart,
+};
+
+use crate::model::Requirement;
+
+/// Shorter runs occur everywhere and skip nothing.
+const MIN_LITERAL: usize = 3;
+/// Nested conditions deeper than this are not looked into.
+const MAX_DEPTH: usize = 32;
+
+/// The text that must stand in a record before the rule can match it, lower-cased.
+pub(super) fn requirement(rule: &SigmaRule) -> Requirement {
+    let walk = Walk { category: rule.logsource.category.as_deref() };
+    let named = &rule.detection.named;
+    any(rule.detection.conditions.iter().map(|c| walk.condition(c, named, MAX_DEPTH)))
+}
+
+struct Walk<'a> {
+    category: Option<&'a str>,
+}
+
+impl Walk<'_> {
+    fn condition(
+        &self,
+        condition: &ConditionExpr,
+        named: &HashMap<String, Detection>,
+        depth: usize,
+    ) -> Requirement {
+        let Some(depth) = depth.checked_sub(1) else { return Requirement::True };
+        match condition {
+            ConditionExpr::And(of) => all(of.iter().map(|c| self.condition(c, named, depth))),
+            ConditionExpr::Or(of) => any(of.iter().map(|c| self.condition(c, named, depth))),
+            ConditionExpr::Not(_) => Requirement::True,
+            ConditionExpr::Identifier(name) => match named.get(name) {
+                Some(detection) => self.detection(detection, depth),
+                None => Requirement::True,
+            },
+            ConditionExpr::Selector { quantifier, pattern } => {
+                let mut names: Vec<_> =
+                    named.iter().filter(|(n, _)| pattern.matches_detection_name(n)).collect();
+                names.sort_by_key(|(name, _)| *name);
+                let each = names.into_iter().map(|(_, d)| self.detection(d, depth));
+                match quantifier {
+                    Quantifier::Count(0) => Requirement::True,
+                    Quantifier::Any | Quantifier::Count(_) => any(each),
+                    Quantifier::All => all(each),
+                }
+            }
+        }
+    }
+
+    fn detection(&self, detection: &Detection, depth: usize) -> Requirement {
+        let Some(depth) = depth.checked_sub(1) else { return Requirement::True };
+        match detection {
+            Detection::AllOf(items) => all(items.iter().map(|item| self.item(item))),
+            Detection::AnyOf(of) => any(of.iter().map(|d| self.detection(d, depth))),
+            Detection::And(of) => all(of.iter().map(|d| self.detection(d, depth))),
+            Detection::Keywords(values) => any(values.iter().map(|v| value(v, &[]))),
+            Detection::ArrayMatch { quantifier, body, .. } => match quantifier {
+                ArrayQuantifier::Any | ArrayQuantifier::All => self.detection(body, depth),
+                ArrayQuantifier::AllOrEmpty | ArrayQuantifier::None => Requirement::True,
+            },
+            Detection::Conditional { named, condition } => self.condition(condition, named, depth),
+        }
+    }
+
+    fn item(&self, item: &DetectionItem) -> Requirement {
+        let plain = item.field.modifiers.iter().all(|modifier| {
+            matches!(
+                modifier,
+                Modifier::Contains
+                    | Modifier::StartsWith
+                    | Modifier::EndsWith
+                    | Modifier::All
+                    | Modifier::Cased
+            )
+        });
+        let joints = match item.field.name.as_deref() {
+            None => Some(&[][..]),
+            Some(field) => self.joints(field),
+        };
+        let Some(joints) = joints.filter(|_| plain && !item.values.is_empty()) else {
+            return Requirement::True;
+        };
+        let each = item.values.iter().map(|v| value(v, joints));
+        if item.field.has_modifier(Modifier::All) { all(each) } else { any(each) }
+    }
+
+    /// Characters at which a parser may have joined the field from parts that
+    /// lie apart in the evidence; `None` when the field may not lie there at all.
+    fn joints(&self, field: &str) -> Option<&'static [char]> {
+        let from_events = self.category.is_some_and(|c| c.starts_with("registry_"));
+        match field {
+            "User" => Some(&['\\']),
+            "TaskCommand" | "Wrapped" => Some(&[' ', '"', '\'', '&', '<', '>']),
+            "TargetObject" if !from_events => None,
+            "Initiated" | "ClearedChannel" | "RiskyTarget" => None,
+            _ => Some(&[]),
+        }
+    }
+}
+
+fn value(value: &SigmaValue, joints: &[char]) -> Requirement {
+    match value {
+        SigmaValue::String(text) if !binary_form(text) => all(text
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                StringPart::Plain(plain) => longest_run(plain, joints),
+                StringPart::Special(_) => None,
+            })
+            .map(Requirement::Text)),
+        _ => Requirement::True,
+    }
+}
+
+/// Whether a source may store the value as something other than its text.
+fn binary_form(text: &SigmaString) -> bool {
+    let plain = text.original.as_str();
+    let hex = plain.strip_prefix("0x").unwrap_or(plain);
+    plain.eq_ignore_ascii_case("true")
+        || plain.eq_ignore_ascii_case("false")
+        || hex.chars().all(|c| c.is_ascii_hexdigit() && (hex.len() < plain.len() || c.is_ascii_digit()))
+        || plain.starts_with("S-1-")
+        || plain.starts_with('{')
+        || plain.starts_with("%%")
+}
+
+/// The longest run of ASCII letters, figures and signs, lower-cased.
+fn longest_run(plain: &str, joints: &[char]) -> Option<String> {
+    plain
+        .split(|c: char| !(c == ' ' || c.is_ascii_graphic()) || joints.contains(&c))
+        .max_by_key(|run| run.len())
+        .filter(|run| run.len() >= MIN_LITERAL)
+        .map(str::to_ascii_lowercase)
+}
+
+/// Conjunction, without what says nothing.
+fn all(of: impl Iterator<Item = Requirement>) -> Requirement {
+    let mut parts: Vec<Requirement> = Vec::new();
+    for part in of {
+        match part {
+            Requirement::True => {}
+            Requirement::All(inner) => parts.extend(inner),
+            other => parts.push(other),
+        }
+    }
+    dedup(&mut parts);
+    match parts.len() {
+        0 => Requirement::True,
+        1 => parts.swap_remove(0),
+        _ => Requirement::All(parts),
+    }
+}
+
+/// Disjunction; one `True` makes it `True`.
+fn any(of: impl Iterator<Item = Requirement>) -> Requirement {
+    let mut parts: Vec<Requirement> = Vec::new();
+    for part in of {
+        match part {
+            Requirement::True => return Requirement::True,
+            Requirement::Any(inner) => parts.extend(inner),
+            other => parts.push(other),
+        }
+    }
+    dedup(&mut parts);
+    match parts.len() {
+        1 => parts.swap_remove(0),
+        _ => Requirement::Any(parts),
+    }
+}
+
+fn dedup(parts: &mut Vec<Requirement>) {
+    let mut seen: Vec<Requirement> = Vec::new();
+    parts.retain(|part| {
+        let fresh = !seen.contains(part);
+        if fresh {
+            seen.push(part.clone());
+        }
+        fresh
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(detection: &str) -> Requirement {
+        of_category("x", detection)
+    }
+
+    fn of_category(category: &str, detection: &str) -> Requirement {
+        let indented = detection.replace('\n', "\n  ");
+        let yaml =
+            format!("title: t\nlogsource:\n  category: {category}\ndetection:\n  {indented}\n");
+        let parsed = rsigma_parser::parse_sigma_yaml(&yaml).unwrap();
+        assert!(parsed.errors.is_empty(), "{:?}\n{yaml}", parsed.errors);
+        requirement(&parsed.rules[0])
+    }
+
+    fn text(t: &str) -> Requirement {
+        Requirement::Text(t.to_owned())
+    }
+
+    #[test]
+    fn plain_values_give_their_text() {
+        let got = of("a:\n  Image|endswith: '\\NGROK.exe'\ncondition: a");
+        assert_eq!(got, text(r"\ngrok.exe"));
+    }
+
+    #[test]
+    fn wildcards_split_a_value() {
+        let got = of("a:\n  F: 'korgn.*.lennut.com'\ncondition: a");
+        assert_eq!(got, Requirement::All(vec![text("korgn."), text(".lennut.com")]));
+    }
+
+    #[test]
+    fn what_gives_no_text_gives_no_promise() {
+        for detection in [
+            "a:\n  F|re: 'ngrok'\ncondition: a",
+            "a:\n  F|windash|contains: ' -all '\ncondition: a",
+            "a:\n  F|cidr: 127.0.0.0/8\ncondition: a",
+            "a:\n  F: 4688\ncondition: a",
+            "a:\n  F: '4688'\ncondition: a",
+            "a:\n  F: '0x3e7'\ncondition: a",
+            "a:\n  F: S-1-5-18\ncondition: a",
+            "a:\n  F: null\ncondition: a",
+            "a:\n  F: ab\ncondition: a",
+            "a:\n  F: ngrok\ncondition: not a",
+            "a:\n  F: ngrok\nb:\n  F|exists: true\ncondition: a or b",
+            "a:\n  F:\n    - ngrok\n    - 5\ncondition: a",
+            "a:\n  TargetObject|contains: '\\Run\\'\ncondition: a",
+        ] {
+            assert_eq!(of(detection), Requirement::True, "{detection}");
+        }
+    }
+
+    #[test]
+    fn negation_weakens_and_all_strengthens() {
+        let got = of(
+            "a:\n  F|contains|all:\n    - one\n    - two\nb:\n  G: three\ncondition: a and not b",
+        );
+        assert_eq!(got, Requirement::All(vec![text("one"), text("two")]));
+    }
+
+    #[test]
+    fn selectors_and_keywords() {
+        let got = of("s_1:\n  F: one\ns_2:\n  - two\n  - three\ncondition: 1 of s_*");
+        assert_eq!(got, Requirement::Any(vec![text("one"), text("two"), text("three")]));
+    }
+
+    #[test]
+    fn joined_fields_are_taken_apart() {
+        let got = of("a:\n  User: 'NT AUTHORITY\\SYSTEM'\ncondition: a");
+        assert_eq!(got, text("nt authority"));
+        let got = of_category(
+            "registry_set",
+            "a:\n  TargetObject|contains: '\\Services\\ngrok'\ncondition: a",
+        );
+        assert_eq!(got, text(r"\services\ngrok"));
+    }
+
+    #[test]
+    fn other_scripts_leave_their_ascii_runs() {
+        assert_eq!(of("a:\n  F: 'Überwachung'\ncondition: a"), text("berwachung"));
+    }
+}

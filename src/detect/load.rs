@@ -1,0 +1,221 @@
+//! Finds and reads the files of profiles: built in, and given by the user.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::profile::Profile;
+use super::sigma::{self, Rule};
+use super::{DetectError, none};
+use crate::builtin;
+
+/// Folders below the one given are read to this depth.
+const MAX_FOLDER_DEPTH: usize = 16;
+/// A rule file is a few kilobytes; a larger file is none.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// The tool of rules that come without a profile.
+const NO_PROFILE: &str = "custom";
+const HEADER: &str = "profile.yaml";
+
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) profiles: Vec<Profile>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) remarks: Vec<String>,
+}
+
+/// One file of a profile: path below its folder with `/`, and bytes.
+type File<'a> = (String, std::borrow::Cow<'a, [u8]>);
+
+/// Everything the selection names; all that is built in when it names nothing.
+pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
+    let mut loaded = Loaded::default();
+    let known = builtin_names();
+    if selection.is_empty() {
+        for name in &known {
+            loaded.add_builtin(name)?;
+        }
+    }
+    for name in selection {
+        let path = Path::new(name);
+        if known.contains(&name.as_str()) {
+            loaded.add_builtin(name)?;
+        } else if path.is_dir() {
+            loaded.add_folder(path)?;
+        } else if path.is_file() {
+            loaded.add_file(path)?;
+        } else {
+            return Err(DetectError::Unknown { name: name.clone(), known: known.join(", ") });
+        }
+    }
+    Ok(loaded)
+}
+
+/// Names of the built-in profiles, sorted.
+fn builtin_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = builtin::FILES
+        .iter()
+        .filter_map(|(path, _)| path.strip_prefix("profiles/")?.strip_suffix("/profile.yaml"))
+        .filter(|name| !name.contains('/'))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+impl Loaded {
+    fn add_builtin(&mut self, name: &str) -> Result<(), DetectError> {
+        if self.profiles.iter().any(|profile| &*profile.id == name) {
+            return Ok(());
+        }
+        let folder = format!("profiles/{name}/");
+        let files = builtin::FILES
+            .iter()
+            .filter_map(|(path, bytes)| {
+                Some((path.strip_prefix(&folder)?.to_owned(), (*bytes).into()))
+            })
+            .collect();
+        self.add(&folder, files, false)
+    }
+
+    fn add_folder(&mut self, folder: &Path) -> Result<(), DetectError> {
+        let mut files = Vec::new();
+        collect(folder, "", MAX_FOLDER_DEPTH, &mut files)?;
+        files.sort();
+        let files = files
+            .into_iter()
+            .map(|name| Ok((name.clone(), read(&folder.join(&name))?.into())))
+            .collect::<Result<Vec<File>, DetectError>>()?;
+        self.add(&format!("{}/", folder.display()), files, true)
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<(), DetectError> {
+        let near = path.parent().unwrap_or(Path::new(""));
+        let header = [near.join(HEADER), near.join("..").join(HEADER)]
+            .into_iter()
+            .find(|header| header.is_file());
+        let mut files: Vec<File> = Vec::new();
+        if let Some(header) = header {
+            files.push((HEADER.to_owned(), read(&header)?.into()));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((name, read(path)?.into()));
+        self.add(&format!("{}/", near.display()), files, true)
+    }
+
+    /// Adds one profile from its files, sorted by path.
+    fn add(&mut self, place: &str, files: Vec<File>, foreign: bool) -> Result<(), DetectError> {
+        let header = match files.iter().find(|(name, _)| name == HEADER) {
+            Some((_, bytes)) => read_header(&format!("{place}{HEADER}"), bytes, foreign)?,
+            None => Profile { id: NO_PROFILE.into(), techniques: none(), ..Profile::default() },
+        };
+        for (name, bytes) in files.iter().filter(|(name, _)| is_rule(name)) {
+            let path = format!("{place}{name}");
+            let invalid = |reason: String| DetectError::Invalid { path: path.clone(), reason };
+            let text = str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
+            let (rules, remarks) =
+                sigma::parse(text, &header.id, &header.techniques, foreign).map_err(invalid)?;
+            self.rules.extend(rules);
+            self.remarks.extend(remarks.into_iter().map(|remark| format!("{path}: {remark}")));
+        }
+        self.merge(Profile { sha256: digest(&files), ..header });
+        Ok(())
+    }
+
+    /// Adds the profile, or adds to the one that bears its id.
+    fn merge(&mut self, new: Profile) {
+        let Some(old) = self.profiles.iter_mut().find(|profile| profile.id == new.id) else {
+            self.profiles.push(new);
+            return;
+        };
+        old.domains.extend(new.domains);
+        old.allow.extend(new.allow);
+        old.references.extend(new.references);
+        old.version_hints.extend(new.version_hints);
+        old.sha256 = hex(&Sha256::digest(format!("{}{}", old.sha256, new.sha256)));
+    }
+}
+
+fn read_header(path: &str, bytes: &[u8], foreign: bool) -> Result<Profile, DetectError> {
+    let invalid = |reason: String| DetectError::Invalid { path: path.to_owned(), reason };
+    let header: Profile =
+        yaml_serde::from_slice(bytes).map_err(|error| invalid(error.to_string()))?;
+    if header.id.is_empty() {
+        return Err(invalid("it has no id".to_owned()));
+    }
+    match header.fault().filter(|_| foreign) {
+        Some(fault) => Err(invalid(fault)),
+        None => Ok(header),
+    }
+}
+
+fn is_rule(name: &str) -> bool {
+    name != HEADER && (name.ends_with(".yml") || name.ends_with(".yaml"))
+}
+
+/// Adds the names of the YAML files below the folder, with `/` between.
+fn collect(
+    folder: &Path,
+    below: &str,
+    depth: usize,
+    names: &mut Vec<String>,
+) -> Result<(), DetectError> {
+    let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
+    let failed = |path: PathBuf| move |source| DetectError::Read { path, source };
+    let place = folder.join(below);
+    for entry in fs::read_dir(&place).map_err(failed(place.clone()))? {
+        let entry = entry.map_err(failed(place.clone()))?;
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        let path = entry.path();
+        if path.is_dir() {
+            collect(folder, &format!("{name}/"), depth, names)?;
+        } else if name == HEADER || is_rule(&name) {
+            names.push(name);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, DetectError> {
+    let failed = |source| DetectError::Read { path: path.to_owned(), source };
+    let length = fs::metadata(path).map_err(failed)?.len();
+    if length > MAX_FILE_BYTES {
+        return Err(DetectError::Invalid {
+            path: path.display().to_string(),
+            reason: format!("{length} bytes, more than a rule file can have"),
+        });
+    }
+    fs::read(path).map_err(failed)
+}
+
+/// SHA-256 over names, lengths and bytes, in hexadecimal.
+fn digest(files: &[File]) -> String {
+    let mut hasher = Sha256::new();
+    for (name, bytes) in files {
+        hasher.update(name.as_bytes());
+        hasher.update([0]);
+        hasher.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(bytes);
+    }
+    hex(&hasher.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_profiles_are_sorted() {
+        assert_eq!(builtin_names(), ["ngrok", "tunnel"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused() {
+        let failed = load(&["no-such-profile".to_owned()]);
+        assert!(matches!(failed, Err(DetectError::Unknown { .. })));
+    }
+}

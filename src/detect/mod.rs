@@ -1,0 +1,157 @@
+//! Asks the rules about records.
+//!
+//! A profile is a folder: `profile.yaml` says what is known of a tool, the Sigma
+//! rules below it say what a record must show. Rules decide alone; what takes
+//! several records is correlation's.
+
+mod literals;
+mod load;
+mod logsource;
+mod message;
+mod profile;
+mod sigma;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{Hit, Record, Requirement, RowStage, Tag};
+use load::Loaded;
+use sigma::Rule;
+
+pub use profile::{Allow, Domain, DomainRole, Profile, VersionHint};
+
+/// A look-up that failed shows an attempt: no more than this.
+const ATTEMPT_SCORE: u8 = 20;
+/// A known and allowed use: no more than this.
+const SUPPRESSED_SCORE: u8 = 10;
+
+/// A profile or rule that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectError {
+    #[error("no profile, rule or folder `{name}`; built in are: {known}")]
+    Unknown { name: String, known: String },
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {reason}")]
+    Invalid { path: String, reason: String },
+}
+
+/// The loaded rules.
+pub struct Detector {
+    profiles: Vec<Profile>,
+    rules: Vec<Rule>,
+    /// Indices of rules by category; those of every category under the empty name.
+    by_category: BTreeMap<String, Vec<usize>>,
+    remarks: Vec<String>,
+}
+
+impl Detector {
+    /// The rules of the named profiles; of all built-in ones if none is named.
+    ///
+    /// A name is that of a built-in profile, a Sigma rule file (`.yml`), or a
+    /// folder of rules with or without a `profile.yaml`. A folder whose profile
+    /// bears the id of one already loaded adds to it (rules, domains, `allow`).
+    ///
+    /// # Errors
+    ///
+    /// When a name means nothing, a file cannot be read, or a rule is not valid.
+    pub fn load(selection: &[String]) -> Result<Self, DetectError> {
+        Ok(Self::of(load::load(selection)?, false))
+    }
+
+    /// The built-in rules that repeat a reference's clause to the letter, mistakes
+    /// included: an oracle for tests, never part of a run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Detector::load`].
+    pub fn load_literal() -> Result<Self, DetectError> {
+        Ok(Self::of(load::load(&[])?, true))
+    }
+
+    fn of(loaded: Loaded, literal: bool) -> Self {
+        let mut rules: Vec<Rule> = loaded.rules;
+        rules.retain(|rule| rule.literal == literal && !rule.scope.is_empty());
+        let mut by_category: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, rule) in rules.iter().enumerate() {
+            if rule.scope.categories.is_empty() {
+                by_category.entry(String::new()).or_default().push(index);
+            }
+            for category in &rule.scope.categories {
+                by_category.entry(category.clone()).or_default().push(index);
+            }
+        }
+        Self { profiles: loaded.profiles, rules, by_category, remarks: loaded.remarks }
+    }
+
+    /// What each rule needs to see, one per rule.
+    pub fn requirements(&self) -> Vec<Requirement> {
+        self.rules.iter().map(|rule| rule.requirement.clone()).collect()
+    }
+
+    /// Every rule the record meets, sorted by tool, then rule.
+    pub fn evaluate(&self, record: &Record) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let mut fallbacks = Vec::new();
+        for category in [record.category, ""] {
+            for &index in self.by_category.get(category).map(Vec::as_slice).unwrap_or_default() {
+                let Some(rule) = self.rules.get(index) else { continue };
+                if let Some(hit) = rule.evaluate(record) {
+                    if rule.fallback { fallbacks.push(hit) } else { hits.push(hit) }
+                }
+            }
+        }
+        for hit in fallbacks {
+            if hits.iter().all(|other| other.tool != hit.tool) {
+                hits.push(hit);
+            }
+        }
+        for hit in &mut hits {
+            weigh_attempt(record, hit);
+            self.suppress(record, hit);
+        }
+        hits.sort_by(|a, b| (&a.tool, &a.rule).cmp(&(&b.tool, &b.rule)));
+        hits
+    }
+
+    /// The loaded profiles, in order of loading.
+    pub fn profiles(&self) -> &[Profile] {
+        &self.profiles
+    }
+
+    /// What was passed over while loading, one sentence each.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    fn suppress(&self, record: &Record, hit: &mut Hit) {
+        let profile = self.profiles.iter().find(|profile| profile.id == hit.tool);
+        if let Some(entry) = profile.and_then(|profile| profile.allows(record)) {
+            hit.suppressed_by = Some(entry.name.clone());
+            hit.score = hit.score.min(SUPPRESSED_SCORE);
+            hit.tags.insert(0, Tag::Suppressed);
+        }
+    }
+}
+
+/// A name look-up without an answer is an attempt, not contact.
+fn weigh_attempt(record: &Record, hit: &mut Hit) {
+    if record.category != "dns_query" {
+        return;
+    }
+    let asked_only = matches!(record.number("EventID"), Some(3006 | 3016));
+    if asked_only || record.number("QueryStatus").is_some_and(|status| status != 0) {
+        hit.score = hit.score.min(ATTEMPT_SCORE);
+        hit.stage = RowStage::Context;
+        if !hit.tags.contains(&Tag::Attempt) {
+            hit.tags.push(Tag::Attempt);
+            hit.tags.sort();
+        }
+    }
+}
+
+/// Shared empty list, for profiles and rules that name no techniques.
+fn none() -> Arc<[String]> {
+    Arc::from([])
+}

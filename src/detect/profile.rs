@@ -1,0 +1,255 @@
+//! What is known of one tool: the header of `profiles/<tool>/profile.yaml`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::model::{Record, RowStage, RungName};
+
+/// A tool to hunt for, or the shapes that name none (`tunnel`).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    /// Short name: `ngrok`; the folder's name.
+    pub id: Arc<str>,
+    pub title: String,
+    /// ATT&CK software ids: `S0508`.
+    pub software: Vec<String>,
+    /// ATT&CK technique ids of rules that name none of their own.
+    pub techniques: Arc<[String]>,
+    pub references: Vec<String>,
+    /// File names of the program, as installed.
+    pub binaries: Vec<String>,
+    /// TCP ports that the program itself listens on by default.
+    pub ports: Vec<u16>,
+    pub domains: Vec<Domain>,
+    pub allow: Vec<Allow>,
+    /// What an observation says of the program's version.
+    pub version_hints: Vec<VersionHint>,
+    /// By operating system, then rung: every artifact that must have been read
+    /// before its silence is a "no".
+    pub needs: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// SHA-256 over the profile's files, in hexadecimal; for run.json.
+    #[serde(skip)]
+    pub sha256: String,
+}
+
+impl Profile {
+    /// Ids of the artifacts needed for a "no" to that rung, in the profile's
+    /// order; empty when the profile does not say.
+    pub fn needs(&self, os: &str, rung: RungName) -> &[String] {
+        self.needs
+            .get(os)
+            .and_then(|rungs| rungs.get(rung.as_str()))
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// The entry of the domain table that covers the name, the longest suffix first.
+    pub fn domain(&self, name: &str) -> Option<&Domain> {
+        let name = name.trim_end_matches('.');
+        self.domains.iter().filter(|d| d.covers(name)).max_by_key(|d| d.suffix.len())
+    }
+
+    /// The first allowlist entry that the record meets.
+    pub fn allows(&self, record: &Record) -> Option<&Allow> {
+        self.allow.iter().find(|entry| entry.admits(record))
+    }
+
+    /// The reason why the header is not valid.
+    pub(super) fn fault(&self) -> Option<String> {
+        for (os, rungs) in &self.needs {
+            if let Some(rung) = rungs.keys().find(|rung| RowStage::parse(rung).is_none()) {
+                return Some(format!("needs, {os}: no rung `{rung}`"));
+            }
+        }
+        if let Some(hint) = self.version_hints.iter().find(|hint| hint.regex().is_none()) {
+            return Some(format!("version_hints: not a pattern: `{}`", hint.seen));
+        }
+        self.allow.iter().find(|entry| entry.is_void()).map(|entry| {
+            format!("allow, `{}`: it names no host, user, path, hash or parent", entry.name)
+        })
+    }
+}
+
+/// What a domain of the tool is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DomainRole {
+    /// The agent itself talks to it.
+    Control,
+    Download,
+    Account,
+    /// Somebody's tunnel.
+    Endpoint,
+    /// The agent's second way when the first is blocked.
+    Fallback,
+}
+
+/// A domain of the tool.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// Covers itself and every name below it.
+    pub suffix: String,
+    pub role: DomainRole,
+    /// First agent version that uses it.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// First agent version that no longer does.
+    #[serde(default)]
+    pub until: Option<String>,
+}
+
+impl Domain {
+    /// Whether the name is the domain or below it, ASCII case aside.
+    pub fn covers(&self, name: &str) -> bool {
+        let Some(at) = name.len().checked_sub(self.suffix.len()) else { return false };
+        name.get(at..).is_some_and(|tail| tail.eq_ignore_ascii_case(&self.suffix))
+            && (at == 0 || name.get(..at).is_some_and(|head| head.ends_with('.')))
+    }
+}
+
+/// A use of the tool that its owner knows of; `*` stands for any text.
+///
+/// A hit is suppressed, and kept, when every given key matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Allow {
+    pub name: String,
+    pub host: Option<String>,
+    pub user: Option<String>,
+    pub path: Option<String>,
+    pub hash: Option<String>,
+    pub parent: Option<String>,
+}
+
+impl Allow {
+    fn is_void(&self) -> bool {
+        [&self.host, &self.user, &self.path, &self.hash, &self.parent].iter().all(|k| k.is_none())
+    }
+
+    /// Whether the record's own fields meet every key of the entry.
+    pub fn admits(&self, record: &Record) -> bool {
+        let met = |pattern: &Option<String>, fields: &[&str], inside: bool| match pattern {
+            None => true,
+            Some(pattern) => fields.iter().filter_map(|field| record.value(field)).any(|value| {
+                let text = value.to_string().to_lowercase();
+                let pattern = pattern.to_lowercase();
+                if inside { text.contains(&pattern) } else { glob(&pattern, &text) }
+            }),
+        };
+        !self.is_void()
+            && met(&self.host, &["Computer", "Hostname"], false)
+            && met(&self.user, &["User", "SubjectUserName", "AccountName"], false)
+            && met(&self.path, &["Image", "TargetFilename", "ImagePath", "ApplicationPath"], false)
+            && met(&self.hash, &["Hashes"], true)
+            && met(&self.parent, &["ParentImage"], false)
+    }
+}
+
+/// Whether the text is the pattern, `*` standing for any run of characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// An observation that tells something of the agent's version.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VersionHint {
+    /// Regular expression, letter case aside, sought in the fields' texts.
+    pub seen: String,
+    /// Fields to look at, by name.
+    pub fields: Vec<String>,
+    /// The oldest version it fits.
+    pub at_least: Option<String>,
+    /// The oldest version it no longer fits.
+    pub before: Option<String>,
+    /// One sentence.
+    pub because: String,
+    #[serde(skip)]
+    regex: OnceLock<Option<Regex>>,
+}
+
+impl VersionHint {
+    fn regex(&self) -> Option<&Regex> {
+        self.regex.get_or_init(|| Regex::new(&format!("(?i){}", self.seen)).ok()).as_ref()
+    }
+
+    /// Whether the record shows it.
+    pub fn applies(&self, record: &Record) -> bool {
+        let Some(regex) = self.regex() else { return false };
+        self.fields
+            .iter()
+            .filter_map(|field| record.value(field))
+            .any(|value| regex.is_match(&value.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Locator;
+
+    #[test]
+    fn globs() {
+        for (pattern, text, expected) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "ab", true),
+            ("*b", "ab", true),
+            ("*", "", true),
+            ("a*c*e", "abcde", true),
+            ("a*c*e", "abde", false),
+            ("aa*aa", "aaa", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn domains_end_on_label_boundaries() {
+        let domain =
+            Domain { suffix: "ngrok.io".into(), role: DomainRole::Endpoint, since: None, until: None };
+        assert!(domain.covers("NGROK.io"));
+        assert!(domain.covers("0.tcp.ngrok.io"));
+        assert!(!domain.covers("evilngrok.io"));
+        assert!(!domain.covers("ngrok.io.evil.tld"));
+        assert!(!domain.covers("übngrok.io"));
+    }
+
+    #[test]
+    fn every_key_of_an_allowance_must_be_met() {
+        let entry = Allow {
+            name: "dev".into(),
+            host: Some("DEV-*".into()),
+            path: Some(r"*\scoop\*".into()),
+            ..Allow::default()
+        };
+        let mut record = Record::new("process_creation", Locator::Record(1));
+        record.push("Computer", "dev-7.example.org");
+        assert!(!entry.admits(&record));
+        record.push("Image", r"C:\Users\d\Scoop\apps\ngrok\current\ngrok.exe");
+        assert!(entry.admits(&record));
+        assert!(!Allow::default().admits(&record));
+    }
+}
