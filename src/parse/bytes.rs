@@ -1,0 +1,49 @@
+//! Small integers and pieces of a file, read without trusting it.
+
+use std::io;
+
+use crate::model::ReadAt;
+
+/// The little-endian 16-bit number at `at`.
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    let end = at.checked_add(2)?;
+    bytes.get(at..end)?.try_into().ok().map(u16::from_le_bytes)
+}
+
+/// The little-endian 32-bit number at `at`.
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let end = at.checked_add(4)?;
+    bytes.get(at..end)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+/// The little-endian 64-bit number at `at`.
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let end = at.checked_add(8)?;
+    bytes.get(at..end)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// `len` bytes at `at`; `None` when they reach beyond the end.
+pub(crate) fn piece(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {
+    bytes.get(at..at.checked_add(len)?)
+}
+
+/// Up to `len` bytes of the file at `offset`, fewer only at its end.
+///
+/// # Errors
+///
+/// The read error.
+pub(crate) fn read_up_to(source: &dyn ReadAt, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let left = source.size().saturating_sub(offset);
+    let len = usize::try_from(left).unwrap_or(usize::MAX).min(len);
+    let mut out = vec![0; len];
+    let mut filled = 0usize;
+    while let Some(rest) = out.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let n = source.read_at(offset.saturating_add(filled as u64), rest)?;
+        if n == 0 {
+            break;
+        }
+        filled = filled.saturating_add(n);
+    }
+    out.truncate(filled);
+    Ok(out)
+}
