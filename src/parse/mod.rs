@@ -3,7 +3,11 @@
 //! Adding a format: write its module here, declare it, and list its parser in
 //! [`PARSERS`]; an artifact names it in `parser:`.
 
+mod agent_log;
+mod archive;
+mod bytes;
 mod lines;
+mod pe;
 pub mod registry;
 pub mod secret;
 mod target;
@@ -70,4 +74,10 @@ pub fn by_name(name: &str) -> Option<&'static dyn Parser> {
 }
 
 /// Every parser, by name.
-pub static PARSERS: &[&dyn Parser] = &[&tunnel_config::NgrokConfig, &registry::Registry];
+pub static PARSERS: &[&dyn Parser] = &[
+    &registry::Registry,
+    &tunnel_config::NgrokConfig,
+    &agent_log::NgrokLog,
+    &pe::Pe,
+    &archive::Zip,
+];
