@@ -1,0 +1,260 @@
+//! One chunk: what its headers promise, what its records hold, what is lost of it.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::binxml::{Rendered, Renderer};
+use super::layout::{CHUNK_BYTES, CHUNK_HEADER_BYTES, CHUNK_MAGIC, Chain, ChunkHead, RecordHead};
+use super::reach::Reach;
+use super::rendered;
+use crate::model::{Damage, Filter, Locator, Record, Sink};
+
+/// Record ids above this are no count of events but damage.
+const MAX_PLAUSIBLE_ID: u64 = 1 << 48;
+
+/// The bytes of one chunk and where they stand.
+pub(super) struct Chunk<'a> {
+    /// From 0.
+    pub number: u64,
+    /// In the file.
+    pub offset: u64,
+    /// Fewer than a chunk's where the file ends.
+    pub bytes: &'a [u8],
+    /// The log was not closed: the last chunk's checksums may be stale.
+    pub dirty: bool,
+}
+
+impl Chunk<'_> {
+    /// The place `at` this offset of the chunk.
+    fn locator(&self, at: usize) -> Locator {
+        Locator::Offset(self.offset.saturating_add(u64::try_from(at).unwrap_or_default()))
+    }
+
+    fn damage(&self, at: usize, what: &str, lost: bool) -> Damage {
+        Damage {
+            locator: Some(self.locator(at)),
+            message: format!("event log, chunk {} at {:#x}: {what}", self.number, self.offset),
+            lost,
+        }
+    }
+}
+
+/// Reads one chunk: counts it into `reach`, pushes its records that can matter and
+/// tells what is lost. Breaks when the sink does.
+pub(super) fn read(
+    chunk: &Chunk<'_>,
+    filter: &dyn Filter,
+    renderer: &Renderer,
+    reach: &mut Reach,
+    sink: &mut dyn Sink,
+) -> ControlFlow<()> {
+    if chunk.bytes.iter().all(|byte| *byte == 0) {
+        return ControlFlow::Continue(());
+    }
+    let Some(head) = ChunkHead::read(chunk.bytes) else {
+        sink.damaged(chunk.damage(0, "is no chunk of an event log, its records are lost", true));
+        return salvage(chunk, filter, renderer, sink);
+    };
+    let chain = Chain::follow(chunk.bytes, &head);
+    if chunk.bytes.len() < CHUNK_BYTES && chain.broken_at.is_some() {
+        let what = format!("the file ends {} bytes into it", chunk.bytes.len());
+        sink.damaged(chunk.damage(chunk.bytes.len(), &what, true));
+    }
+    let fault = head.checksum_fault(chunk.bytes);
+    let found = u64::try_from(chain.records.len()).unwrap_or_default();
+    let suspicious = fault.is_some() || chain.broken_at.is_some() || found < head.promised();
+    let admitted = filter.admits(chunk.bytes);
+    if admitted || suspicious {
+        let mut reading = Reading::new(chunk, filter, sink);
+        let flow = renderer.each(chunk.bytes, &mut |item| reading.take(item, &chain, reach));
+        flow?;
+        reading.finish(&head, &chain, fault)?;
+        if suspicious {
+            let promised = head.promised() > 0;
+            let credible = |id| !promised || head.holds(id);
+            reading.live.iter().filter(|r| credible(r.id)).for_each(|record| reach.add(record));
+        }
+        if reading.stopped {
+            return salvage(chunk, filter, renderer, sink);
+        }
+    } else if reach.anonymous() {
+        let _ = renderer.each(chunk.bytes, &mut |item| {
+            if let Rendered::Record { recovered: false, json, .. } = &item {
+                learn(reach, json);
+            }
+            ControlFlow::Break(())
+        });
+    }
+    if !suspicious {
+        chain.records.iter().for_each(|(_, record)| reach.add(record));
+    }
+    ControlFlow::Continue(())
+}
+
+/// Takes channel and machine from a rendered record.
+fn learn(reach: &mut Reach, json: &[u8]) {
+    if let Ok(event) = rendered::read(json) {
+        reach.store = Some(event.channel).filter(|name| !name.is_empty());
+        reach.computer = Some(event.computer).filter(|name| !name.is_empty());
+    }
+}
+
+/// The reading of one chunk whose records are looked into.
+struct Reading<'a> {
+    chunk: &'a Chunk<'a>,
+    filter: &'a dyn Filter,
+    sink: &'a mut dyn Sink,
+    /// Headers of the live records read, in order.
+    live: Vec<RecordHead>,
+    /// Places told as damage.
+    faults: u64,
+    /// Nothing more of the chunk can be read though there may be more.
+    stopped: bool,
+    /// Carved records, kept until it is known which are live elsewhere in the chunk.
+    carved: Vec<(u64, Record)>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(chunk: &'a Chunk<'a>, filter: &'a dyn Filter, sink: &'a mut dyn Sink) -> Self {
+        let (live, carved) = (Vec::new(), Vec::new());
+        Self { chunk, filter, sink, live, faults: 0, stopped: false, carved }
+    }
+
+    fn take(&mut self, item: Rendered, chain: &Chain, reach: &mut Reach) -> ControlFlow<()> {
+        match item {
+            Rendered::Record { id, at, recovered: true, json } => {
+                if let Some(record) = self.record(id, at, true, &json) {
+                    self.carved.push((id, record));
+                }
+                ControlFlow::Continue(())
+            }
+            Rendered::Record { id, at, recovered: false, json } => {
+                self.live.extend(RecordHead::at(self.chunk.bytes, at));
+                if reach.anonymous() {
+                    learn(reach, &json);
+                }
+                match self.record(id, at, false, &json) {
+                    Some(record) => self.sink.record(record),
+                    None => ControlFlow::Continue(()),
+                }
+            }
+            Rendered::Unreadable { id, at, why } => {
+                let at =
+                    at.or_else(|| chain.records.iter().find(|r| Some(r.1.id) == id).map(|r| r.0));
+                let name = id.map_or_else(|| "a record".to_owned(), |id| format!("record {id}"));
+                self.fault(at.unwrap_or_default(), &format!("{name} cannot be read: {why}"));
+                ControlFlow::Continue(())
+            }
+            Rendered::Stopped { why } => {
+                self.stopped = true;
+                self.fault(0, &format!("its rest cannot be read: {why}"));
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// The record of this JSON, if it can matter.
+    fn record(&mut self, id: u64, at: usize, recovered: bool, json: &[u8]) -> Option<Record> {
+        if !self.filter.admits_text(json) {
+            return None;
+        }
+        let event = match rendered::read(json) {
+            Ok(event) => event,
+            Err(_) if recovered => return None,
+            Err(why) => {
+                self.fault(at, &format!("record {id} cannot be read: {why}"));
+                return None;
+            }
+        };
+        let locator = match id {
+            1..=MAX_PLAUSIBLE_ID => Locator::Record(id),
+            _ => self.chunk.locator(at),
+        };
+        let written = RecordHead::at(self.chunk.bytes, at).and_then(|head| head.time());
+        let mut record = event.into_record(locator, written);
+        record.recovered = recovered;
+        Some(record)
+    }
+
+    fn fault(&mut self, at: usize, what: &str) {
+        self.faults = self.faults.saturating_add(1);
+        self.sink.damaged(self.chunk.damage(at, what, true));
+    }
+
+    /// Pushes what was carved and judges what is missing.
+    fn finish(
+        &mut self,
+        head: &ChunkHead,
+        chain: &Chain,
+        checksum: Option<&'static str>,
+    ) -> ControlFlow<()> {
+        let live: BTreeSet<u64> = self.live.iter().map(|record| record.id).collect();
+        for (id, record) in std::mem::take(&mut self.carved) {
+            if !live.contains(&id) {
+                self.sink.record(record)?;
+            }
+        }
+        let read = u64::try_from(self.live.len()).unwrap_or_default();
+        let promised = head.promised();
+        if read < promised {
+            let missing = promised.saturating_sub(read);
+            let what = format!("{missing} of its {promised} records are missing");
+            self.fault(0, &what);
+        }
+        if let Some(at) = chain.broken_at.filter(|_| self.faults == 0) {
+            self.fault(at, "the chain of records breaks off before the free space");
+        }
+        if let Some(name) = checksum.filter(|_| self.faults == 0 && !self.chunk.dirty) {
+            let what = format!("its {name} does not fit, though every record can be read");
+            self.sink.damaged(self.chunk.damage(0, &what, false));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Reads the records of a chunk whose header is destroyed, all as recovered: under a
+/// made header that promises nothing, records are found by their own marks.
+fn salvage(
+    chunk: &Chunk<'_>,
+    filter: &dyn Filter,
+    renderer: &Renderer,
+    sink: &mut dyn Sink,
+) -> ControlFlow<()> {
+    if !filter.admits(chunk.bytes) {
+        return ControlFlow::Continue(());
+    }
+    let bytes = with_made_header(chunk.bytes);
+    let mended = Chunk { bytes: &bytes, ..*chunk };
+    let mut reading = Reading::new(&mended, filter, sink);
+    let mut seen = BTreeSet::new();
+    renderer.each(&bytes, &mut |item| {
+        let Rendered::Record { id, at, json, .. } = item else {
+            return ControlFlow::Continue(());
+        };
+        match reading.record(id, at, true, &json).filter(|_| seen.insert(id)) {
+            Some(record) => reading.sink.record(record),
+            None => ControlFlow::Continue(()),
+        }
+    })
+}
+
+/// The chunk under a header of no names and no templates whose records may be anywhere.
+fn with_made_header(bytes: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let mut header = [0u8; CHUNK_HEADER_BYTES];
+    let fields: [(usize, &[u8]); 5] = [
+        (0, CHUNK_MAGIC),
+        (32, &u64::MAX.to_le_bytes()),
+        (40, &128u32.to_le_bytes()),
+        (44, &len),
+        (48, &len),
+    ];
+    for (at, value) in fields {
+        if let Some(to) = header.get_mut(at..at.saturating_add(value.len())) {
+            to.copy_from_slice(value);
+        }
+    }
+    let mut made = header.to_vec();
+    made.extend_from_slice(bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default());
+    made
+}

@@ -1,0 +1,251 @@
+//! The facts a rule adds to a record beside the log's own fields.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::event::whole_number;
+use crate::model::{Record, Value};
+
+/// One field added to, or put right in, a record. Later steps see what earlier ones did.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// Nameless `<Data>` get these names, in order, unless the record has them.
+    Positional(&'static [&'static str]),
+    /// Nameless `<Data>` get the names `param1`, `param2`, …
+    Params,
+    /// The field, unless it is there, is a copy of the first of these that says something.
+    Copy(&'static str, &'static [&'static str]),
+    /// The field is the whole number that the first of these holds in decimal or `0x` text.
+    Number(&'static str, &'static [&'static str]),
+    /// The field is `DOMAIN\name` of the first pair (domain, name) that names somebody.
+    Account(&'static str, &'static [(&'static str, &'static str)]),
+    /// LogonId is this field's number as `0x` and lower-case digits.
+    Logon(&'static str),
+    /// The field always has this value.
+    Is(&'static str, &'static str),
+    /// Initiated from WFP's Direction: `%%14593` is outbound.
+    Initiated,
+    /// Address and SourcePort from `ip:port` or `[ip]:port`.
+    Endpoint(&'static str),
+    /// HostApplication from the text that PowerShell logs about its host.
+    HostApplication,
+    /// TaskCommand: command and arguments of TaskContent's XML.
+    TaskCommand,
+    /// ClearedChannel from the second field of the name Channel, the event's own.
+    ClearedChannel,
+}
+
+/// Takes one step.
+pub(super) fn apply(step: &Step, record: &mut Record) {
+    match *step {
+        Step::Positional(names) => name_unnamed(record, names),
+        Step::Params => number_unnamed(record),
+        Step::Copy(to, from) => copy(record, to, from),
+        Step::Number(to, from) => {
+            if let Some(n) = from.iter().find_map(|name| record.number(name)) {
+                set(record, to, Value::Number(n));
+            }
+        }
+        Step::Account(to, pairs) => account(record, to, pairs),
+        Step::Logon(from) => logon(record, from),
+        Step::Is(name, value) => set(record, name, Value::from(value)),
+        Step::Initiated => initiated(record),
+        Step::Endpoint(from) => endpoint(record, from),
+        Step::HostApplication => host_application(record),
+        Step::TaskCommand => task_command(record),
+        Step::ClearedChannel => {
+            let own = record.fields.iter().filter(|(name, _)| name == "Channel").nth(1);
+            if let Some((_, value)) = own.cloned() {
+                set(record, "ClearedChannel", value);
+            }
+        }
+    }
+}
+
+/// Replaces the first field of that name, or adds it.
+fn set(record: &mut Record, name: &'static str, value: Value) {
+    match record.fields.iter_mut().find(|(n, _)| n == name) {
+        Some(field) => field.1 = value,
+        None => record.push(name, value),
+    }
+}
+
+fn unnamed(record: &Record) -> Vec<String> {
+    match record.value("Data") {
+        Some(Value::List(all)) => all.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn name_unnamed(record: &mut Record, names: &[&'static str]) {
+    for (name, text) in names.iter().zip(unnamed(record)) {
+        if record.value(name).is_none() {
+            record.push(*name, text);
+        }
+    }
+}
+
+fn number_unnamed(record: &mut Record) {
+    const MAX_PARAMS: usize = 99;
+    for (i, text) in unnamed(record).into_iter().take(MAX_PARAMS).enumerate() {
+        let name = format!("param{}", i.saturating_add(1));
+        if record.value(&name).is_none() {
+            record.push(name, text);
+        }
+    }
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => true,
+        other => other.as_text().is_some_and(|text| !text.is_empty() && text != "-"),
+    }
+}
+
+fn copy(record: &mut Record, to: &'static str, from: &[&str]) {
+    if record.value(to).is_some_and(says_something) {
+        return;
+    }
+    let value = from.iter().filter_map(|name| record.value(name)).find(|v| says_something(v));
+    if let Some(value) = value.cloned() {
+        set(record, to, value);
+    }
+}
+
+fn account(record: &mut Record, to: &'static str, pairs: &[(&str, &str)]) {
+    let found = pairs.iter().find_map(|(domain, name)| {
+        let name = record.text(name)?;
+        Some(match record.text(domain) {
+            Some(domain) if !name.contains('\\') => format!("{domain}\\{name}"),
+            _ => name.to_owned(),
+        })
+    });
+    if let Some(account) = found {
+        set(record, to, Value::Text(account));
+    }
+}
+
+fn logon(record: &mut Record, from: &str) {
+    let text = match record.value(from) {
+        Some(Value::Number(n)) => format!("{n:#x}"),
+        Some(other) => other.as_text().unwrap_or_default().trim().to_ascii_lowercase(),
+        None => return,
+    };
+    if !text.is_empty() && text != "-" {
+        set(record, "LogonId", Value::Text(text));
+    }
+}
+
+fn initiated(record: &mut Record) {
+    let value = match record.text("Direction") {
+        Some("%%14593") => "true",
+        Some("%%14592") => "false",
+        _ => return,
+    };
+    set(record, "Initiated", Value::from(value));
+}
+
+fn endpoint(record: &mut Record, from: &str) {
+    let Some(text) = record.text(from).map(str::to_owned) else {
+        return;
+    };
+    let (address, port) = split_endpoint(text.trim());
+    set(record, "Address", Value::Text(address));
+    if let Some(port) = port {
+        set(record, "SourcePort", Value::Number(port));
+    }
+}
+
+/// Address without zone or port, and the port if one is named.
+fn split_endpoint(text: &str) -> (String, Option<i64>) {
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        return (socket.ip().to_string(), Some(i64::from(socket.port())));
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return (ip.to_string(), None);
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return (text.to_owned(), None);
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
+    match whole_number(port) {
+        Some(port) => (bare.to_owned(), Some(port)),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// Takes HostApplication from the nameless texts of Windows PowerShell, where the
+/// value runs to `EngineVersion=` (it may hold line breaks), or from ContextInfo.
+fn host_application(record: &mut Record) {
+    let texts = unnamed(record);
+    let classic = texts.iter().find_map(|text| {
+        let (_, after) = text.split_once("HostApplication=")?;
+        let end = after.find("EngineVersion=").or_else(|| after.find(['\r', '\n']));
+        Some(end.and_then(|end| after.get(..end)).unwrap_or(after).trim().to_owned())
+    });
+    let found = classic.or_else(|| context_line(record.text("ContextInfo")?, "Host Application"));
+    if let Some(command) = found {
+        set(record, "HostApplication", Value::Text(command));
+    }
+    let user = record.text("ContextInfo").and_then(|info| context_line(info, "User"));
+    if let Some(user) = user.filter(|_| record.value("User").is_none()) {
+        record.push("User", user);
+    }
+}
+
+/// The value of `        Key = value` in 4103's ContextInfo.
+fn context_line(info: &str, key: &str) -> Option<String> {
+    info.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key && !value.trim().is_empty()).then(|| value.trim().to_owned())
+    })
+}
+
+/// The task's XML is looked at as text: damaged XML may still name its command.
+fn task_command(record: &mut Record) {
+    let Some(xml) = record.text("TaskContent") else {
+        return;
+    };
+    let commands: Vec<String> = xml
+        .split("<Exec")
+        .skip(1)
+        .filter_map(|exec| {
+            let command = element(exec, "Command")?;
+            Some(match element(exec, "Arguments") {
+                Some(arguments) => format!("{command} {arguments}"),
+                None => command,
+            })
+        })
+        .collect();
+    if !commands.is_empty() {
+        set(record, "TaskCommand", Value::Text(commands.join("; ")));
+    }
+}
+
+/// The text of the first `<name>…</name>`, entities resolved.
+fn element(xml: &str, name: &str) -> Option<String> {
+    let (_, after) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = after.split_once(&format!("</{name}>"))?;
+    let text = quick_xml::escape::unescape(text).map_or_else(|_| text.to_owned(), Into::into);
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_endpoint;
+
+    #[test]
+    fn endpoints_lose_their_port_and_brackets() {
+        for (text, address, port) in [
+            ("127.0.0.1:49271", "127.0.0.1", Some(49271)),
+            ("[::1]:50000", "::1", Some(50000)),
+            ("[fe80::1%5]:50000", "fe80::1", Some(50000)),
+            ("10.0.0.1", "10.0.0.1", None),
+            ("::1", "::1", None),
+            ("", "", None),
+            ("LOCAL", "LOCAL", None),
+        ] {
+            assert_eq!(split_endpoint(text), (address.to_owned(), port), "{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::{Everything, Extent, Filter, Record, Value};
+use crate::parse::PARSERS;
+
+#[derive(Default)]
+struct Seen {
+    records: Vec<Record>,
+    damage: Vec<Damage>,
+    extent: Extent,
+}
+
+impl Sink for Seen {
+    fn record(&mut self, record: Record) -> ControlFlow<()> {
+        self.records.push(record);
+        ControlFlow::Continue(())
+    }
+
+    fn damaged(&mut self, damage: Damage) {
+        self.damage.push(damage);
+    }
+
+    fn extent(&mut self, extent: Extent) {
+        self.extent = extent;
+    }
+}
+
+impl Seen {
+    fn live(&self) -> usize {
+        self.records.iter().filter(|record| !record.recovered).count()
+    }
+
+    fn lost(&self) -> bool {
+        self.damage.iter().any(|damage| damage.lost)
+    }
+}
+
+/// Admits what holds this lower-case text, as UTF-8 or UTF-16LE.
+struct Literal(&'static str);
+
+impl Filter for Literal {
+    fn admits(&self, block: &[u8]) -> bool {
+        let wide: Vec<u8> = self.0.bytes().flat_map(|byte| [byte, 0]).collect();
+        let block = block.to_ascii_lowercase();
+        [self.0.as_bytes(), &wide].iter().any(|what| memchr::memmem::find(&block, what).is_some())
+    }
+
+    fn admits_text(&self, text: &[u8]) -> bool {
+        memchr::memmem::find(&text.to_ascii_lowercase(), self.0.as_bytes()).is_some()
+    }
+}
+
+/// Admits nothing.
+struct Nothing;
+
+impl Filter for Nothing {
+    fn admits(&self, _: &[u8]) -> bool {
+        false
+    }
+
+    fn admits_text(&self, _: &[u8]) -> bool {
+        false
+    }
+}
+
+fn sample(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/parse/evtx").join(name)
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(sample(name)).unwrap()
+}
+
+fn input<'a>(bytes: &'a Vec<u8>, filter: &'a dyn Filter) -> Input<'a> {
+    Input { bytes, sidecars: Vec::new(), name: "x.evtx", modified: None, filter }
+}
+
+fn parse(bytes: &Vec<u8>, filter: &dyn Filter) -> Seen {
+    let mut seen = Seen::default();
+    Evtx.parse(&input(bytes, filter), &mut seen).unwrap();
+    seen
+}
+
+fn line(record: &Record) -> String {
+    let mut text = format!("{} {}", record.locator, record.category);
+    if record.recovered {
+        text.push_str(" recovered");
+    }
+    for moment in &record.times {
+        let at = moment.at.map(|at| format!("{at:.7}")).unwrap_or_default();
+        write!(text, " [{} {at}]", moment.meaning).unwrap();
+    }
+    for (name, value) in &record.fields {
+        match value {
+            Value::Text(value) => write!(text, " {name}={value:?}").unwrap(),
+            Value::Number(value) => write!(text, " {name}={value}").unwrap(),
+            Value::List(all) => write!(text, " {name}={all:?}").unwrap(),
+        }
+    }
+    text
+}
+
+/// The records of a sample that hold `literal`, as the golden file beside it has them.
+fn check(name: &str, literal: &'static str) {
+    let seen = parse(&bytes(&format!("{name}.evtx")), &Literal(literal));
+    let lines: Vec<String> = seen.records.iter().map(line).collect();
+    let found = format!("{:?} {:?}\n{}\n", seen.extent, seen.damage, lines.join("\n"));
+    let golden = sample(&format!("{name}.golden"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap();
+    assert_eq!(found, expected, "{name}");
+}
+
+#[test]
+fn installed_services_and_their_states() {
+    check("system", "service control manager");
+}
+
+#[test]
+fn script_blocks() {
+    check("powershell", "ngrok");
+}
+
+#[test]
+fn sysmon_processes_names_and_connections() {
+    check("sysmon", "ngrok");
+}
+
+#[test]
+fn audited_logons_and_processes() {
+    check("security", "127.0.0.1");
+}
+
+#[test]
+fn records_of_a_cleared_log_are_recovered() {
+    let seen = parse(&bytes("cleared.evtx"), &Everything);
+    assert_eq!((seen.live(), seen.records.len()), (0, 134));
+    assert_eq!(seen.extent.records, 0);
+    assert!(!seen.lost(), "{:?}", seen.damage);
+}
+
+#[test]
+fn what_no_rule_wants_is_still_measured() {
+    for name in ["system.evtx", "sysmon.evtx", "security.evtx"] {
+        let bytes = bytes(name);
+        let (whole, none) = (parse(&bytes, &Everything), parse(&bytes, &Nothing));
+        assert_eq!(whole.extent, none.extent, "{name}");
+        assert_eq!(whole.live() as u64, whole.extent.records, "{name}");
+        assert!(none.records.is_empty() && none.extent.computer.is_some(), "{name}");
+        assert_eq!((whole.damage, none.damage), (vec![], vec![]), "{name}");
+    }
+}
+
+#[test]
+fn ranges_in_any_order_make_the_same_extent() {
+    let bytes = bytes("security.evtx");
+    let input = input(&bytes, &Everything);
+    let file = EvtxFile::open(&bytes).unwrap();
+    let mut seen = Seen::default();
+    let parts: Vec<Reach> = (0..file.chunk_count())
+        .map(|n| parse_chunks(&file, &input, n..n + 1, &mut seen).unwrap())
+        .collect();
+    assert!(parts.len() > 1);
+    assert_eq!(merge(parts.into_iter().rev()), parse(&bytes, &Everything).extent);
+}
+
+#[test]
+fn a_cut_file_says_what_it_lost() {
+    let mut bytes = bytes("security.evtx");
+    let whole = parse(&bytes, &Everything).live();
+    bytes.truncate(4096 + 65536 + 9000);
+    let cut = parse(&bytes, &Everything);
+    assert!(cut.live() > 0 && cut.live() < whole);
+    assert!(cut.lost());
+    assert!(parse(&bytes, &Nothing).lost(), "also when nothing of it matters");
+    assert!(cut.damage.iter().any(|d| d.message.contains("the file ends 9000 bytes into it")));
+}
+
+#[test]
+fn a_lost_file_header_costs_no_record() {
+    let whole = bytes("system.evtx");
+    let expected = parse(&whole, &Everything).live();
+    let mut zeroed = whole.clone();
+    zeroed[..4096].fill(0);
+    let headless = whole[4096..].to_vec();
+    for bytes in [zeroed, headless] {
+        let seen = parse(&bytes, &Everything);
+        assert_eq!(seen.live(), expected);
+        assert!(seen.damage.iter().any(|d| d.message.contains("file header")));
+    }
+}
+
+#[test]
+fn a_lost_chunk_header_is_told_and_its_records_recovered() {
+    let mut bytes = bytes("system.evtx");
+    let expected = parse(&bytes, &Everything).live();
+    bytes[4096..4096 + 512].fill(0);
+    let seen = parse(&bytes, &Everything);
+    assert_eq!((seen.live(), seen.records.len()), (0, expected));
+    assert!(seen.lost());
+    assert_eq!(seen.damage[0].locator, Some(Locator::Offset(4096)));
+}
+
+#[test]
+fn an_unreadable_record_is_told_though_nothing_of_it_matters() {
+    let whole = bytes("system.evtx");
+    let expected = parse(&whole, &Everything).live();
+    let first = 4096 + 512;
+    let size = u32::from_le_bytes(whole[first + 4..first + 8].try_into().unwrap()) as usize;
+    let mut torn = whole.clone();
+    torn[first + size..first + size + 4].fill(0xee);
+    let seen = parse(&torn, &Everything);
+    assert_eq!(seen.live(), expected - 1);
+    let at = Some(Locator::Offset((first + size) as u64));
+    assert!(seen.damage.iter().any(|d| d.lost && d.locator == at), "{:?}", seen.damage);
+    assert!(parse(&torn, &Nothing).lost());
+}
+
+#[test]
+fn a_changed_letter_is_a_remark_unless_the_log_was_open() {
+    let mut bytes = bytes("system.evtx");
+    let wide: Vec<u8> = "ngrok".bytes().flat_map(|byte| [byte, 0]).collect();
+    let at = memchr::memmem::find(&bytes, &wide).unwrap();
+    bytes[at] = b'm';
+    let seen = parse(&bytes, &Everything);
+    assert_eq!(seen.damage.iter().map(|d| d.lost).collect::<Vec<_>>(), [false]);
+    bytes[120] |= 1;
+    assert_eq!(parse(&bytes, &Everything).damage, []);
+}
+
+#[test]
+fn other_formats_and_empty_files_are_foreign() {
+    for bytes in [Vec::new(), b"<Events></Events>".to_vec(), vec![0; 70_000]] {
+        let mut seen = Seen::default();
+        let result = Evtx.parse(&input(&bytes, &Everything), &mut seen);
+        assert!(matches!(result, Err(ParseError::Foreign { .. })));
+    }
+    let start = &bytes("system.evtx")[..4096];
+    let names: Vec<_> = PARSERS.iter().filter(|p| p.recognizes(start)).map(|p| p.name()).collect();
+    assert_eq!(names, ["evtx"]);
+}
+
+#[test]
+fn damage_never_panics_and_never_goes_unsaid() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed >> 32).unwrap()
+    };
+    for name in ["system.evtx", "powershell.evtx", "security.evtx"] {
+        let whole = bytes(name);
+        let expected = parse(&whole, &Everything).live();
+        for flips in [1, 5, 50, 700] {
+            let mut torn = whole.clone();
+            for _ in 0..flips {
+                let at = random() % (torn.len() - 4096) + 4096;
+                torn[at] ^= 1 << (random() % 8);
+            }
+            let seen = parse(&torn, &Everything);
+            assert!(seen.live() >= expected || seen.lost(), "{name}, {flips} flips");
+        }
+    }
+}
