@@ -211,8 +211,13 @@ fn many_hosts_are_told_apart_from_the_rest() {
     assert!(!rest.iter().any(|path| path.ends_with("x.txt")), "{rest:?}");
     assert!(hosts[0].label.ends_with("WS01"), "{}", hosts[0].label);
 
-    let folder = tree(&[("WS01/Windows/System32/x.txt", "x")]);
-    assert_eq!(open(folder.path()).len(), 1);
+    let folder = tree(&[
+        ("paris/WS01/Windows/System32/x.txt", "x"),
+        ("paris/WS02/tree/Windows/System32/x.txt", "x"),
+    ]);
+    let hosts = open(folder.path());
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["WS01", "WS02"]);
 }
 
 #[test]
@@ -382,6 +387,16 @@ fn depth_is_bounded() {
     assert_eq!(walked(hosts[0].filesystem.as_ref()).len(), source::MAX_DEPTH);
     let said = problems(hosts[0].filesystem.as_ref());
     assert_eq!(said, ["deeper than 512 directories; not read"]);
+}
+
+#[test]
+fn a_zero_time_is_no_time() {
+    let folder = tree(&[("Windows/System32/a.txt", "abc")]);
+    let at = folder.path().join("Windows/System32/a.txt");
+    let file = fs::File::options().write(true).open(at).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let path = EvidencePath::new(r"C:\Windows\System32\a.txt");
+    assert_eq!(open(folder.path())[0].filesystem.entry(&path).unwrap().modified, None);
 }
 
 #[test]

@@ -122,8 +122,8 @@ impl Births {
     }
 }
 
-/// The time as the model keeps it; an impossible one is no time.
+/// The time as the model keeps it; a zero or impossible one is no time.
 fn timestamp(time: SystemTime) -> Option<Timestamp> {
-    let at = Timestamp::try_from(time).ok()?;
+    let at = Timestamp::try_from(time).ok().filter(|at| *at != Timestamp::UNIX_EPOCH)?;
     from_unix(at.as_second(), at.subsec_nanosecond())
 }

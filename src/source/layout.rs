@@ -210,13 +210,17 @@ fn drive_roots(at: &Path, drives: BTreeMap<char, PathBuf>) -> Vec<Root> {
     roots
 }
 
-/// The first folder below the source on the way to the host that is not a word
-/// of collectors for where hosts lie; the source's own name for a host at the source.
+/// The last folder on the way to the host that is not a word of collectors for
+/// where a host's files lie; the source's own name for a host at the source.
 fn host_name(source: &Path, at: &Path) -> String {
-    const NOT_A_NAME: [&str; 5] = ["hosts", "uploads", "auto", "ntfs", "evidence"];
+    const NOT_A_NAME: [&str; 12] = [
+        "hosts", "uploads", "auto", "ntfs", "evidence", "tree", "root", "[root]", "mnt", "image",
+        "files", "fs",
+    ];
     let below = at.strip_prefix(source).unwrap_or(at);
     below
         .components()
+        .rev()
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .find(|part| !NOT_A_NAME.contains(&part.to_lowercase().as_str()))
         .unwrap_or_else(|| last_name(source))
