@@ -46,7 +46,9 @@ impl Parser for Zip {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
-        [&b"PK\x03\x04"[..], b"PK\x05\x06", b"PK\x07\x08"].iter().any(|magic| start.starts_with(magic))
+        [&b"PK\x03\x04"[..], b"PK\x05\x06", b"PK\x07\x08"]
+            .iter()
+            .any(|magic| start.starts_with(magic))
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
@@ -120,7 +122,8 @@ fn zip64_end(
     for place in [said, before] {
         let record = read_up_to(source, place, 56)?;
         if record.starts_with(b"PK\x06\x06") {
-            let read = || Some((u64_at(&record, 32)?, u64_at(&record, 40)?, u64_at(&record, 48)?, place));
+            let read =
+                || Some((u64_at(&record, 32)?, u64_at(&record, 40)?, u64_at(&record, 48)?, place));
             return Ok(read());
         }
     }
@@ -213,7 +216,8 @@ impl Member {
             modified: Some(dos_time(u16_at(bytes, 14)?, u16_at(bytes, 12)?)),
         };
         member.extra_fields(extra, name);
-        let len = [name, extra, comment].iter().fold(46usize, |n, part| n.saturating_add(part.len()));
+        let len =
+            [name, extra, comment].iter().fold(46usize, |n, part| n.saturating_add(part.len()));
         Some((member, len))
     }
 

@@ -6,6 +6,8 @@
 mod agent_log;
 mod archive;
 mod bytes;
+mod event_xml;
+mod evtx;
 mod lines;
 mod pe;
 pub mod registry;
@@ -75,6 +77,8 @@ pub fn by_name(name: &str) -> Option<&'static dyn Parser> {
 
 /// Every parser, by name.
 pub static PARSERS: &[&dyn Parser] = &[
+    &evtx::Evtx,
+    &event_xml::EventXml,
     &registry::Registry,
     &tunnel_config::NgrokConfig,
     &agent_log::NgrokLog,

@@ -76,7 +76,13 @@ impl LogLine {
         let first_key = key_start(rest);
         let message = rest.get(..first_key)?.trim().to_owned();
         let pairs = pairs(rest.get(first_key..)?)?;
-        Some(Self { time, raw_time: raw.to_owned(), level: level.to_ascii_lowercase(), message, pairs })
+        Some(Self {
+            time,
+            raw_time: raw.to_owned(),
+            level: level.to_ascii_lowercase(),
+            message,
+            pairs,
+        })
     }
 }
 
@@ -204,17 +210,50 @@ mod tests {
     #[test]
     fn all_forms() {
         let pairs = &[("obj", "tunnels"), ("addr", "//localhost:3389")];
-        check("t=2020-09-09T11:13:32+0530 lvl=info msg=\"started tunnel\" obj=tunnels addr=//localhost:3389", "started tunnel", pairs);
-        check("{\"addr\":\"x\",\"lvl\":\"info\",\"msg\":\"started tunnel\",\"t\":\"2020-09-09T11:13:32.5+05:30\"}", "started tunnel", &[("addr", "x")]);
-        check("INFO[09-09|11:13:29] started tunnel                           obj=tunnels addr=//localhost:3389", "started tunnel", pairs);
-        check("\u{1b}[32mINFO\u{1b}[0m[09-09|11:13:29] started tunnel \u{1b}[32mobj\u{1b}[0m=tunnels addr=//localhost:3389", "started tunnel", pairs);
-        check(r#"t=2020-09-09T11:13:32Z lvl=eror msg="failed" path=C:\\Users\\x err="dial \"a\"""#, "failed", &[("path", r"C:\Users\x"), ("err", "dial \"a\"")]);
-        check(r"t=2020-09-09T11:13:32Z lvl=info msg=open path=C:\Users\new x=", "open", &[("path", r"C:\Users\new"), ("x", "")]);
+        check(
+            "t=2020-09-09T11:13:32+0530 lvl=info msg=\"started tunnel\" obj=tunnels addr=//localhost:3389",
+            "started tunnel",
+            pairs,
+        );
+        check(
+            "{\"addr\":\"x\",\"lvl\":\"info\",\"msg\":\"started tunnel\",\"t\":\"2020-09-09T11:13:32.5+05:30\"}",
+            "started tunnel",
+            &[("addr", "x")],
+        );
+        check(
+            "INFO[09-09|11:13:29] started tunnel                           obj=tunnels addr=//localhost:3389",
+            "started tunnel",
+            pairs,
+        );
+        check(
+            "\u{1b}[32mINFO\u{1b}[0m[09-09|11:13:29] started tunnel \u{1b}[32mobj\u{1b}[0m=tunnels addr=//localhost:3389",
+            "started tunnel",
+            pairs,
+        );
+        check(
+            r#"t=2020-09-09T11:13:32Z lvl=eror msg="failed" path=C:\\Users\\x err="dial \"a\"""#,
+            "failed",
+            &[("path", r"C:\Users\x"), ("err", "dial \"a\"")],
+        );
+        check(
+            r"t=2020-09-09T11:13:32Z lvl=info msg=open path=C:\Users\new x=",
+            "open",
+            &[("path", r"C:\Users\new"), ("x", "")],
+        );
     }
 
     #[test]
     fn other_lines_are_none() {
-        for text in ["", "{}", "t=now lvl=info msg=x", "INFO [09-09|11:13:29] geth", "panic: runtime error", "t=", "{\"t\":1}", "INFO[13-40|11:13:29] x"] {
+        for text in [
+            "",
+            "{}",
+            "t=now lvl=info msg=x",
+            "INFO [09-09|11:13:29] geth",
+            "panic: runtime error",
+            "t=",
+            "{\"t\":1}",
+            "INFO[13-40|11:13:29] x",
+        ] {
             assert_eq!(LogLine::read(text), None, "{text}");
         }
     }

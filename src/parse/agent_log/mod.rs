@@ -25,19 +25,52 @@ const SAMPLE_LINES: usize = 20;
 
 /// Messages that are kept whatever the rules ask for; a prefix is enough.
 const MESSAGES: &[&str] = &[
-    "started tunnel", "started endpoint", "client session established", "tunnel session started",
-    "starting web service", "join connections", "open config file", "no configuration paths",
-    "using configuration at", "ignoring default config path", "heartbeat timeout",
-    "failed to reconnect session", "failed to auth", "failed to start tunnel", "session closed",
-    "session closing", "received stop request", "update available", "updated to", "update downloaded",
-    "reconnecting session", "all component stopped", "accept failed", "failed to open private leg",
-    "failed to dial", "tunnel session", "initialized", "start tunnel listen", "service ",
+    "started tunnel",
+    "started endpoint",
+    "client session established",
+    "tunnel session started",
+    "starting web service",
+    "join connections",
+    "open config file",
+    "no configuration paths",
+    "using configuration at",
+    "ignoring default config path",
+    "heartbeat timeout",
+    "failed to reconnect session",
+    "failed to auth",
+    "failed to start tunnel",
+    "session closed",
+    "session closing",
+    "received stop request",
+    "update available",
+    "updated to",
+    "update downloaded",
+    "reconnecting session",
+    "all component stopped",
+    "accept failed",
+    "failed to open private leg",
+    "failed to dial",
+    "tunnel session",
+    "initialized",
+    "start tunnel listen",
+    "service ",
 ];
 
 /// Parts of the agent that sign its lines (`obj=`).
 const OBJECTS: &[&str] = &[
-    "tunnels", "tunnels.session", "csess", "tunSess", "join", "web", "app", "updater", "controller",
-    "view", "service", "legacyTunnelsAPI", "api",
+    "tunnels",
+    "tunnels.session",
+    "csess",
+    "tunSess",
+    "join",
+    "web",
+    "app",
+    "updater",
+    "controller",
+    "view",
+    "service",
+    "legacyTunnelsAPI",
+    "api",
 ];
 
 /// Reads the agent's log; an `agent_log` record for each line that matters.
@@ -53,7 +86,8 @@ impl Parser for NgrokLog {
             return false;
         }
         let (text, _) = decode(start);
-        let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).take(SAMPLE_LINES).collect();
+        let lines: Vec<&str> =
+            text.lines().filter(|l| !l.trim().is_empty()).take(SAMPLE_LINES).collect();
         // The first line, or the second where the first is a rotated rest or a remark.
         lines.iter().take(3).any(|line| LogLine::read(line).is_some())
             && lines.iter().filter_map(|line| LogLine::read(line)).any(|line| is_agents(&line))
@@ -141,9 +175,14 @@ fn matters(line: &LogLine) -> bool {
 fn is_agents(line: &LogLine) -> bool {
     let object = line.pairs.iter().find(|(key, _)| key == "obj");
     const OWN: &[&str] = &[
-        "started tunnel", "started endpoint", "client session established", "tunnel session started",
-        "no configuration paths supplied", "using configuration at default config path",
-        "ignoring default config path", "open config file",
+        "started tunnel",
+        "started endpoint",
+        "client session established",
+        "tunnel session started",
+        "no configuration paths supplied",
+        "using configuration at default config path",
+        "ignoring default config path",
+        "open config file",
     ];
     object.is_some_and(|(_, name)| OBJECTS.contains(&name.as_str()))
         || OWN.iter().any(|message| line.message.starts_with(message))

@@ -8,7 +8,10 @@ use crate::model::{Moment, Precision};
 /// A time as a line gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stamp {
-    At { at: Timestamp, precision: Precision },
+    At {
+        at: Timestamp,
+        precision: Precision,
+    },
     /// Month, day and time of day; the year is not to be used.
     NoYear(civil::DateTime),
 }
@@ -113,7 +116,14 @@ mod tests {
         check("2024-03-06T21:31:05.3-06:00", "2024-03-07T03:31:05.3Z", Precision::Exact);
         check("2024-03-06T21:31:05Z", "2024-03-06T21:31:05Z", Precision::Second);
         check("2024-03-06T21:31:05", "2024-03-06T21:31:05Z", Precision::AssumedZone);
-        for text in ["", "T", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00+99", "2024-01-01T1", "2024-01-01T00:00:00.é"] {
+        for text in [
+            "",
+            "T",
+            "2024-13-01T00:00:00Z",
+            "2024-01-01T00:00:00+99",
+            "2024-01-01T1",
+            "2024-01-01T00:00:00.é",
+        ] {
             assert_eq!(Stamp::read(text), None, "{text}");
         }
     }

@@ -38,7 +38,8 @@ fn only_lines_that_matter_are_told() {
 /// A log without end, made on the fly.
 struct Endless(u64);
 
-const LINE: &[u8] = b"t=2024-03-18T09:07:00Z lvl=info msg=\"join connections\" l=127.0.0.1:22 r=192.0.2.1:5\n";
+const LINE: &[u8] =
+    b"t=2024-03-18T09:07:00Z lvl=info msg=\"join connections\" l=127.0.0.1:22 r=192.0.2.1:5\n";
 
 impl ReadAt for Endless {
     fn size(&self) -> u64 {

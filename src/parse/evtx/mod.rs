@@ -4,7 +4,7 @@
 //! 4096 bytes and chunks of 65536; every chunk stands alone, so that it is read,
 //! screened and, when it cannot matter, skipped by itself, on any thread:
 //! [`EvtxFile::open`] finds the chunks, [`parse_chunks`] reads a range of them and
-//! [`merge`] joins how far the ranges reach. Nothing holds more than a few chunks in
+//! [`crate::model::Extent::merge`] joins how far the ranges reach. Nothing holds more than a few chunks in
 //! memory, whatever the file's size.
 //!
 //! A skipped chunk still has its checksums verified and its record headers followed;
@@ -26,7 +26,7 @@ use std::ops::{ControlFlow, Range};
 use self::binxml::Renderer;
 use self::chunk::Chunk;
 use self::layout::{CHUNK_BYTES, CHUNK_MAGIC, FILE_HEADER_BYTES, FILE_MAGIC, FileHead};
-pub use self::reach::{Reach, merge};
+pub use self::reach::Reach;
 use super::{ParseError, Parser};
 use crate::model::{Damage, Input, Locator, ReadAt, Sink};
 
@@ -53,11 +53,37 @@ impl Parser for Evtx {
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let file = EvtxFile::open(input.bytes)?;
-        file.damage.iter().cloned().for_each(|damage| sink.damaged(damage));
-        let reach = parse_chunks(&file, input, 0..file.chunk_count(), sink)?;
-        sink.extent(merge([reach]));
-        Ok(())
+        read(&file, input, 0..file.chunk_count(), sink)
     }
+
+    /// Chunks stand alone.
+    fn parts(&self, input: &Input<'_>) -> u64 {
+        EvtxFile::open(input.bytes).map_or(1, |file| file.chunk_count().max(1))
+    }
+
+    fn parse_part(
+        &self,
+        input: &Input<'_>,
+        parts: Range<u64>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), ParseError> {
+        read(&EvtxFile::open(input.bytes)?, input, parts, sink)
+    }
+}
+
+/// Reads a range of chunks; the first range also tells what is wrong with the file.
+fn read(
+    file: &EvtxFile,
+    input: &Input<'_>,
+    parts: Range<u64>,
+    sink: &mut dyn Sink,
+) -> Result<(), ParseError> {
+    if parts.start == 0 {
+        file.damage.iter().cloned().for_each(|damage| sink.damaged(damage));
+    }
+    let reach = parse_chunks(file, input, parts, sink)?;
+    sink.extent(reach.into_extent());
+    Ok(())
 }
 
 /// Where the chunks of one file stand.

@@ -5,10 +5,7 @@ use jiff::Timestamp;
 use super::layout::RecordHead;
 use crate::model::Extent;
 
-/// More gaps than this are counted, not listed.
-const MAX_GAPS_LISTED: usize = 1000;
-
-/// How far a part of a log reaches; parts are joined by [`merge`].
+/// How far a part of a log reaches; turned into extents and joined.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
     /// The channel that the records name.
@@ -40,54 +37,28 @@ impl Reach {
     pub(super) fn anonymous(&self) -> bool {
         self.store.is_none() && self.computer.is_none()
     }
-}
 
-/// The extent of a file from the reaches of its parts, given in the file's order.
-///
-/// Gaps are judged over all record ids in ascending order, wherever in the file
-/// their chunks stand: a log that wrapped is no gap, and neither is a first id above 1.
-pub fn merge(parts: impl IntoIterator<Item = Reach>) -> Extent {
-    let mut extent = Extent::default();
-    let mut runs = Vec::new();
-    for part in parts {
-        extent.store = extent.store.or(part.store);
-        extent.computer = extent.computer.or(part.computer);
-        extent.records = extent.records.saturating_add(part.records);
-        extent.first = [extent.first, part.first].into_iter().flatten().min();
-        extent.last = extent.last.max(part.last);
-        runs.extend(part.runs);
-    }
-    runs.sort_unstable();
-    extent.gaps = gaps(&runs);
-    extent
-}
-
-/// The ids missing between `runs`, which are sorted.
-fn gaps(runs: &[(u64, u64)]) -> Vec<String> {
-    let mut gaps = Vec::new();
-    let mut unlisted = 0u64;
-    let mut reached: Option<u64> = None;
-    for (first, last) in runs {
-        let missing = reached.and_then(|id| id.checked_add(1)).filter(|next| next < first);
-        if let Some(from) = missing {
-            let to = first.saturating_sub(1);
-            if gaps.len() < MAX_GAPS_LISTED {
-                gaps.push(if from == to { from.to_string() } else { format!("{from}-{to}") });
-            } else {
-                unlisted = unlisted.saturating_add(1);
-            }
+    /// The same as the model has it; parts are joined by [`Extent::merge`].
+    pub fn into_extent(self) -> Extent {
+        Extent {
+            store: self.store,
+            computer: self.computer,
+            first: self.first,
+            last: self.last,
+            records: self.records,
+            runs: self.runs,
+            gaps: Vec::new(),
         }
-        reached = reached.max(Some(*last));
     }
-    if unlisted > 0 {
-        gaps.push(format!("and {unlisted} more"));
-    }
-    gaps
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn merge<const N: usize>(parts: [Reach; N]) -> Extent {
+        Extent::merge(parts.map(Reach::into_extent))
+    }
 
     fn reach(ids: &[u64]) -> Reach {
         let mut reach = Reach::default();

@@ -49,7 +49,8 @@ pub(super) fn build(image: &Image<'_>) -> Option<GoBuild> {
     let header = bytes.get(at..)?;
     let flags = *header.get(15)?;
     let (version, modules) = if flags & 2 != 0 {
-        let whole = read_up_to(image.source, start, 64 + MAX_VERSION_BYTES + MAX_MODULES_BYTES).ok()?;
+        let whole =
+            read_up_to(image.source, start, 64 + MAX_VERSION_BYTES + MAX_MODULES_BYTES).ok()?;
         inline(whole.get(32..)?)?
     } else {
         pointed(image, header, flags)?
@@ -127,7 +128,10 @@ mod tests {
 
     #[test]
     fn module_text_is_taken_apart() {
-        let text = format!("{0}path\texample.com/cmd\nmod\texample.com\t(devel)\t\ndep\ta.b/c\tv1.2.3\th1:x\nbuild\tGOOS=windows\n{0}", "0123456789abcdef");
+        let text = format!(
+            "{0}path\texample.com/cmd\nmod\texample.com\t(devel)\t\ndep\ta.b/c\tv1.2.3\th1:x\nbuild\tGOOS=windows\n{0}",
+            "0123456789abcdef"
+        );
         let build = of_texts(b"go1.22.1", text.as_bytes());
         assert_eq!(build.path, "example.com/cmd");
         assert_eq!(build.modules, ["example.com@(devel)", "a.b/c@v1.2.3"]);

@@ -81,7 +81,8 @@ impl<'a> Image<'a> {
         let table = optional.get(count_at.checked_add(4)?..).unwrap_or_default();
         let (pairs, _) = table.as_chunks::<8>();
         let directories = pairs.iter().take(count);
-        let directories = directories.filter_map(|d| Some((u32_at(d, 0)?, u32_at(d, 4)?))).collect();
+        let directories =
+            directories.filter_map(|d| Some((u32_at(d, 0)?, u32_at(d, 4)?))).collect();
         let table = bytes.get(optional_len.checked_add(24)?..).unwrap_or_default();
         let (rows, _) = table.as_chunks::<40>();
         let sections = rows.iter().take(section_count).filter_map(|row| section(row)).collect();

@@ -67,7 +67,9 @@ impl Parser for Pe {
             Vec::new()
         });
         for (name, field) in FIELDS {
-            let found = strings.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty());
+            let found = strings
+                .iter()
+                .find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty());
             if let Some((_, value)) = found {
                 record.push(*field, value.as_str());
             }

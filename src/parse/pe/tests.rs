@@ -31,7 +31,9 @@ fn other_files_are_none() {
         assert!(matches!(parse(&Pe, bytes), Err(ParseError::Foreign { .. })));
     }
     let kept = parse(&Pe, b"MZ").unwrap();
-    assert!(kept.records.is_empty() && kept.damage.iter().all(|d| d.lost) && kept.damage.len() == 1);
+    assert!(
+        kept.records.is_empty() && kept.damage.iter().all(|d| d.lost) && kept.damage.len() == 1
+    );
 }
 
 #[test]
