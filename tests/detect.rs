@@ -1,0 +1,333 @@
+//! Rules against records: every case of `testdata/detect/*.yaml`, what the
+//! references ask for, and what the screen may rely on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use adit::builtin;
+use adit::detect::{DetectError, Detector};
+use adit::model::{Hit, Locator, Record, Requirement, RowStage, Value};
+use serde::Deserialize;
+
+static DETECTOR: LazyLock<Detector> = LazyLock::new(|| Detector::load(&[]).unwrap());
+static LITERAL: LazyLock<Detector> = LazyLock::new(|| Detector::load_literal().unwrap());
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    case: String,
+    category: String,
+    #[serde(default)]
+    fields: BTreeMap<String, Field>,
+    #[serde(default, flatten)]
+    expected: Expected,
+    /// What the rules say that repeat the reference to the letter.
+    literal: Option<Expected>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Expected {
+    /// Rules and clauses that the hits must name.
+    expect: Vec<String>,
+    /// Rules and clauses that they must not; `*` is any hit.
+    reject: Vec<String>,
+    /// The highest score among the hits.
+    score: Option<u8>,
+    stage: Option<String>,
+    /// Tags that some hit bears.
+    tags: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Number(i64),
+    Text(String),
+    List(Vec<String>),
+}
+
+fn record(category: &str, fields: &BTreeMap<String, Field>) -> Record {
+    let category = Box::leak(category.to_owned().into_boxed_str());
+    let mut record = Record::new(category, Locator::Record(1));
+    for (name, field) in fields {
+        let value = match field {
+            Field::Number(number) => Value::Number(*number),
+            Field::Text(text) => Value::Text(text.clone()),
+            Field::List(all) => Value::List(all.clone()),
+        };
+        record.fields.push((name.clone().into(), value));
+    }
+    record
+}
+
+fn check(case: &str, hits: &[Hit], expected: &Expected) -> Vec<String> {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    for hit in hits {
+        names.insert(&hit.rule);
+        names.extend(hit.clauses.iter().map(String::as_str));
+    }
+    let mut faults = Vec::new();
+    for name in &expected.expect {
+        if !names.contains(name.as_str()) {
+            faults.push(format!("{case}: no {name}, but {names:?}"));
+        }
+    }
+    for name in &expected.reject {
+        if names.contains(name.as_str()) || (name == "*" && !names.is_empty()) {
+            faults.push(format!("{case}: {name} among {names:?}"));
+        }
+    }
+    let highest = hits.iter().map(|hit| hit.score).max();
+    if expected.score.is_some() && highest != expected.score {
+        faults.push(format!("{case}: score {highest:?}, not {:?}: {names:?}", expected.score));
+    }
+    if let Some(stage) = &expected.stage
+        && !hits.iter().any(|hit| hit.stage.as_str() == stage)
+    {
+        faults.push(format!("{case}: no stage {stage}: {names:?}"));
+    }
+    for tag in &expected.tags {
+        if !hits.iter().any(|hit| hit.tags.iter().any(|t| t.as_str() == tag)) {
+            faults.push(format!("{case}: no tag {tag}: {names:?}"));
+        }
+    }
+    faults
+}
+
+fn run(file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/detect").join(file);
+    let cases: Vec<Case> =
+        yaml_serde::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let mut faults = Vec::new();
+    for case in &cases {
+        let record = record(&case.category, &case.fields);
+        let hits = DETECTOR.evaluate(&record);
+        faults.extend(check(&case.case, &hits, &case.expected));
+        if let Some(literal) = &case.literal {
+            let name = format!("{}, to the letter", case.case);
+            faults.extend(check(&name, &LITERAL.evaluate(&record), literal));
+        }
+        faults.extend(unscreened(&case.case, &record, &hits));
+    }
+    assert!(!cases.is_empty());
+    assert!(faults.is_empty(), "{file}:\n{}", faults.join("\n"));
+}
+
+/// A record with hits must meet some requirement, wherever the parser only copies text.
+fn unscreened(case: &str, record: &Record, hits: &[Hit]) -> Option<String> {
+    let text = record
+        .fields
+        .iter()
+        .map(|(_, value)| value.to_string().to_ascii_lowercase())
+        .collect::<Vec<_>>()
+        .join("\n");
+    let seen = DETECTOR.requirements().iter().any(|requirement| met(requirement, &text));
+    (!hits.is_empty() && !seen).then(|| format!("{case}: the screen would skip it"))
+}
+
+fn met(requirement: &Requirement, text: &str) -> bool {
+    match requirement {
+        Requirement::True => true,
+        Requirement::Text(literal) => text.contains(literal.as_str()),
+        Requirement::Bytes { text: literal, .. } => text.contains(literal.as_str()),
+        Requirement::All(of) => of.iter().all(|r| met(r, text)),
+        Requirement::Any(of) => of.iter().any(|r| met(r, text)),
+    }
+}
+
+macro_rules! cases {
+    ($($name:ident),*) => { $(
+        #[test]
+        fn $name() {
+            run(concat!(stringify!($name), ".yaml"));
+        }
+    )* };
+}
+
+cases!(seed_000, seed_003, seed_004, matrix, files, services, powershell, logs, loopback, arguments, noise);
+
+#[test]
+fn every_built_in_rule_is_valid_and_lets_the_screen_skip() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    for tool in ["ngrok", "tunnel"] {
+        // Given as a folder, each rule is compiled at once.
+        let loaded = Detector::load(&[folder.join(tool).display().to_string()]).unwrap();
+        assert!(loaded.remarks().is_empty(), "{:?}", loaded.remarks());
+    }
+    assert!(DETECTOR.remarks().is_empty());
+    for requirement in DETECTOR.requirements() {
+        assert_ne!(requirement, Requirement::True);
+    }
+}
+
+#[test]
+fn rule_files_are_named_after_their_rules_and_ids_are_unique() {
+    #[derive(Deserialize)]
+    struct Head {
+        id: String,
+        name: String,
+    }
+    let mut ids = BTreeMap::new();
+    for (path, bytes) in builtin::FILES.iter().filter(|(path, _)| path.ends_with(".yml")) {
+        let head: Head = yaml_serde::from_slice(bytes).unwrap();
+        assert!(path.ends_with(&format!("/{}.yml", head.name)), "{path}: {}", head.name);
+        assert_eq!(head.id.len(), 36, "{path}");
+        assert_eq!(ids.insert(head.id, path), None, "{path}");
+    }
+    assert!(ids.len() > 100);
+}
+
+#[test]
+fn every_domain_of_the_table_is_noticed() {
+    let ngrok = DETECTOR.profiles().iter().find(|p| &*p.id == "ngrok").unwrap();
+    assert!(ngrok.domains.len() > 40);
+    for domain in &ngrok.domains {
+        let mut asked = Record::new("dns_query", Locator::Record(1));
+        asked.push("QueryName", domain.suffix.clone());
+        asked.push("QueryStatus", "0");
+        let hits = DETECTOR.evaluate(&asked);
+        assert!(hits.iter().any(|hit| &*hit.tool == "ngrok"), "{}", domain.suffix);
+        assert_eq!(ngrok.domain(&domain.suffix), Some(domain));
+    }
+}
+
+#[test]
+fn every_clause_of_a_single_record_has_a_rule() {
+    let mut clauses = BTreeSet::new();
+    for (path, bytes) in builtin::FILES.iter().filter(|(path, _)| path.ends_with(".yml")) {
+        let rule: yaml_serde::Value = yaml_serde::from_slice(bytes).unwrap();
+        if rule["adit"]["literal"].as_bool() == Some(true) {
+            continue;
+        }
+        let Some(named) = rule["adit"]["clauses"].as_sequence() else { continue };
+        clauses.extend(named.iter().map(|c| c.as_str().unwrap_or(path).to_owned()));
+    }
+    for clause in [
+        "S000.1", "S000.2", "S000.3", "S000.4", "S000.5", "S000.6", "S000.7", "S000.11", "S000.13",
+        "S000.16", "S003.1", "S003.2", "S003.3", "S003.4", "S003.5", "S003.9", "S004.1", "S004.2",
+        "S004.3", "S004.4", "S004.5", "S004.6", "S004.7", "S004.8", "S004.9", "S004.12", "S004.13",
+    ] {
+        assert!(clauses.contains(clause), "{clause}");
+    }
+}
+
+#[test]
+fn hits_are_sorted_and_carry_what_the_references_ask_for() {
+    let fields = [
+        ("Image", r"C:\x\ngrok.exe"),
+        ("CommandLine", "ngrok.exe tcp 3389"),
+        ("Computer", "HOST"),
+    ];
+    let mut started = Record::new("process_creation", Locator::Record(1));
+    for (name, value) in fields {
+        started.push(name, value);
+    }
+    let hits = DETECTOR.evaluate(&started);
+    assert!(hits.is_sorted_by_key(|hit| (hit.tool.clone(), hit.rule.clone())));
+    for hit in &hits {
+        assert!(hit.techniques.iter().any(|t| t == "T1572"), "{}", hit.rule);
+    }
+    let named = hits.iter().find(|hit| &*hit.rule == "ngrok-process").unwrap();
+    assert_eq!(&*named.techniques, ["T1572", "T1090", "T1102"]);
+    assert_eq!(named.score, 50);
+    assert_eq!(
+        named.message,
+        r"? started C:\x\ngrok.exe on HOST as ?: ngrok.exe tcp 3389"
+    );
+    let ngrok = DETECTOR.profiles().iter().find(|p| &*p.id == "ngrok").unwrap();
+    assert_eq!(ngrok.software, ["S0508"]);
+    assert_eq!(ngrok.sha256.len(), 64);
+}
+
+const FOREIGN: &str = r"
+title: Whoami
+id: 0b8f8b5e-3d0e-4f3f-9b8e-7b1a5f0c1234
+tags: [attack.discovery, attack.t1033]
+logsource: { product: windows, category: process_creation }
+detection:
+  selection:
+    Image|endswith: '\whoami.exe'
+  condition: selection
+level: medium
+";
+
+#[test]
+fn a_rule_of_the_user_is_asked_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whoami.yml");
+    std::fs::write(&path, FOREIGN).unwrap();
+    let detector = Detector::load(&[path.display().to_string()]).unwrap();
+    let mut record = Record::new("process_creation", Locator::Record(1));
+    record.push("Channel", "Security");
+    record.push("Image", r"C:\Windows\System32\WHOAMI.EXE");
+    let hits = detector.evaluate(&record);
+    let [hit] = hits.as_slice() else { panic!("{hits:?}") };
+    assert_eq!(&*hit.tool, "custom");
+    assert_eq!(&*hit.rule, "0b8f8b5e-3d0e-4f3f-9b8e-7b1a5f0c1234");
+    assert_eq!((hit.score, hit.stage), (45, RowStage::Context));
+    assert_eq!(&*hit.techniques, ["T1033"]);
+    assert_eq!(hit.message, "Whoami");
+}
+
+#[test]
+fn services_of_sigma_are_channels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("service.yml");
+    std::fs::write(
+        &path,
+        "title: t\nlogsource: {product: windows, service: system}\ndetection:\n  s:\n    \
+         Provider_Name: Service Control Manager\n    EventID: 7045\n  condition: s\nlevel: high\n",
+    )
+    .unwrap();
+    let detector = Detector::load(&[path.display().to_string()]).unwrap();
+    let mut record = Record::new("service_install", Locator::Record(1));
+    record.push("Channel", "System");
+    record.push("Provider", "Service Control Manager");
+    record.push("EventID", 7045);
+    assert_eq!(detector.evaluate(&record).len(), 1);
+    record.fields[0].1 = "Application".into();
+    assert!(detector.evaluate(&record).is_empty());
+}
+
+#[test]
+fn a_folder_adds_an_allowance_to_a_built_in_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("profile.yaml"),
+        "id: ngrok\nallow:\n  - { name: build host, host: BUILD-*, path: '*\\tools\\*' }\n",
+    )
+    .unwrap();
+    let own = folder.path().display().to_string();
+    let detector = Detector::load(&["ngrok".to_owned(), own]).unwrap();
+    assert_eq!(detector.profiles().len(), 1);
+    let mut record = Record::new("process_creation", Locator::Record(1));
+    record.push("Computer", "build-3");
+    record.push("Image", r"C:\tools\ngrok\ngrok.exe");
+    record.push("CommandLine", "ngrok tcp 3389");
+    let hits = detector.evaluate(&record);
+    assert!(!hits.is_empty());
+    for hit in hits {
+        assert_eq!(hit.suppressed_by.as_deref(), Some("build host"));
+        assert!(hit.score <= 10);
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a.yml", "title: t\ndetection: {condition: s}\n  x"),
+        ("b.yml", "just text"),
+        ("c.yml", "title: t\nlogsource: {}\ndetection:\n  s:\n    F|re: '('\n  condition: s\n"),
+        ("d.yml", "title: t\nlogsource: {}\ndetection:\n  s:\n    F: x\n  condition: s\nadit: {stage: nowhere}\n"),
+        ("e.yml", "title: t\nlogsource: {}\ndetection:\n  s:\n    F: x\n  condition: s\nadit: {scores: 3}\n"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let loaded = Detector::load(&[path.display().to_string()]);
+        assert!(matches!(loaded, Err(DetectError::Invalid { .. })), "{name}");
+    }
+    assert!(matches!(Detector::load(&["nothing".into()]), Err(DetectError::Unknown { .. })));
+}
