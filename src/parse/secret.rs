@@ -453,7 +453,7 @@ impl Cursor<'_> {
 
     /// The value after a key; the blank alone parts it only from an option.
     fn value(&mut self, option: bool, ends: Ends) -> Option<(usize, usize)> {
-        if !self.separator() && !(option && self.gap()) {
+        if !(self.separator() || option && self.gap()) {
             return None;
         }
         self.eat("["); // a list on one line: its first entry
@@ -526,7 +526,7 @@ impl Cursor<'_> {
 
     /// `user:password` after its key, or a list of them.
     fn logins(&mut self, option: bool, found: &mut Vec<Span>) {
-        if !self.separator() && !(option && self.gap()) {
+        if !(self.separator() || option && self.gap()) {
             return;
         }
         let bracket = self.eat("[");
