@@ -66,6 +66,7 @@ pub(super) fn read(
     let admitted = filter.admits(chunk.bytes);
     if admitted || suspicious {
         let mut reading = Reading::new(chunk, filter, sink);
+        reading.strict = suspicious;
         let flow = renderer.each(chunk.bytes, &mut |item| reading.take(item, &chain, reach));
         flow?;
         reading.finish(&head, &chain, fault)?;
@@ -104,6 +105,8 @@ struct Reading<'a> {
     chunk: &'a Chunk<'a>,
     filter: &'a dyn Filter,
     sink: &'a mut dyn Sink,
+    /// Records that cannot matter are looked into as well.
+    strict: bool,
     /// Headers of the live records read, in order.
     live: Vec<RecordHead>,
     /// Places told as damage.
@@ -117,7 +120,7 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn new(chunk: &'a Chunk<'a>, filter: &'a dyn Filter, sink: &'a mut dyn Sink) -> Self {
         let (live, carved) = (Vec::new(), Vec::new());
-        Self { chunk, filter, sink, live, faults: 0, stopped: false, carved }
+        Self { chunk, filter, sink, strict: false, live, faults: 0, stopped: false, carved }
     }
 
     fn take(&mut self, item: Rendered, chain: &Chain, reach: &mut Reach) -> ControlFlow<()> {
@@ -155,7 +158,8 @@ impl<'a> Reading<'a> {
 
     /// The record of this JSON, if it can matter.
     fn record(&mut self, id: u64, at: usize, recovered: bool, json: &[u8]) -> Option<Record> {
-        if !self.filter.admits_text(json) {
+        let admitted = self.filter.admits_text(json);
+        if !admitted && (recovered || !self.strict) {
             return None;
         }
         let event = match rendered::read(json) {
@@ -166,6 +170,9 @@ impl<'a> Reading<'a> {
                 return None;
             }
         };
+        if !admitted {
+            return None;
+        }
         let locator = match id {
             1..=MAX_PLAUSIBLE_ID => Locator::Record(id),
             _ => self.chunk.locator(at),

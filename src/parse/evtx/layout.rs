@@ -131,7 +131,12 @@ impl ChunkHead {
     }
 
     /// How many records the header promises; 0 when it promises nothing credible.
+    ///
+    /// A chunk never used has all ones in both ids.
     pub fn promised(&self) -> u64 {
+        if self.first_id == u64::MAX {
+            return 0;
+        }
         let count = self.last_id.checked_sub(self.first_id).and_then(|n| n.checked_add(1));
         count.filter(|n| *n <= MAX_RECORDS_PER_CHUNK).unwrap_or_default()
     }

@@ -35,6 +35,7 @@ pub(super) fn read(json: &[u8]) -> Result<LoggedEvent, String> {
                     event.leaf("RenderedMessage".to_owned(), Value::Text(message));
                 }
             }
+            (ATTRIBUTES, _) => {}
             (_, Json::Object(fields)) => read_fields(fields, &mut event),
             _ => {}
         }
@@ -68,10 +69,10 @@ fn read_fields(fields: Map<String, Json>, event: &mut LoggedEvent) {
             _ if name == ATTRIBUTES || name == TEXT => {}
             Json::Null => {}
             Json::Object(mut inner) => {
-                if let Some(Json::Object(attributes)) = inner.remove(ATTRIBUTES) {
+                if let Some(Json::Object(attributes)) = inner.shift_remove(ATTRIBUTES) {
                     read_attributes(&name, &attributes, event);
                 }
-                match inner.remove(TEXT) {
+                match inner.shift_remove(TEXT) {
                     Some(Json::Array(all)) if name == "Data" => {
                         event.unnamed.extend(all.iter().map(|v| text_of(v).unwrap_or_default()));
                     }
