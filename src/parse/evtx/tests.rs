@@ -132,7 +132,7 @@ fn sysmon_processes_names_and_connections() {
 
 #[test]
 fn audited_logons_and_processes() {
-    check("security", "127.0.0.1");
+    check("security", "okafor");
 }
 
 #[test]
