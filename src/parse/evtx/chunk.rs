@@ -53,7 +53,7 @@ pub(super) fn read(
     }
     let Some(head) = ChunkHead::read(chunk.bytes) else {
         sink.damaged(chunk.damage(0, "is no chunk of an event log, its records are lost", true));
-        return salvage(chunk, filter, renderer, sink);
+        return salvage(chunk, filter, renderer, BTreeSet::new(), sink);
     };
     let chain = Chain::follow(chunk.bytes, &head);
     if chunk.bytes.len() < CHUNK_BYTES && chain.broken_at.is_some() {
@@ -76,7 +76,8 @@ pub(super) fn read(
             reading.live.iter().filter(|r| credible(r.id)).for_each(|record| reach.add(record));
         }
         if reading.stopped {
-            return salvage(chunk, filter, renderer, sink);
+            let seen = reading.live.iter().map(|record| record.id).collect();
+            return salvage(chunk, filter, renderer, seen, sink);
         }
     } else if reach.anonymous() {
         let _ = renderer.each(chunk.bytes, &mut |item| {
@@ -220,11 +221,13 @@ impl<'a> Reading<'a> {
 }
 
 /// Reads the records of a chunk whose header is destroyed, all as recovered: under a
-/// made header that promises nothing, records are found by their own marks.
+/// made header that promises nothing, records are found by their own marks. Those
+/// `seen` before are left out.
 fn salvage(
     chunk: &Chunk<'_>,
     filter: &dyn Filter,
     renderer: &Renderer,
+    mut seen: BTreeSet<u64>,
     sink: &mut dyn Sink,
 ) -> ControlFlow<()> {
     if !filter.admits(chunk.bytes) {
@@ -233,7 +236,6 @@ fn salvage(
     let bytes = with_made_header(chunk.bytes);
     let mended = Chunk { bytes: &bytes, ..*chunk };
     let mut reading = Reading::new(&mended, filter, sink);
-    let mut seen = BTreeSet::new();
     renderer.each(&bytes, &mut |item| {
         let Rendered::Record { id, at, json, .. } = item else {
             return ControlFlow::Continue(());

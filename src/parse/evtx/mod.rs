@@ -53,7 +53,14 @@ impl Parser for Evtx {
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let file = EvtxFile::open(input.bytes)?;
+<<<<<<< HEAD
         read(&file, input, 0..file.chunk_count(), sink)
+=======
+        file.damage.iter().cloned().for_each(|damage| sink.damaged(damage));
+        let reach = parse_chunks(&file, input, 0..file.chunk_count(), sink);
+        sink.extent(merge([reach]));
+        Ok(())
+>>>>>>> dcd5439 (Read past unreadable chunks)
     }
 
     /// Chunks stand alone.
@@ -143,6 +150,11 @@ impl EvtxFile {
         Ok(Self { base, chunks, dirty, damage, renderer: Renderer::new() })
     }
 
+    /// Where this chunk starts.
+    fn offset_of(&self, number: u64) -> u64 {
+        self.base.saturating_add(number.saturating_mul(CHUNK_BYTES as u64))
+    }
+
     /// Slots for chunks, the unused and a last incomplete one included.
     pub fn chunk_count(&self) -> u64 {
         self.chunks
@@ -150,41 +162,49 @@ impl EvtxFile {
 }
 
 /// Reads the chunks of `range` and pushes their records that can matter; returns how
-/// far they reach. When the sink breaks, the rest of the range is left unread.
-///
-/// # Errors
-///
-/// When the file cannot be read.
+/// far they reach. A chunk that cannot be read is told as lost. When the sink breaks,
+/// the rest of the range is left unread.
 pub fn parse_chunks(
     file: &EvtxFile,
     input: &Input<'_>,
     range: Range<u64>,
     sink: &mut dyn Sink,
-) -> Result<Reach, ParseError> {
+) -> Reach {
     let mut reach = Reach::default();
     let end = range.end.min(file.chunks);
     let mut number = range.start;
     let mut buffer = Vec::new();
+    // After a failed read chunks are read one by one, to lose no more than one.
+    let mut at_once = CHUNKS_PER_READ;
     while number < end {
-        let count = end.saturating_sub(number).min(CHUNKS_PER_READ);
-        let at = file.base.saturating_add(number.saturating_mul(CHUNK_BYTES as u64));
+        let count = end.saturating_sub(number).min(at_once);
         let wanted = usize::try_from(count).unwrap_or_default().saturating_mul(CHUNK_BYTES);
         buffer.resize(wanted, 0);
-        let filled = read_full(input.bytes, at, &mut buffer)?;
+        let filled = match read_full(input.bytes, file.offset_of(number), &mut buffer) {
+            Ok(0) => break,
+            Ok(filled) => filled,
+            Err(_) if at_once > 1 => {
+                at_once = 1;
+                continue;
+            }
+            Err(error) => {
+                let what = format!("chunk {number} cannot be read: {error}");
+                sink.damaged(remark(file.offset_of(number), &what, true));
+                number = number.saturating_add(1);
+                continue;
+            }
+        };
         for bytes in buffer.get(..filled).unwrap_or_default().chunks(CHUNK_BYTES) {
-            let offset = file.base.saturating_add(number.saturating_mul(CHUNK_BYTES as u64));
+            let offset = file.offset_of(number);
             let chunk = Chunk { number, offset, bytes, dirty: file.dirty };
             let flow = chunk::read(&chunk, input.filter, &file.renderer, &mut reach, sink);
             if flow == ControlFlow::Break(()) {
-                return Ok(reach);
+                return reach;
             }
             number = number.saturating_add(1);
         }
-        if filled < wanted {
-            break;
-        }
     }
-    Ok(reach)
+    reach
 }
 
 fn remark(at: u64, what: &str, lost: bool) -> Damage {
