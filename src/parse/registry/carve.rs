@@ -19,31 +19,39 @@ const MAX_DEPTH: usize = 512;
 const MAX_CARVED_VALUES: usize = 4096;
 /// Bytes of values read of all carved keys together.
 const MAX_CARVED_BYTES: usize = 256 << 20;
+/// Bytes read for a value's record whose cell has no believable size.
+const MAX_VALUE_NODE: usize = 1 << 16;
+/// Bytes read from a cell that has no believable size.
+const MAX_SALVAGED_BYTES: usize = 16 << 10;
 /// Keys and orphaned values carved from one hive.
 const MAX_CARVED: usize = 1 << 20;
 
 /// What carving finds.
 #[derive(Debug, Default)]
 pub struct Carved {
-    /// Deleted keys, and keys of a damaged hive whose place is lost.
+    /// Deleted keys, or every key of a damaged hive.
     pub keys: Vec<Key>,
+    /// The hive is damaged: names on the way to a key may be wrong.
+    pub salvaged: bool,
     /// Deleted values of live keys: each key bears only those.
     pub leftovers: Vec<Key>,
-    /// Deleted values that no key is known for, in the order of the file.
+    /// Values in free cells, of a damaged hive in any, in the order of the file.
     pub orphans: Vec<Orphan>,
 }
 
-/// A deleted value that no key is known for.
+/// A value found without its key.
 #[derive(Debug)]
 pub struct Orphan {
     /// Absolute offset of its cell.
     pub at: usize,
     pub value: NamedValue,
+    /// It lies in free space.
+    pub deleted: bool,
 }
 
 /// The deleted keys in the free cells of a sound hive, in the order of the file.
 pub fn deleted_keys(image: &[u8], bins: &Bins) -> Vec<Key> {
-    let mut carver = Carver::new(image, bins);
+    let mut carver = Carver::new(image, bins, false);
     let mut keys = Vec::new();
     for (start, end) in &bins.free {
         for at in records(image, *start, *end, b"nk") {
@@ -59,7 +67,7 @@ pub fn deleted_keys(image: &[u8], bins: &Bins) -> Vec<Key> {
 /// Every key of a damaged hive that can be read, in the order of the file;
 /// `recovered` marks those in free cells.
 pub fn all_keys(image: &[u8], bins: &Bins) -> Vec<Key> {
-    let mut carver = Carver::new(image, bins);
+    let mut carver = Carver::new(image, bins, true);
     let mut keys = Vec::new();
     for at in records(image, BASE_BLOCK, image.len(), b"nk") {
         let allocated = u32_at(image, at).is_some_and(|raw| raw.cast_signed() < 0);
@@ -97,16 +105,20 @@ pub fn leftovers(image: &[u8], found: &[Leftover]) -> Vec<Key> {
     keys
 }
 
-/// Values in free cells, whether or not a carved key claims them.
-pub fn orphans(image: &[u8], bins: &Bins) -> Vec<Orphan> {
-    let carver = Carver::new(image, bins);
+/// Values in free cells, and of a damaged hive (`all`) in any, whether or not a
+/// key claims them.
+pub fn orphans(image: &[u8], bins: &Bins, all: bool) -> Vec<Orphan> {
+    let carver = Carver::new(image, bins, all);
+    let whole = [(BASE_BLOCK, image.len())];
+    let ranges = if all { whole.as_slice() } else { bins.free.as_slice() };
     let mut orphans = Vec::new();
-    for (start, end) in &bins.free {
+    for (start, end) in ranges {
         for at in records(image, *start, *end, b"vk") {
             let Some(offset) = offset_of(at) else { continue };
-            if let Some(value) = carver.free_value(offset) {
-                orphans.push(Orphan { at, value });
-            }
+            let deleted = carver.offset_is_free(offset);
+            let value =
+                if deleted { carver.free_value(offset) } else { carver.named_value(offset) };
+            orphans.extend(value.map(|value| Orphan { at, value, deleted }));
             if orphans.len() >= MAX_CARVED {
                 return orphans;
             }
@@ -125,10 +137,11 @@ fn records<'a>(
 ) -> impl Iterator<Item = usize> + 'a {
     let first = (start & !7).max(BASE_BLOCK);
     let block = image.get(first..end).unwrap_or_default();
-    block.chunks(8).enumerate().filter_map(move |(i, chunk)| {
-        (chunk.get(4..6) == Some(signature.as_slice()))
-            .then(|| first.saturating_add(i.saturating_mul(8)))
-    })
+    block
+        .chunks(8)
+        .enumerate()
+        .filter(|(_, chunk)| chunk.get(4..6) == Some(signature.as_slice()))
+        .map(move |(i, _)| first.saturating_add(i.saturating_mul(8)))
 }
 
 fn offset_of(at: usize) -> Option<u32> {
@@ -139,14 +152,16 @@ struct Carver<'a> {
     image: &'a [u8],
     bins: &'a Bins,
     segmented: bool,
+    /// Where a cell's size is wrong, what it should hold is read all the same.
+    lenient: bool,
     /// Bytes of values that may still be read.
     budget: usize,
 }
 
 impl<'a> Carver<'a> {
-    fn new(image: &'a [u8], bins: &'a Bins) -> Self {
+    fn new(image: &'a [u8], bins: &'a Bins, lenient: bool) -> Self {
         let segmented = cells::segmented(image);
-        Self { image, bins, segmented, budget: MAX_CARVED_BYTES }
+        Self { image, bins, segmented, lenient, budget: MAX_CARVED_BYTES }
     }
 
     /// Whether an absolute offset lies in a free cell.
@@ -166,13 +181,15 @@ impl<'a> Carver<'a> {
     fn key(&mut self, at: usize, deleted: bool) -> Option<Key> {
         let body = self.image.get(at.checked_add(4)?..)?;
         let node = cells::key_node(body.get(..body.len().min(4096))?)?;
-        let last_written = from_filetime(node.last_written)?;
+        let last_written = from_filetime(node.last_written);
         if !plausible_name(&node.name) || node.name.is_empty() {
+            return None;
+        }
+        if deleted && last_written.is_none() {
             return None;
         }
         let (path, rooted) = path_of(self.image, &node);
         let values = self.values(&node, deleted);
-        let last_written = Some(last_written);
         Some(Key { name: node.name, path, rooted, last_written, values, recovered: deleted })
     }
 
@@ -181,17 +198,13 @@ impl<'a> Carver<'a> {
         if node.values == 0 || (deleted && !self.offset_is_free(node.value_list)) {
             return values;
         }
-        let Some(list) = cells::cell(self.image, node.value_list) else {
+        let count = size(node.values).min(MAX_CARVED_VALUES);
+        let Some(list) = self.body(node.value_list, count.saturating_mul(4)) else {
             return values;
         };
-        let count = size(node.values).min(MAX_CARVED_VALUES);
-        for entry in list.body.chunks_exact(4).take(count) {
+        for entry in list.chunks_exact(4).take(count) {
             let Some(offset) = u32_at(entry, 0) else { break };
-            let value = if deleted {
-                self.free_value(offset)
-            } else {
-                named_value(self.image, offset, self.segmented)
-            };
+            let value = if deleted { self.free_value(offset) } else { self.named_value(offset) };
             if let Some(value) = value {
                 self.budget = self.budget.saturating_sub(weight(&value));
                 values.push(value);
@@ -213,6 +226,36 @@ impl<'a> Carver<'a> {
             return None;
         }
         named_value(self.image, offset, self.segmented)
+    }
+
+    fn named_value(&self, offset: u32) -> Option<NamedValue> {
+        let value = named_value(self.image, offset, self.segmented);
+        if value.is_some() || !self.lenient || offset == NO_CELL {
+            return value;
+        }
+        let at = size(offset).checked_add(BASE_BLOCK + 4)?;
+        let rest = self.image.get(at..)?;
+        let node = cells::value_node(rest.get(..rest.len().min(MAX_VALUE_NODE))?)?;
+        if !plausible_name(&node.name) {
+            return None;
+        }
+        let bytes = cells::value_bytes(self.image, &node, self.segmented)
+            .or_else(|| Some(self.body(node.data, node.length)?.to_vec()))?;
+        Some(NamedValue { data: Data::decode(node.kind, &bytes), name: node.name })
+    }
+
+    /// The content of a cell or, of a damaged hive, the `length` bytes that should
+    /// be its content.
+    fn body(&self, offset: u32, length: usize) -> Option<&'a [u8]> {
+        let body = cells::cell(self.image, offset).map(|cell| cell.body);
+        if let Some(body) = body.filter(|body| !self.lenient || body.len() >= length) {
+            return Some(body);
+        }
+        if !self.lenient || offset == NO_CELL || length > MAX_SALVAGED_BYTES {
+            return None;
+        }
+        let at = size(offset).checked_add(BASE_BLOCK + 4)?;
+        self.image.get(at..at.checked_add(length)?)
     }
 }
 

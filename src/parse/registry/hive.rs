@@ -108,7 +108,7 @@ impl Hive {
         }
     }
 
-    /// Deleted keys and values and, of a damaged hive, keys whose place is lost.
+    /// Deleted keys and values and, of a damaged hive, all there are.
     pub fn carve(&self) -> Carved {
         let mut carved = Carved {
             leftovers: carve::leftovers(&self.image, &self.leftovers),
@@ -117,11 +117,11 @@ impl Hive {
         match &self.reader {
             Reader::Tree(_) => carved.keys = carve::deleted_keys(&self.image, &self.bins),
             Reader::Salvaged(keys) => {
-                carved.keys =
-                    keys.iter().filter(|key| key.recovered || !key.rooted).cloned().collect();
+                carved.keys = keys.clone();
+                carved.salvaged = true;
             }
         }
-        carved.orphans = carve::orphans(&self.image, &self.bins);
+        carved.orphans = carve::orphans(&self.image, &self.bins, carved.salvaged);
         carved
     }
 }

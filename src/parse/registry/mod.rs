@@ -79,8 +79,8 @@ fn push_all(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
     }
     let carved = hive.carve();
     services::push_carved(hive, &carved.keys, output)?;
-    run_keys::push_carved(&carved.keys, output)?;
-    run_keys::push_carved(&carved.leftovers, output)?;
+    run_keys::push_carved(&carved.keys, carved.salvaged, output)?;
+    run_keys::push_carved(&carved.leftovers, false, output)?;
     let known: HashSet<(&str, &Data)> = carved
         .keys
         .iter()
@@ -99,14 +99,14 @@ fn push_all(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// A deleted value with text whose key is not known.
+/// A value with text whose key is not known.
 fn orphan_record(orphan: &Orphan) -> Option<Record> {
     let details = orphan.value.data.text().filter(|text| !text.is_empty())?;
     let at = u64::try_from(orphan.at).ok()?;
     let mut record = Record::new("registry_value", Locator::Offset(at));
     add(&mut record, "ValueName", orphan.value.name.clone());
     add(&mut record, "Details", details);
-    record.recovered = true;
+    record.recovered = orphan.deleted;
     Some(record)
 }
 
@@ -123,8 +123,7 @@ fn record_of(key: &Key, category: &'static str, value: Option<String>) -> Record
     record
 }
 
-/// Where records go: past the filter, each recovered one only if no live one
-/// says the same.
+/// Where records go: past the filter, each once, live ones before recovered ones.
 struct Output<'a> {
     sink: &'a mut dyn Sink,
     filter: &'a dyn Filter,
@@ -144,7 +143,7 @@ impl Output<'_> {
             return ControlFlow::Continue(());
         }
         let moment = record.times.first().map(|m| m.raw.as_str()).unwrap_or_default();
-        if !self.seen.insert(format!("{text}{moment}")) && record.recovered {
+        if !self.seen.insert(format!("{text}{moment}")) {
             return ControlFlow::Continue(());
         }
         let texts = record.fields.iter().filter_map(|(_, value)| match value {

@@ -79,10 +79,12 @@ pub fn push_live(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Pushes the values of carved keys that are such places, as far as their path tells.
-pub fn push_carved(keys: &[Key], output: &mut Output<'_>) -> ControlFlow<()> {
-    for key in keys {
-        if let Some(place) = PLACES.iter().find(|place| is_at(key, place)) {
+/// Pushes the values of carved keys that are such places, as far as their path
+/// tells; in a `damaged` hive one name on the way may be misspelt.
+pub fn push_carved(keys: &[Key], damaged: bool, output: &mut Output<'_>) -> ControlFlow<()> {
+    let (deleted, live): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| key.recovered);
+    for key in live.into_iter().chain(deleted) {
+        if let Some(place) = PLACES.iter().find(|place| is_at(key, place, damaged)) {
             push_key(key, place, output)?;
         }
     }
@@ -90,20 +92,24 @@ pub fn push_carved(keys: &[Key], output: &mut Output<'_>) -> ControlFlow<()> {
 }
 
 /// Whether a key is that place, or may be it when only the tail of its path is left.
-fn is_at(key: &Key, place: &Place) -> bool {
-    let under = |path: &str, whole: &str| {
-        path.eq_ignore_ascii_case(whole)
-            || place.depth > 0
-                && path
-                    .rsplit_once('\\')
-                    .is_some_and(|(above, _)| above.eq_ignore_ascii_case(whole))
-    };
-    if key.rooted {
-        return PREFIXES.iter().any(|prefix| under(&key.path, &format!("{prefix}{}", place.path)));
-    }
-    let tail = format!(r"\{}", key.path.to_ascii_lowercase());
-    let place = place.path.to_ascii_lowercase();
-    format!(r"\software\{place}").ends_with(&tail) || tail.ends_with(&format!(r"\{place}"))
+fn is_at(key: &Key, place: &Place, damaged: bool) -> bool {
+    let above = key.path.rsplit_once('\\').map(|(above, _)| above).filter(|_| place.depth > 0);
+    [Some(key.path.as_str()), above].into_iter().flatten().any(|path| {
+        let exact = |prefix: &&str| path.eq_ignore_ascii_case(&format!("{prefix}{}", place.path));
+        if key.rooted && !damaged {
+            return PREFIXES.iter().any(exact);
+        }
+        let whole = path.matches('\\').count() >= place.path.matches('\\').count();
+        (whole || !key.rooted) && ends_alike(path, place.path, usize::from(damaged))
+    })
+}
+
+/// Whether the last names of two paths are the same and at most `misspelt` of
+/// those before them differ, as far as both reach.
+fn ends_alike(path: &str, place: &str, misspelt: usize) -> bool {
+    let pairs = path.rsplit('\\').zip(place.rsplit('\\'));
+    let same: Vec<bool> = pairs.map(|(a, b)| a.eq_ignore_ascii_case(b)).collect();
+    same.first() == Some(&true) && same.iter().filter(|same| !**same).count() <= misspelt
 }
 
 fn push_key(key: &Key, place: &Place, output: &mut Output<'_>) -> ControlFlow<()> {

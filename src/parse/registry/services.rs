@@ -40,29 +40,27 @@ pub fn push_live(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Pushes carved services and event-log sources. A key whose place is lost
-/// counts as a service when its values say so.
+/// Pushes carved services and event-log sources. A key whose place is lost or
+/// misspelt counts as a service when its values say so.
 pub fn push_carved(hive: &mut Hive, keys: &[Key], output: &mut Output<'_>) -> ControlFlow<()> {
     let current = current_set(hive);
     let parameters = parameters_by_service(keys);
-    for key in keys {
+    let (deleted, live): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| key.recovered);
+    for key in live.into_iter().chain(deleted) {
         let names: Vec<&str> = key.path.split('\\').collect();
         let place = names.iter().position(|name| name.eq_ignore_ascii_case("Services"));
         let below = place.map_or(0, |at| names.len().saturating_sub(at).saturating_sub(1));
         let set = names.first().copied().filter(|name| is_control_set(name)).unwrap_or_default();
-        let in_order = if key.rooted {
-            !set.is_empty() && place == Some(1)
-        } else {
-            !set.is_empty() || looks_like_service(key) || key.text("EventMessageFile").is_some()
-        };
-        let parameters = parameters.get(&key.path.to_ascii_lowercase()).copied();
-        let is_current = current.as_ref().is_some_and(|c| c.eq_ignore_ascii_case(set));
+        let in_order = if key.rooted { place == Some(1) } else { true } && !set.is_empty();
         let in_event_log = names
             .get(names.len().saturating_sub(3))
             .is_some_and(|name| name.eq_ignore_ascii_case("EventLog"));
-        if in_order && below == 1 || !key.rooted && place.is_none() && looks_like_service(key) {
+        let is_current = current.as_ref().is_none_or(|c| c.eq_ignore_ascii_case(set));
+        let parameters = parameters.get(&key.path.to_ascii_lowercase()).copied();
+        if in_order && below == 1 || looks_like_service(key) {
             output.push(service(key, parameters, set, is_current))?;
-        } else if in_order && below == 3 && in_event_log {
+        } else if in_event_log && (in_order && below == 3 || key.text("EventMessageFile").is_some())
+        {
             output.push(event_source(key))?;
         }
     }
@@ -105,7 +103,10 @@ fn level(key: &Key, root: &str) -> usize {
 
 /// The `Parameters` keys by the lower-case path of their service.
 fn parameters_by_service(keys: &[Key]) -> BTreeMap<String, &Key> {
-    keys.iter()
+    let (deleted, live): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| key.recovered);
+    deleted
+        .into_iter()
+        .chain(live) // a live one takes the place of a deleted one
         .filter(|key| key.name.eq_ignore_ascii_case("Parameters"))
         .filter_map(|key| Some((key.path.rsplit_once('\\')?.0.to_ascii_lowercase(), key)))
         .collect()

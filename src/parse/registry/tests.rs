@@ -147,16 +147,15 @@ fn a_damaged_hive_is_salvaged_and_told() {
 
 #[test]
 fn facts_come_from_both_hives() {
-    let facts = |hive: &[u8], logs: &[&[u8]]| {
-        with_input(hive, logs, &Everything, |input| facts_of_hive(input)).unwrap()
-    };
+    let facts =
+        |hive: &[u8], logs: &[&[u8]]| with_input(hive, logs, &Everything, facts_of_hive).unwrap();
     let system = facts(DIRTY, &[DIRTY_LOG]);
     let both = super::merge(system, facts(SOFTWARE, &[]));
     assert_eq!(both.name.as_deref(), Some("DESKTOP-7Q2K4VN"));
     assert_eq!(both.time_zone.as_deref(), Some("W. Europe Standard Time"));
     assert_eq!(both.bias_minutes, Some(-60));
     assert_eq!(both.os.as_deref(), Some("Windows 11 Pro 23H2 (build 22631.4046)"));
-    let users = with_input(SOFTWARE, &[], &Everything, |input| profiles(input)).unwrap();
+    let users = with_input(SOFTWARE, &[], &Everything, profiles).unwrap();
     let user = ("S-1-5-21-3623811015-3361044348-30300820-1001", r"C:\Users\m.okafor");
     assert!(users.iter().any(|(sid, path)| (sid.as_str(), path.as_str()) == user));
 }
@@ -164,7 +163,7 @@ fn facts_come_from_both_hives() {
 #[test]
 fn every_key_is_reached() {
     // Counted with regipy 6.5: 39 keys and 94 values, the root included.
-    let (mut hive, _) = with_input(DELETED, &[], &Everything, |input| Hive::open(input)).unwrap();
+    let (mut hive, _) = with_input(DELETED, &[], &Everything, Hive::open).unwrap();
     let keys = hive.below("", 512);
     let values: usize = keys.iter().map(|key| key.values.len()).sum();
     assert_eq!((keys.len() + 1, values), (39, 94));
