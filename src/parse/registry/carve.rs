@@ -172,9 +172,11 @@ impl<'a> Carver<'a> {
 
     /// Whether a cell is free, or lies in what has become part of a free one.
     fn offset_is_free(&self, offset: u32) -> bool {
-        offset != NO_CELL
-            && (self.is_free(size(offset).saturating_add(BASE_BLOCK + 4))
-                || cells::cell(self.image, offset).is_some_and(|cell| !cell.allocated))
+        if offset == NO_CELL {
+            return false;
+        }
+        let own = || cells::cell(self.image, offset).is_some_and(|cell| !cell.allocated);
+        self.is_free(size(offset).saturating_add(BASE_BLOCK + 4)) || own()
     }
 
     /// The key whose cell stands at `at`; of a deleted one only values in free space.

@@ -51,7 +51,8 @@ impl Report {
 /// What the bins hold, apart from the tree.
 #[derive(Default)]
 pub struct Bins {
-    /// Absolute ranges of the content of free cells, ascending.
+    /// Absolute ranges of the content of free cells, ascending; only of bins whose
+    /// cells are all sound (one wrong size would make all behind it free).
     pub free: Vec<(usize, usize)>,
 }
 
@@ -107,6 +108,7 @@ fn bin_size(image: &[u8], at: usize) -> Result<usize, String> {
 }
 
 fn check_cells(image: &[u8], bin: usize, stop: usize, report: &mut Report, bins: &mut Bins) {
+    let mut free = Vec::new();
     let mut at = bin.saturating_add(BIN_HEADER);
     while at < stop {
         let Some(cell) = cells::cell_at(image, at) else {
@@ -119,10 +121,11 @@ fn check_cells(image: &[u8], bin: usize, stop: usize, report: &mut Report, bins:
             return;
         }
         if !cell.allocated {
-            bins.free.push((at.saturating_add(4), next));
+            free.push((at.saturating_add(4), next));
         }
         at = next;
     }
+    bins.free.extend(free);
 }
 
 /// A deleted value that a key's list still points at: key's and value's offsets.
