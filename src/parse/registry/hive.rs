@@ -10,7 +10,7 @@ use notatin::cell_key_node::CellKeyNode;
 use notatin::parser::Parser as Tree;
 use notatin::parser_builder::ParserBuilder;
 
-use crate::model::{Damage, Input, MAX_INLINE_BYTES, ReadAt};
+use crate::model::{Damage, Everything, Input, Locator, MAX_INLINE_BYTES, ReadAt};
 use crate::parse::ParseError;
 
 use super::carve::{self, Carved};
@@ -148,7 +148,7 @@ fn read_logs(sidecars: &[&dyn ReadAt], report: &mut Report) -> Vec<Vec<u8>> {
             sidecars: Vec::new(),
             name: "",
             modified: None,
-            filter: &crate::model::Everything,
+            filter: &Everything,
         };
         match log.read_all(MAX_INLINE_BYTES) {
             Ok(bytes) => logs.push(bytes),
@@ -159,20 +159,23 @@ fn read_logs(sidecars: &[&dyn ReadAt], report: &mut Report) -> Vec<Vec<u8>> {
 }
 
 fn lost(message: &str) -> Damage {
-    Damage { locator: None, message: message.to_owned(), lost: true }
+    Damage { locator: Some(Locator::Offset(0)), message: message.to_owned(), lost: true }
 }
 
 fn pending_damage(pending: &Replay) -> Option<Damage> {
     match pending {
         Replay::Clean => None,
         Replay::Applied(entries) => Some(Damage {
-            locator: None,
+            locator: Some(Locator::Offset(0)),
             message: format!("dirty, {entries} entries of its transaction logs applied"),
             lost: false,
         }),
         Replay::Partly { applied, why } => Some(lost(&format!(
             "dirty, {applied} entries of its transaction logs applied, the rest is damaged: {why}"
         ))),
+        Replay::Broken => {
+            Some(lost("base block is damaged and no transaction log has a copy of it"))
+        }
         Replay::Missing => Some(lost("dirty, transaction logs missing: last changes not seen")),
     }
 }

@@ -37,6 +37,8 @@ pub enum Replay {
     Partly { applied: usize, why: String },
     /// Changes are missing and no log tells them.
     Missing,
+    /// The base block is damaged and no log has a copy of it.
+    Broken,
 }
 
 /// The base block's checksum over its first 508 bytes.
@@ -65,10 +67,12 @@ pub fn replay(image: &mut Vec<u8>, logs: &[Vec<u8>]) -> Replay {
         return Replay::Clean;
     }
     if !intact && !adopt_base_block(image, &usable) {
-        return Replay::Missing;
+        return Replay::Broken;
     }
     let from = u32_at(image, 8).unwrap_or_default();
-    if usable.iter().any(|log| log.get(SECTOR..SECTOR + 4) == Some(b"DIRT".as_slice())) {
+    let holds =
+        |signature: &[u8]| usable.iter().any(|log| log.get(SECTOR..SECTOR + 4) == Some(signature));
+    if holds(b"DIRT") && !holds(b"HvLE") {
         return replay_vector(image, &usable, from);
     }
     replay_entries(image, &usable, from)
@@ -299,10 +303,64 @@ fn marvin32(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    /// A sealed hive of one bin, filled with `byte`.
+    fn hive(byte: u8, sequences: (u32, u32)) -> Vec<u8> {
+        let mut image = vec![byte; BASE_BLOCK + PAGE];
+        image[..BASE_BLOCK].fill(0);
+        image[..4].copy_from_slice(b"regf");
+        image[40..44].copy_from_slice(&0x1000_u32.to_le_bytes());
+        image[4..8].copy_from_slice(&sequences.0.to_le_bytes());
+        image[8..12].copy_from_slice(&sequences.1.to_le_bytes());
+        let sum = checksum(&image).unwrap();
+        image[508..512].copy_from_slice(&sum.to_le_bytes());
+        image
+    }
+
+    /// A log in the older format whose sectors 0 and 2 are dirty.
+    fn vector(sequence: u32) -> Vec<u8> {
+        let mut log = hive(0, (sequence, sequence))[..SECTOR].to_vec();
+        log.extend_from_slice(b"DIRT\x05");
+        log.resize(2 * SECTOR, 0);
+        log.extend_from_slice(&[0xAA; SECTOR]);
+        log.extend_from_slice(&[0xBB; SECTOR]);
+        log
+    }
+
     #[test]
     fn bytes_without_a_base_block_stay_as_they_are() {
         let mut image = b"regf".to_vec();
-        assert_eq!(replay(&mut image, &[]), Replay::Missing);
+        assert_eq!(replay(&mut image, &[]), Replay::Broken);
         assert_eq!(image, b"regf");
+    }
+
+    #[test]
+    fn a_clean_hive_takes_nothing_from_its_logs() {
+        let mut image = hive(0, (7, 7));
+        assert_eq!(replay(&mut image, &[vector(8)]), Replay::Clean);
+        assert_eq!(image, hive(0, (7, 7)));
+    }
+
+    #[test]
+    fn dirty_sectors_of_the_older_format_are_put_in_place() {
+        let mut image = hive(0, (8, 7));
+        assert_eq!(replay(&mut image, &[vector(8)]), Replay::Applied(1));
+        assert!(sound_base_block(&image));
+        let sector = |n: usize| image[BASE_BLOCK + n * SECTOR];
+        assert_eq!([sector(0), sector(1), sector(2), sector(3)], [0xAA, 0, 0xBB, 0]);
+    }
+
+    #[test]
+    fn a_log_of_the_older_format_that_ends_early_is_told() {
+        let mut image = hive(0, (8, 7));
+        let log = vector(8)[..3 * SECTOR].to_vec();
+        assert!(matches!(replay(&mut image, &[log]), Replay::Partly { .. }));
+    }
+
+    #[test]
+    fn a_damaged_base_block_is_taken_from_the_log() {
+        let mut image = hive(0, (8, 7));
+        image[40] = 0x77;
+        assert_eq!(replay(&mut image, &[vector(8)]), Replay::Applied(1));
+        assert_eq!(u32_at(&image, 40), Some(0x1000));
     }
 }

@@ -47,13 +47,16 @@ pub fn merge(first: SystemFacts, second: SystemFacts) -> SystemFacts {
 /// # Errors
 ///
 /// When the bytes cannot be read or are no hive.
-pub fn profiles(input: &Input<'_>) -> Result<Vec<(String, String)>, ParseError> {
-    let (mut hive, _) = Hive::open(input)?;
+pub fn profiles_of_hive(input: &Input<'_>) -> Result<Vec<(String, String)>, ParseError> {
+    Ok(profiles(&mut Hive::open(input)?.0))
+}
+
+/// Profiles of users from an open SOFTWARE hive; of any other none.
+pub fn profiles(hive: &mut Hive) -> Vec<(String, String)> {
     let keys = hive.below(PROFILES, 1);
-    Ok(keys
-        .into_iter()
+    keys.into_iter()
         .filter_map(|key| Some((key.name.clone(), key.text("ProfileImagePath")?)))
-        .collect())
+        .collect()
 }
 
 fn name_and_zone(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use crate::model::{Damage, Everything, Extent, Filter, Input, ReadAt, Record, Sink};
 use crate::parse::{ParseError, Parser};
 
-use super::{Hive, Registry, facts_of_hive, profiles};
+use super::{Hive, Registry, facts_of_hive, profiles_of_hive};
 
 const DIRTY: &[u8] = include_bytes!("../../../testdata/parse/registry/dirty-SYSTEM");
 const DIRTY_LOG: &[u8] = include_bytes!("../../../testdata/parse/registry/dirty-SYSTEM.LOG1");
@@ -126,6 +126,33 @@ fn without_usable_logs_the_last_changes_are_told_as_lost() {
 }
 
 #[test]
+fn a_damaged_base_block_is_mended_from_the_log() {
+    let mut hive = DIRTY.to_vec();
+    hive[36..44].fill(0xEE);
+    let found = parse(&hive, &[DIRTY_LOG], &Containing("wintunnel"));
+    assert_eq!((found.lost(), found.records.len()), (0, 1), "{:?}", found.damages);
+    assert!(parse(&hive, &[], &Containing("wintunnel")).lost() > 0);
+}
+
+#[test]
+fn the_filter_rejects_records_and_nothing_else() {
+    let all = parse(DELETED, &[], &Everything);
+    let lines = all.lines(&["ImagePath", "Wrapped"]);
+    let web: Vec<&String> = lines.iter().filter(|line| line.contains("nssm")).collect();
+    assert_eq!(web.len(), 1);
+    assert_eq!(
+        web,
+        parse(DELETED, &[], &Containing("nssm"))
+            .lines(&["ImagePath", "Wrapped"])
+            .iter()
+            .collect::<Vec<_>>()
+    );
+    // A path that no cell holds.
+    let found = parse(DELETED, &[], &Containing(r"services\ngrok"));
+    assert!(found.records.iter().all(|record| record.recovered) && found.records.len() == 1);
+}
+
+#[test]
 fn a_deleted_service_is_recovered_with_its_values() {
     let found = parse(DELETED, &[], &Containing("grok"));
     assert_eq!(found.lost(), 0, "{:?}", found.damages);
@@ -155,7 +182,7 @@ fn facts_come_from_both_hives() {
     assert_eq!(both.time_zone.as_deref(), Some("W. Europe Standard Time"));
     assert_eq!(both.bias_minutes, Some(-60));
     assert_eq!(both.os.as_deref(), Some("Windows 11 Pro 23H2 (build 22631.4046)"));
-    let users = with_input(SOFTWARE, &[], &Everything, profiles).unwrap();
+    let users = with_input(SOFTWARE, &[], &Everything, profiles_of_hive).unwrap();
     let user = ("S-1-5-21-3623811015-3361044348-30300820-1001", r"C:\Users\m.okafor");
     assert!(users.iter().any(|(sid, path)| (sid.as_str(), path.as_str()) == user));
 }
