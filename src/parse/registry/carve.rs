@@ -15,9 +15,11 @@ use super::validate::{Bins, Leftover};
 
 /// Windows allows 512 levels.
 const MAX_DEPTH: usize = 512;
+/// Bytes of a carved path; what lies above is cut off.
+const MAX_PATH: usize = 16 << 10;
 /// Values read of one carved key.
 const MAX_CARVED_VALUES: usize = 4096;
-/// Bytes of values read of all carved keys together.
+/// Bytes of paths and values read of all carved keys together.
 const MAX_CARVED_BYTES: usize = 256 << 20;
 /// Bytes read for a value's record whose cell has no believable size.
 const MAX_VALUE_NODE: usize = 1 << 16;
@@ -33,6 +35,8 @@ pub struct Carved {
     pub keys: Vec<Key>,
     /// The hive is damaged: names on the way to a key may be wrong.
     pub salvaged: bool,
+    /// A limit was met; the rest of the hive was not searched.
+    pub cut: bool,
     /// Deleted values of live keys: each key bears only those.
     pub leftovers: Vec<Key>,
     /// Values in free cells, of a damaged hive in any, in the order of the file.
@@ -50,34 +54,37 @@ pub struct Orphan {
 }
 
 /// The deleted keys in the free cells of a sound hive, in the order of the file.
-pub fn deleted_keys(image: &[u8], bins: &Bins) -> Vec<Key> {
+///
+/// The flag is set when a limit was met before the end.
+pub fn deleted_keys(image: &[u8], bins: &Bins) -> (Vec<Key>, bool) {
     let mut carver = Carver::new(image, bins, false);
     let mut keys = Vec::new();
     for (start, end) in &bins.free {
         for at in records(image, *start, *end, b"nk") {
             keys.extend(carver.key(at, true));
-            if keys.len() >= MAX_CARVED {
-                return keys;
+            if keys.len() >= MAX_CARVED || carver.budget == 0 {
+                return (keys, true);
             }
         }
     }
-    keys
+    (keys, false)
 }
 
 /// Every key of a damaged hive that can be read, in the order of the file;
-/// `recovered` marks those in free cells.
-pub fn all_keys(image: &[u8], bins: &Bins) -> Vec<Key> {
+/// `recovered` marks those in free cells. The flag is set when a limit was met
+/// before the end.
+pub fn all_keys(image: &[u8], bins: &Bins) -> (Vec<Key>, bool) {
     let mut carver = Carver::new(image, bins, true);
     let mut keys = Vec::new();
     for at in records(image, BASE_BLOCK, image.len(), b"nk") {
         let allocated = u32_at(image, at).is_some_and(|raw| raw.cast_signed() < 0);
         let free = !allocated || carver.is_free(at.saturating_add(4));
         keys.extend(carver.key(at, free));
-        if keys.len() >= MAX_CARVED {
-            break;
+        if keys.len() >= MAX_CARVED || carver.budget == 0 {
+            return (keys, true);
         }
     }
-    keys
+    (keys, false)
 }
 
 /// Deleted values that the lists of live keys still point at.
@@ -106,9 +113,10 @@ pub fn leftovers(image: &[u8], found: &[Leftover]) -> Vec<Key> {
 }
 
 /// Values in free cells, and of a damaged hive (`all`) in any, whether or not a
-/// key claims them.
-pub fn orphans(image: &[u8], bins: &Bins, all: bool) -> Vec<Orphan> {
-    let carver = Carver::new(image, bins, all);
+/// key claims them; only those with text. The flag is set when a limit was met
+/// before the end.
+pub fn orphans(image: &[u8], bins: &Bins, all: bool) -> (Vec<Orphan>, bool) {
+    let mut carver = Carver::new(image, bins, all);
     let whole = [(BASE_BLOCK, image.len())];
     let ranges = if all { whole.as_slice() } else { bins.free.as_slice() };
     let mut orphans = Vec::new();
@@ -118,13 +126,17 @@ pub fn orphans(image: &[u8], bins: &Bins, all: bool) -> Vec<Orphan> {
             let deleted = carver.offset_is_free(offset);
             let value =
                 if deleted { carver.free_value(offset) } else { carver.named_value(offset) };
-            orphans.extend(value.map(|value| Orphan { at, value, deleted }));
-            if orphans.len() >= MAX_CARVED {
-                return orphans;
+            let Some(value) = value else { continue };
+            carver.spend(weight(&value));
+            if value.data.text().is_some_and(|text| !text.is_empty()) {
+                orphans.push(Orphan { at, value, deleted });
+            }
+            if orphans.len() >= MAX_CARVED || carver.budget == 0 {
+                return (orphans, true);
             }
         }
     }
-    orphans
+    (orphans, false)
 }
 
 /// Absolute offsets of cells between `start` and `end` whose content begins with
@@ -164,6 +176,10 @@ impl<'a> Carver<'a> {
         Self { image, bins, segmented, lenient, budget: MAX_CARVED_BYTES }
     }
 
+    fn spend(&mut self, bytes: usize) {
+        self.budget = self.budget.saturating_sub(bytes);
+    }
+
     /// Whether an absolute offset lies in a free cell.
     fn is_free(&self, at: usize) -> bool {
         let after = self.bins.free.partition_point(|(start, _)| *start <= at);
@@ -191,6 +207,7 @@ impl<'a> Carver<'a> {
             return None;
         }
         let (path, rooted) = path_of(self.image, &node);
+        self.spend(path.len());
         let values = self.values(&node, deleted);
         Some(Key { name: node.name, path, rooted, last_written, values, recovered: deleted })
     }
@@ -208,7 +225,7 @@ impl<'a> Carver<'a> {
             let Some(offset) = u32_at(entry, 0) else { break };
             let value = if deleted { self.free_value(offset) } else { self.named_value(offset) };
             if let Some(value) = value {
-                self.budget = self.budget.saturating_sub(weight(&value));
+                self.spend(weight(&value));
                 values.push(value);
             }
             if self.budget == 0 {
@@ -293,13 +310,15 @@ fn path_of(image: &[u8], node: &KeyNode) -> (String, bool) {
     let mut parent = node.parent;
     let mut seen = HashSet::new();
     let mut rooted = false;
-    while names.len() < MAX_DEPTH && seen.insert(parent) {
+    let mut length = node.name.len();
+    while names.len() < MAX_DEPTH && length < MAX_PATH && seen.insert(parent) {
         let above = cells::cell(image, parent).and_then(|cell| cells::key_node(cell.body));
         let Some(above) = above.filter(|key| plausible_name(&key.name)) else { break };
         if above.root {
             rooted = true;
             break;
         }
+        length = length.saturating_add(above.name.len());
         names.push(above.name);
         parent = above.parent;
     }

@@ -194,12 +194,19 @@ pub fn value_bytes(image: &[u8], value: &ValueNode, segmented: bool) -> Option<V
     body.get(..value.length).map(<[u8]>::to_vec)
 }
 
-fn segments(image: &[u8], body: &[u8], length: usize) -> Option<Vec<u8>> {
+/// The offsets of the segments that a `db` record's content names.
+pub fn segment_offsets(image: &[u8], body: &[u8]) -> Option<Vec<u32>> {
     let count = usize::from(u16_at(body, 2)?);
     let list = cell(image, u32_at(body, 4)?)?.body;
-    let mut out = Vec::with_capacity(length.min(count.saturating_mul(SEGMENT)));
-    for i in 0..count {
-        let part = cell(image, u32_at(list, i.checked_mul(4)?)?)?.body;
+    let offsets = list.get(..count.checked_mul(4)?)?.chunks_exact(4);
+    Some(offsets.filter_map(|offset| u32_at(offset, 0)).collect())
+}
+
+fn segments(image: &[u8], body: &[u8], length: usize) -> Option<Vec<u8>> {
+    let offsets = segment_offsets(image, body)?;
+    let mut out = Vec::with_capacity(length.min(offsets.len().saturating_mul(SEGMENT)));
+    for offset in offsets {
+        let part = cell(image, offset)?.body;
         let rest = length.checked_sub(out.len())?.min(SEGMENT);
         out.extend_from_slice(part.get(..rest)?);
     }

@@ -63,7 +63,16 @@ impl Hive {
             }
         }
         damages.extend(pending_damage(&pending));
-        let reader = reader.unwrap_or_else(|| Reader::Salvaged(carve::all_keys(&image, &bins)));
+        let reader = match reader {
+            Some(reader) => reader,
+            None => {
+                let (keys, cut) = carve::all_keys(&image, &bins);
+                if cut {
+                    damages.push(lost("too many or too large keys; the rest is not salvaged"));
+                }
+                Reader::Salvaged(keys)
+            }
+        };
         Ok((Self { image, reader, bins, leftovers }, damages))
     }
 
@@ -115,13 +124,17 @@ impl Hive {
             ..Carved::default()
         };
         match &self.reader {
-            Reader::Tree(_) => carved.keys = carve::deleted_keys(&self.image, &self.bins),
+            Reader::Tree(_) => {
+                (carved.keys, carved.cut) = carve::deleted_keys(&self.image, &self.bins);
+            }
             Reader::Salvaged(keys) => {
                 carved.keys = keys.clone();
                 carved.salvaged = true;
             }
         }
-        carved.orphans = carve::orphans(&self.image, &self.bins, carved.salvaged);
+        let (orphans, cut) = carve::orphans(&self.image, &self.bins, carved.salvaged);
+        carved.orphans = orphans;
+        carved.cut |= cut;
         carved
     }
 }

@@ -28,7 +28,9 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
-use crate::model::{Extent, Filter, Input, Locator, Moment, Record, Sink, Value, from_filetime};
+use crate::model::{
+    Damage, Extent, Filter, Input, Locator, Moment, Record, Sink, Value, from_filetime,
+};
 
 use super::{ParseError, Parser};
 
@@ -76,6 +78,10 @@ fn push_all(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
     services::push_live(hive, output)?;
     run_keys::push_live(hive, output)?;
     let carved = hive.carve();
+    if carved.cut {
+        let message = "too many or too large deleted keys and values; the rest is not searched";
+        output.sink.damaged(Damage { locator: None, message: message.to_owned(), lost: true });
+    }
     services::push_carved(hive, &carved.keys, output)?;
     run_keys::push_carved(&carved.keys, carved.salvaged, output)?;
     run_keys::push_carved(&carved.leftovers, false, output)?;

@@ -140,6 +140,7 @@ pub fn check_tree(image: &[u8], report: &mut Report) -> Vec<Leftover> {
         image,
         segmented: cells::segmented(image),
         seen: HashSet::new(),
+        owned: HashSet::new(),
         leftovers: Vec::new(),
     };
     let mut stack = vec![(root, None, 0)];
@@ -165,6 +166,8 @@ struct Walk<'a> {
     image: &'a [u8],
     segmented: bool,
     seen: HashSet<u32>,
+    /// Lists, values and data: each belongs to one owner.
+    owned: HashSet<u32>,
     leftovers: Vec<Leftover>,
 }
 
@@ -250,9 +253,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn value(&self, offset: u32) -> Result<(), &'static str> {
+    fn value(&mut self, offset: u32) -> Result<(), &'static str> {
         let value = self.allocated(offset).and_then(|cell| cells::value_node(cell.body));
         let value = value.ok_or("no value where the list has one")?;
+        if !self.owned.insert(offset) {
+            return Err("another key has it too");
+        }
         if value.resident {
             return if value.length <= 4 {
                 Ok(())
@@ -264,13 +270,19 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let body = self.allocated(value.data).ok_or("its data are missing")?.body;
+        if !self.owned.insert(value.data) {
+            return Err("another value has its data");
+        }
         if value.length <= body.len() {
             return Ok(());
         }
         if self.segmented && body.starts_with(b"db") {
-            return cells::value_bytes(self.image, &value, true)
-                .map(|_| ())
-                .ok_or("its data are incomplete");
+            let segments = cells::segment_offsets(self.image, body).unwrap_or_default();
+            if !segments.iter().all(|segment| self.owned.insert(*segment)) {
+                return Err("another value has a segment of its data");
+            }
+            let bytes = cells::value_bytes(self.image, &value, true);
+            return bytes.map(|_| ()).ok_or("its data are incomplete");
         }
         Err("its data are longer than their cell")
     }
