@@ -51,7 +51,7 @@ pub fn push_carved(hive: &mut Hive, keys: &[Key], output: &mut Output<'_>) -> Co
         let place = names.iter().position(|name| name.eq_ignore_ascii_case("Services"));
         let below = place.map_or(0, |at| names.len().saturating_sub(at).saturating_sub(1));
         let set = names.first().copied().filter(|name| is_control_set(name)).unwrap_or_default();
-        let in_order = if key.rooted { place == Some(1) } else { true } && !set.is_empty();
+        let in_order = (place == Some(1) || !key.rooted) && !set.is_empty();
         let in_event_log = names
             .get(names.len().saturating_sub(3))
             .is_some_and(|name| name.eq_ignore_ascii_case("EventLog"));
