@@ -9,12 +9,13 @@ mod stamp;
 
 use std::ops::ControlFlow;
 
+use jiff::Timestamp;
 use line::LogLine;
 
 use super::lines::{Encoding, Lines, decode};
 use super::target::{Target, host_and_port};
 use super::{ParseError, Parser};
-use crate::model::{Damage, Input, Locator, Record, Sink};
+use crate::model::{Damage, Extent, Input, Locator, Record, Sink};
 
 /// Records told of one file.
 const MAX_RECORDS: usize = 100_000;
@@ -111,6 +112,9 @@ impl Parser for NgrokLog {
                 continue;
             };
             read.good = read.good.saturating_add(1);
+            let moment = parsed.time.moment(String::new(), input.modified);
+            read.first = read.first.or(moment.at);
+            read.last = moment.at.or(read.last);
             if !matters(&parsed) && !input.filter.admits_text(line.text.as_bytes()) {
                 continue;
             }
@@ -138,6 +142,8 @@ struct Progress {
     records: usize,
     malformed: u64,
     first_malformed: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
 }
 
 impl Progress {
@@ -152,6 +158,12 @@ impl Progress {
         if self.malformed > 0 && self.good == 0 {
             return Err(foreign("no line of its forms"));
         }
+        sink.extent(Extent {
+            first: self.first,
+            last: self.last,
+            records: self.good,
+            ..Extent::default()
+        });
         if self.malformed > 0 {
             sink.damaged(Damage {
                 locator: Some(Locator::Line(self.first_malformed)),

@@ -39,7 +39,7 @@ fn other_files_are_none() {
 #[test]
 fn damage_never_stops_it() {
     for name in samples("pe") {
-        torment(&Pe, &sample(&name), 150);
+        torment(&Pe, &sample(&name), 40);
     }
     // Damage where it hurts: headers and resources.
     let whole = sample("pe/version.exe");

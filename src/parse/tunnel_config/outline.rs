@@ -10,6 +10,8 @@ use yaml_serde::Value;
 const MAX_DEPTH: usize = 32;
 /// Entries of a whole tree.
 const MAX_NODES: usize = 20_000;
+/// Opening brackets that the library gets to see: its time grows with their depth.
+const MAX_BRACKETS: usize = 1000;
 
 /// A value and the line (from 1) it begins on; line 0 is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,13 +89,15 @@ impl Outline {
     /// The tree of `text`; never fails, at worst it is empty.
     pub(super) fn read(text: &str) -> Self {
         let lines = by_lines(text);
-        match yaml_serde::from_str::<Value>(text) {
-            Ok(value) => {
+        let brackets = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
+        let value = (brackets <= MAX_BRACKETS).then(|| yaml_serde::from_str::<Value>(text));
+        match value {
+            Some(Ok(value)) => {
                 let mut left = MAX_NODES;
                 let root = from_value(&value, Some(&lines), 0, &mut left);
                 Self { root, valid_yaml: true }
             }
-            Err(_) => Self { root: lines, valid_yaml: false },
+            _ => Self { root: lines, valid_yaml: false },
         }
     }
 }
@@ -340,6 +344,10 @@ mod tests {
     #[test]
     fn hostile_nesting_ends() {
         by_lines(&"- ".repeat(50_000));
+        for part in ["- ", "? ", "{", "[", "{a: ", "&a ", "\"", "a: b\n", "--- ", "a: &a\n"] {
+            Outline::read(&part.repeat(20_000));
+        }
+        Outline::read(&format!("{}{}", "[".repeat(MAX_BRACKETS), "a, ".repeat(20_000)));
         let deep: String = (0..5000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
         Outline::read(&deep);
         Outline::read(&"[".repeat(100_000));

@@ -157,7 +157,10 @@ pub(super) fn version(root: &Node, template: bool) -> Option<Version> {
     let whole = has_token
         && (at_root || agent || root.get("auth_token").is_some_and(|_| first_version(root)));
     let parts = agent && marked.is_some() || endpoints && (agent || marked == Some("3")) || tunnels;
-    if !whole && (template || !parts) {
+    // A client of a self-hosted 1.x server needs no token.
+    let own_server =
+        root.get("server_addr").is_some() && root.get("trust_host_root_certs").is_some();
+    if !whole && !own_server && (template || !parts) {
         return None;
     }
     Some(match marked {
