@@ -224,6 +224,10 @@ enum Key {
     LooseLogin,
     /// `scheme://user:P@host`.
     Url,
+    /// `net user NAME P /add`.
+    Account,
+    /// `ConvertTo-SecureString P`, unless P is a variable.
+    Plain,
     /// A token of cloudflared: Base64 of `{"a":"…`.
     Encoded,
 }
@@ -242,6 +246,16 @@ const KEYS: &[(&str, Key)] = &[
     ("vkey", Key::Password),
     ("-pw", Key::Option),
     ("-token", Key::Option),
+    ("/pass", Key::Option),
+    ("/rp", Key::Option),
+    ("sshpass -p", Key::Plain),
+    ("convertto-securestring", Key::Plain),
+    ("net user ", Key::Account),
+    ("net1 user ", Key::Account),
+    ("net.exe user ", Key::Account),
+    ("net1.exe user ", Key::Account),
+    ("net.exe\" user ", Key::Account),
+    ("net1.exe\" user ", Key::Account),
     ("basic_auth", Key::Login),
     ("basic-auth", Key::Login),
     ("-auth", Key::LooseLogin),
@@ -339,6 +353,13 @@ fn key_spans(text: &str, start: usize, end: usize, key: Key, found: &mut Vec<Spa
             found.extend(span.filter(|s| is_login(text, s)).map(|s| Span { login: true, ..s }));
         }
         Key::Url => found.extend(plain(cursor.userinfo())),
+        Key::Account => {
+            let command = before.chars().next_back();
+            if command.is_none_or(|c| c.is_whitespace() || "\\/\"'`&|(;".contains(c)) {
+                found.extend(plain(cursor.second_word()));
+            }
+        }
+        Key::Plain => found.extend(plain(cursor.plain_value())),
         Key::Encoded => {
             cursor.at = start;
             let (start, end) = cursor.word(Ends::Token);

@@ -141,16 +141,15 @@ fn value(text: &str) -> (String, &str) {
     let inside = quoted.unwrap_or(text);
     let mut out = String::new();
     let mut chars = inside.char_indices();
-    let mut end = inside.len();
     let mut next = inside.len();
     while let Some((at, c)) = chars.next() {
         match c {
             '"' if quoted.is_some() => {
-                (end, next) = (at, at.saturating_add(1));
+                next = at.saturating_add(1);
                 break;
             }
             ' ' if quoted.is_none() => {
-                (end, next) = (at, at);
+                next = at;
                 break;
             }
             '\\' => {
@@ -171,7 +170,6 @@ fn value(text: &str) -> (String, &str) {
             c => push_within(&mut out, c),
         }
     }
-    let _ = end;
     (out, inside.get(next..).unwrap_or_default())
 }
 

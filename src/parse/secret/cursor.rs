@@ -118,6 +118,33 @@ impl Cursor<'_> {
         (start, end)
     }
 
+    /// The word after the next one, unless it is an option or asks for input.
+    pub(super) fn second_word(&mut self) -> Option<(usize, usize)> {
+        self.blanks();
+        let (start, end) = self.word(Ends::Space);
+        if start == end || !self.gap() {
+            return None;
+        }
+        let (start, end) = self.word(Ends::Space);
+        let word = self.text.get(start..end).unwrap_or_default();
+        (start < end && !word.starts_with(['/', '*', '>', '|', '&'])).then_some((start, end))
+    }
+
+    /// The value after an option that may have no blank or another option in front.
+    pub(super) fn plain_value(&mut self) -> Option<(usize, usize)> {
+        for _ in 0..MAX_OPTIONS {
+            self.gap();
+            let (start, end) = self.word(Ends::Space);
+            let word = self.text.get(start..end).unwrap_or_default();
+            if word.starts_with('-') && word.len() > 1 {
+                continue;
+            }
+            return (start < end && !word.starts_with(['$', '(', '|', ')']))
+                .then_some((start, end));
+        }
+        None
+    }
+
     /// The token after its key.
     pub(super) fn token_value(&mut self, before: &str, kind: TokenKind) -> Option<(usize, usize)> {
         if self.separator() {
