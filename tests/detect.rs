@@ -1,6 +1,8 @@
 //! Rules against records: every case of `testdata/detect/*.yaml`, what the
 //! references ask for, and what the screen may rely on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -98,8 +100,7 @@ fn check(case: &str, hits: &[Hit], expected: &Expected) -> Vec<String> {
 
 fn run(file: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/detect").join(file);
-    let cases: Vec<Case> =
-        yaml_serde::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let cases: Vec<Case> = yaml_serde::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let mut faults = Vec::new();
     for case in &cases {
         let record = record(&case.category, &case.fields);
@@ -146,7 +147,10 @@ macro_rules! cases {
     )* };
 }
 
-cases!(seed_000, seed_003, seed_004, matrix, files, services, powershell, logs, loopback, arguments, noise);
+cases!(
+    seed_000, seed_003, seed_004, matrix, files, services, powershell, logs, loopback, arguments,
+    noise
+);
 
 #[test]
 fn every_built_in_rule_is_valid_and_lets_the_screen_skip() {
@@ -215,11 +219,8 @@ fn every_clause_of_a_single_record_has_a_rule() {
 
 #[test]
 fn hits_are_sorted_and_carry_what_the_references_ask_for() {
-    let fields = [
-        ("Image", r"C:\x\ngrok.exe"),
-        ("CommandLine", "ngrok.exe tcp 3389"),
-        ("Computer", "HOST"),
-    ];
+    let fields =
+        [("Image", r"C:\x\ngrok.exe"), ("CommandLine", "ngrok.exe tcp 3389"), ("Computer", "HOST")];
     let mut started = Record::new("process_creation", Locator::Record(1));
     for (name, value) in fields {
         started.push(name, value);
@@ -232,10 +233,7 @@ fn hits_are_sorted_and_carry_what_the_references_ask_for() {
     let named = hits.iter().find(|hit| &*hit.rule == "ngrok-process").unwrap();
     assert_eq!(&*named.techniques, ["T1572", "T1090", "T1102"]);
     assert_eq!(named.score, 50);
-    assert_eq!(
-        named.message,
-        r"? started C:\x\ngrok.exe on HOST as ?: ngrok.exe tcp 3389"
-    );
+    assert_eq!(named.message, r"? started C:\x\ngrok.exe on HOST as ?: ngrok.exe tcp 3389");
     let ngrok = DETECTOR.profiles().iter().find(|p| &*p.id == "ngrok").unwrap();
     assert_eq!(ngrok.software, ["S0508"]);
     assert_eq!(ngrok.sha256.len(), 64);
@@ -321,8 +319,14 @@ fn what_cannot_be_used_is_refused() {
         ("a.yml", "title: t\ndetection: {condition: s}\n  x"),
         ("b.yml", "just text"),
         ("c.yml", "title: t\nlogsource: {}\ndetection:\n  s:\n    F|re: '('\n  condition: s\n"),
-        ("d.yml", "title: t\nlogsource: {}\ndetection:\n  s:\n    F: x\n  condition: s\nadit: {stage: nowhere}\n"),
-        ("e.yml", "title: t\nlogsource: {}\ndetection:\n  s:\n    F: x\n  condition: s\nadit: {scores: 3}\n"),
+        (
+            "d.yml",
+            "title: t\nlogsource: {}\ndetection:\n  s:\n    F: x\n  condition: s\nadit: {stage: nowhere}\n",
+        ),
+        (
+            "e.yml",
+            "title: t\nlogsource: {}\ndetection:\n  s:\n    F: x\n  condition: s\nadit: {scores: 3}\n",
+        ),
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();

@@ -130,7 +130,9 @@ fn binary_form(text: &SigmaString) -> bool {
     let hex = plain.strip_prefix("0x").unwrap_or(plain);
     plain.eq_ignore_ascii_case("true")
         || plain.eq_ignore_ascii_case("false")
-        || hex.chars().all(|c| c.is_ascii_hexdigit() && (hex.len() < plain.len() || c.is_ascii_digit()))
+        || hex
+            .chars()
+            .all(|c| c.is_ascii_hexdigit() && (hex.len() < plain.len() || c.is_ascii_digit()))
         || plain.starts_with("S-1-")
         || plain.starts_with('{')
         || plain.starts_with("%%")

@@ -10,17 +10,26 @@ use crate::model::Record;
 /// Sigma service and the event-log channels that it means.
 const SERVICES: &[(&str, &[&str])] = &[
     ("application", &["Application"]),
-    ("applocker", &[
-        "Microsoft-Windows-AppLocker/EXE and DLL",
-        "Microsoft-Windows-AppLocker/MSI and Script",
-        "Microsoft-Windows-AppLocker/Packaged app-Deployment",
-        "Microsoft-Windows-AppLocker/Packaged app-Execution",
-    ]),
+    (
+        "applocker",
+        &[
+            "Microsoft-Windows-AppLocker/EXE and DLL",
+            "Microsoft-Windows-AppLocker/MSI and Script",
+            "Microsoft-Windows-AppLocker/Packaged app-Deployment",
+            "Microsoft-Windows-AppLocker/Packaged app-Execution",
+        ],
+    ),
     ("appxdeployment-server", &["Microsoft-Windows-AppXDeploymentServer/Operational"]),
     ("bits-client", &["Microsoft-Windows-Bits-Client/Operational"]),
     ("capi2", &["Microsoft-Windows-CAPI2/Operational"]),
     ("codeintegrity-operational", &["Microsoft-Windows-CodeIntegrity/Operational"]),
-    ("dns-client", &["Microsoft-Windows-DNS Client Events/Operational", "Microsoft-Windows-DNS-Client/Operational"]),
+    (
+        "dns-client",
+        &[
+            "Microsoft-Windows-DNS Client Events/Operational",
+            "Microsoft-Windows-DNS-Client/Operational",
+        ],
+    ),
     ("dns-server", &["DNS Server"]),
     ("dns-server-analytic", &["Microsoft-Windows-DNS-Server/Analytical"]),
     ("driver-framework", &["Microsoft-Windows-DriverFrameworks-UserMode/Operational"]),
@@ -33,14 +42,26 @@ const SERVICES: &[(&str, &[&str])] = &[
     ("powershell-classic", &["Windows PowerShell"]),
     ("rdpcorets", &["Microsoft-Windows-RemoteDesktopServices-RdpCoreTS/Operational"]),
     ("security", &["Security"]),
-    ("security-mitigations", &["Microsoft-Windows-Security-Mitigations/Kernel Mode", "Microsoft-Windows-Security-Mitigations/User Mode"]),
+    (
+        "security-mitigations",
+        &[
+            "Microsoft-Windows-Security-Mitigations/Kernel Mode",
+            "Microsoft-Windows-Security-Mitigations/User Mode",
+        ],
+    ),
     ("shell-core", &["Microsoft-Windows-Shell-Core/Operational"]),
     ("smbclient-security", &["Microsoft-Windows-SmbClient/Security"]),
     ("sysmon", &["Microsoft-Windows-Sysmon/Operational", "Linux-Sysmon/Operational"]),
     ("system", &["System"]),
     ("taskscheduler", &["Microsoft-Windows-TaskScheduler/Operational"]),
-    ("terminalservices-localsessionmanager", &["Microsoft-Windows-TerminalServices-LocalSessionManager/Operational"]),
-    ("terminalservices-remoteconnectionmanager", &["Microsoft-Windows-TerminalServices-RemoteConnectionManager/Operational"]),
+    (
+        "terminalservices-localsessionmanager",
+        &["Microsoft-Windows-TerminalServices-LocalSessionManager/Operational"],
+    ),
+    (
+        "terminalservices-remoteconnectionmanager",
+        &["Microsoft-Windows-TerminalServices-RemoteConnectionManager/Operational"],
+    ),
     ("windefend", &["Microsoft-Windows-Windows Defender/Operational"]),
     ("wmi", &["Microsoft-Windows-WMI-Activity/Operational"]),
 ];

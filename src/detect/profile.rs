@@ -228,8 +228,12 @@ mod tests {
 
     #[test]
     fn domains_end_on_label_boundaries() {
-        let domain =
-            Domain { suffix: "ngrok.io".into(), role: DomainRole::Endpoint, since: None, until: None };
+        let domain = Domain {
+            suffix: "ngrok.io".into(),
+            role: DomainRole::Endpoint,
+            since: None,
+            until: None,
+        };
         assert!(domain.covers("NGROK.io"));
         assert!(domain.covers("0.tcp.ngrok.io"));
         assert!(!domain.covers("evilngrok.io"));
