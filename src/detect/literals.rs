@@ -18,8 +18,17 @@ const MIN_LITERAL: usize = 3;
 /// Nested conditions deeper than this are not looked into.
 const MAX_DEPTH: usize = 32;
 
+/// Categories whose parsers tell all they find and ask no screen.
+const NOT_SCREENED: &[&str] = &["agent_log", "config", "tunnel_endpoint"];
+
 /// The text that must stand in a record before the rule can match it, lower-cased.
+///
+/// A rule on records that no screen holds back asks nothing of it: an empty
+/// [`Requirement::Any`].
 pub(super) fn requirement(rule: &SigmaRule) -> Requirement {
+    if rule.logsource.category.as_deref().is_some_and(|c| NOT_SCREENED.contains(&c)) {
+        return Requirement::Any(Vec::new());
+    }
     let walk = Walk { category: rule.logsource.category.as_deref() };
     let named = &rule.detection.named;
     any(rule.detection.conditions.iter().map(|c| walk.condition(c, named, MAX_DEPTH)))

@@ -90,6 +90,11 @@ impl Detector {
         self.rules.iter().map(|rule| rule.requirement.clone()).collect()
     }
 
+    /// What the rule of that name, as hits bear it, needs to see.
+    pub fn requirement_of(&self, rule: &str) -> Option<&Requirement> {
+        self.rules.iter().find(|known| &*known.name == rule).map(|known| &known.requirement)
+    }
+
     /// Every rule the record meets, sorted by tool, then rule.
     pub fn evaluate(&self, record: &Record) -> Vec<Hit> {
         let mut hits = Vec::new();
@@ -102,6 +107,8 @@ impl Detector {
                 }
             }
         }
+        // The strongest fallback first: it silences the others.
+        fallbacks.sort_by(|a, b| (b.score, &a.rule).cmp(&(a.score, &b.rule)));
         for hit in fallbacks {
             if hits.iter().all(|other| other.tool != hit.tool) {
                 hits.push(hit);

@@ -35,7 +35,7 @@ struct Adit {
 
 /// A loaded rule.
 pub(super) struct Rule {
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     pub(super) tool: Arc<str>,
     clauses: Arc<[String]>,
     techniques: Arc<[String]>,
