@@ -6,7 +6,7 @@
 mod agent_log;
 mod archive;
 mod bytes;
-mod event_xml;
+pub mod event_xml;
 mod evtx;
 mod lines;
 mod pe;

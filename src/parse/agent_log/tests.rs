@@ -1,3 +1,5 @@
+//! Samples of the three forms, damaged and foreign ones.
+
 use super::*;
 use crate::model::ReadAt;
 use crate::parse::testing::{Words, expect, parse, parse_with, sample, samples, torment};

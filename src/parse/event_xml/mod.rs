@@ -17,7 +17,7 @@ use memchr::{memchr_iter, memmem};
 use self::decode::Decoder;
 use super::evtx::normalize::{LoggedEvent, system_time};
 use super::{ParseError, Parser};
-use crate::model::{Damage, Extent, Input, Locator, Sink};
+use crate::model::{Damage, Extent, Input, Locator, Record, Sink};
 
 const FORMAT: &str = "event XML";
 /// A longer event is damage.
@@ -49,12 +49,23 @@ impl Parser for EventXml {
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let extent = Extent::default();
-        let mut reading = Reading { input, sink, extent, text: Vec::new(), at: 0, line: 1 };
-        let _ = reading.run()?;
+        let mut reading =
+            Reading { input, sink, extent, text: Vec::new(), at: 0, line: 1, end: None };
+        let result = reading.run();
         let extent = std::mem::take(&mut reading.extent);
         sink.extent(extent);
-        Ok(())
+        result.map(|_| ())
     }
+}
+
+/// The record of one `<Event>…</Event>`, for logs that carry such events in their
+/// own lines (Sysmon for Linux writes them to syslog).
+///
+/// # Errors
+///
+/// What is wrong with the event, in one line.
+pub fn parse_event(text: &str, locator: Locator) -> Result<Record, String> {
+    Ok(element::read(text)?.into_record(locator, None))
 }
 
 /// What stands next in the buffer.
@@ -77,6 +88,8 @@ struct Reading<'a> {
     /// Offset in `text` up to which all is done, and the line it stands in.
     at: usize,
     line: u64,
+    /// Where the next `</Event>` stands, if that is known; `Some(None)`: nowhere in `text`.
+    end: Option<Option<usize>>,
 }
 
 impl Reading<'_> {
@@ -89,6 +102,7 @@ impl Reading<'_> {
             }
             self.text.drain(..self.at.min(self.text.len()));
             self.at = 0;
+            self.end = None;
             if !more {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -98,7 +112,7 @@ impl Reading<'_> {
     /// Takes every event that is whole; keeps an open one while `more` text may end it.
     fn cut(&mut self, more: bool) -> ControlFlow<()> {
         loop {
-            match next(&self.text, self.at) {
+            match self.next() {
                 Next::Event(start, end) | Next::Unended(start, end) => {
                     self.advance(start);
                     let bytes = self.text.get(start..end).unwrap_or_default();
@@ -112,7 +126,9 @@ impl Reading<'_> {
                         return ControlFlow::Continue(());
                     }
                     self.lost("an event does not end");
-                    self.advance(start.saturating_add(START.len()));
+                    // Without an end there is no whole event in the text read so far.
+                    let kept = self.text.len().saturating_sub(END.len());
+                    self.advance(kept.max(start.saturating_add(START.len())));
                 }
                 Next::Nothing => {
                     // A mark may be cut by the end of the text read so far.
@@ -121,6 +137,32 @@ impl Reading<'_> {
                     return ControlFlow::Continue(());
                 }
             }
+        }
+    }
+
+    /// What stands next. The end found is kept, so that a crowd of starts before one
+    /// end costs no search each.
+    fn next(&mut self) -> Next {
+        let Some(start) = find_start(&self.text, self.at, false) else {
+            return Next::Nothing;
+        };
+        let inside = start.saturating_add(START.len());
+        let end = match self.end {
+            Some(None) => None,
+            Some(Some(end)) if end >= inside => Some(end),
+            _ => {
+                let found = find(&self.text, inside, END);
+                self.end = Some(found);
+                found
+            }
+        };
+        let end = end.map(|at| at.saturating_add(END.len()));
+        let reach = end.unwrap_or(self.text.len());
+        let other = find_start(self.text.get(..reach).unwrap_or_default(), inside, true);
+        match (end, other) {
+            (_, Some(other)) => Next::Unended(start, other),
+            (Some(end), None) => Next::Event(start, end),
+            (None, None) => Next::Open(start),
         }
     }
 
@@ -191,20 +233,6 @@ fn written(text: &str) -> Option<Timestamp> {
     let (_, after) = text.split_once("SystemTime=")?;
     let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     system_time(after.get(1..)?.split_once(quote)?.0)
-}
-
-fn next(text: &[u8], from: usize) -> Next {
-    let Some(start) = find_start(text, from, false) else {
-        return Next::Nothing;
-    };
-    let inside = start.saturating_add(START.len());
-    let end = find(text, inside, END).map(|at| at.saturating_add(END.len()));
-    let other = find_start(text.get(..end.unwrap_or(text.len())).unwrap_or(text), inside, true);
-    match (end, other) {
-        (_, Some(other)) => Next::Unended(start, other),
-        (Some(end), None) => Next::Event(start, end),
-        (None, None) => Next::Open(start),
-    }
 }
 
 fn find(text: &[u8], from: usize, what: &[u8]) -> Option<usize> {

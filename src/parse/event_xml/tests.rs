@@ -1,5 +1,7 @@
+//! Exported events against the same events in binary form.
+
 use super::*;
-use crate::model::{Everything, Filter, Record};
+use crate::model::{Everything, Filter};
 
 #[derive(Default)]
 struct Seen {
@@ -111,6 +113,15 @@ fn sysmon_goes_by_its_own_time() {
     assert_eq!((moment.meaning, &*moment.raw), ("Process Start", "2024-03-18 09:06:34.500"));
     assert_eq!(seen.records[0].text("SystemTime"), Some("2024-03-18T09:06:35.1234567Z"));
     assert_eq!(seen.records[0].times.len(), 1);
+}
+
+#[test]
+fn an_event_in_a_line_of_syslog() {
+    let data = data(&[("UtcTime", "2024-03-18 09:06:34.500"), ("ProcessId", "7620")]);
+    let text = event("Linux-Sysmon/Operational", "Linux-Sysmon", 1, &data);
+    let record = parse_event(&text, Locator::Line(7)).unwrap();
+    assert_eq!((record.category, record.number("ProcessId")), ("process_creation", Some(7620)));
+    assert!(parse_event("<Event><System>", Locator::Line(8)).is_err());
 }
 
 #[test]
@@ -274,6 +285,14 @@ fn an_endless_event_is_bounded_and_the_next_one_read() {
     let text = format!("<Event>{}\n{good}", "x".repeat(MAX_EVENT_BYTES + 1_000_000));
     let seen = parse(text.into_bytes(), &Everything);
     assert_eq!((seen.records.len(), seen.damage.len()), (1, 1));
+}
+
+#[test]
+fn crowds_of_starts_cost_no_time() {
+    for crowd in ["<Event ", "<Event>\n", "<Event xmlns='x'>", "<Event></Event>"] {
+        let text = crowd.repeat(600_000 / crowd.len());
+        assert!(!parse(text.into_bytes(), &Everything).damage.is_empty());
+    }
 }
 
 #[test]

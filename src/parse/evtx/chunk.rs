@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::binxml::{Rendered, Renderer};
+use super::hidden::reveal;
 use super::layout::{CHUNK_BYTES, CHUNK_HEADER_BYTES, CHUNK_MAGIC, Chain, ChunkHead, RecordHead};
 use super::reach::Reach;
 use super::rendered;
@@ -22,6 +23,16 @@ pub(super) struct Chunk<'a> {
     pub bytes: &'a [u8],
     /// The log was not closed: the last chunk's checksums may be stale.
     pub dirty: bool,
+    pub counted: Counted,
+}
+
+/// Whether the file header counts a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    Yes,
+    /// The log was closed without it: it is left over from before.
+    No,
+    Unknown,
 }
 
 impl Chunk<'_> {
@@ -49,6 +60,9 @@ pub(super) fn read(
     sink: &mut dyn Sink,
 ) -> ControlFlow<()> {
     if chunk.bytes.iter().all(|byte| *byte == 0) {
+        if chunk.counted == Counted::Yes {
+            sink.damaged(chunk.damage(0, "is empty though the file header counts it", true));
+        }
         return ControlFlow::Continue(());
     }
     let Some(head) = ChunkHead::read(chunk.bytes) else {
@@ -62,15 +76,19 @@ pub(super) fn read(
     }
     let fault = head.checksum_fault(chunk.bytes);
     let found = u64::try_from(chain.records.len()).unwrap_or_default();
-    let suspicious = fault.is_some() || chain.broken_at.is_some() || found < head.promised();
+    let revealed = reveal(chunk.bytes, &chain);
+    let whole = chain.broken_at.is_none() && found >= head.promised() && revealed.is_none();
+    let suspicious = fault.is_some() || !whole;
     let admitted = filter.admits(chunk.bytes);
     if admitted || suspicious {
-        let mut reading = Reading::new(chunk, filter, sink);
+        let bytes = revealed.as_ref().map_or(chunk.bytes, |revealed| &revealed.bytes);
+        let mended = Chunk { bytes, ..*chunk };
+        let mut reading = Reading::new(&mended, filter, sink);
         reading.strict = suspicious;
-        let flow = renderer.each(chunk.bytes, &mut |item| reading.take(item, &chain, reach));
-        flow?;
+        revealed.iter().for_each(|revealed| reading.tell_hidden(&revealed.records));
+        renderer.each(bytes, &mut |item| reading.take(item, &chain, reach))?;
         reading.finish(&head, &chain, fault)?;
-        if suspicious {
+        if suspicious && chunk.counted != Counted::No {
             let promised = head.promised() > 0;
             let credible = |id| !promised || head.holds(id);
             reading.live.iter().filter(|r| credible(r.id)).for_each(|record| reach.add(record));
@@ -87,7 +105,7 @@ pub(super) fn read(
             ControlFlow::Break(())
         });
     }
-    if !suspicious {
+    if !suspicious && chunk.counted != Counted::No {
         chain.records.iter().for_each(|(_, record)| reach.add(record));
     }
     ControlFlow::Continue(())
@@ -110,6 +128,8 @@ struct Reading<'a> {
     strict: bool,
     /// Headers of the live records read, in order.
     live: Vec<RecordHead>,
+    /// Ids of records hidden inside others.
+    hidden: BTreeSet<u64>,
     /// Places told as damage.
     faults: u64,
     /// Nothing more of the chunk can be read though there may be more.
@@ -120,24 +140,44 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(chunk: &'a Chunk<'a>, filter: &'a dyn Filter, sink: &'a mut dyn Sink) -> Self {
-        let (live, carved) = (Vec::new(), Vec::new());
-        Self { chunk, filter, sink, strict: false, live, faults: 0, stopped: false, carved }
+        Self {
+            chunk,
+            filter,
+            sink,
+            strict: false,
+            live: Vec::new(),
+            hidden: BTreeSet::new(),
+            faults: 0,
+            stopped: false,
+            carved: Vec::new(),
+        }
+    }
+
+    /// Tells of records hidden inside others; they count as recovered.
+    fn tell_hidden(&mut self, records: &[(usize, RecordHead)]) {
+        for (at, record) in records {
+            self.hidden.insert(record.id);
+            let what = format!("record {} was hidden inside the one before it", record.id);
+            self.sink.damaged(self.chunk.damage(*at, &what, false));
+        }
     }
 
     fn take(&mut self, item: Rendered, chain: &Chain, reach: &mut Reach) -> ControlFlow<()> {
         match item {
-            Rendered::Record { id, at, recovered: true, json } => {
+            Rendered::Record { id, at, recovered, json }
+                if recovered || self.hidden.contains(&id) =>
+            {
                 if let Some(record) = self.record(id, at, true, &json) {
                     self.carved.push((id, record));
                 }
                 ControlFlow::Continue(())
             }
-            Rendered::Record { id, at, recovered: false, json } => {
+            Rendered::Record { id, at, json, .. } => {
                 self.live.extend(RecordHead::at(self.chunk.bytes, at));
                 if reach.anonymous() {
                     learn(reach, &json);
                 }
-                match self.record(id, at, false, &json) {
+                match self.record(id, at, self.chunk.counted == Counted::No, &json) {
                     Some(record) => self.sink.record(record),
                     None => ControlFlow::Continue(()),
                 }
@@ -174,8 +214,9 @@ impl<'a> Reading<'a> {
         if !admitted {
             return None;
         }
-        let locator = match id {
-            1..=MAX_PLAUSIBLE_ID => Locator::Record(id),
+        let number = event.record_id.and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+        let locator = match number.unwrap_or(id) {
+            id @ 1..=MAX_PLAUSIBLE_ID => Locator::Record(id),
             _ => self.chunk.locator(at),
         };
         let written = RecordHead::at(self.chunk.bytes, at).and_then(|head| head.time());
@@ -202,7 +243,8 @@ impl<'a> Reading<'a> {
                 self.sink.record(record)?;
             }
         }
-        let read = u64::try_from(self.live.len()).unwrap_or_default();
+        let read = self.live.len().saturating_add(self.hidden.len());
+        let read = u64::try_from(read).unwrap_or_default();
         let promised = head.promised();
         if read < promised {
             let missing = promised.saturating_sub(read);

@@ -34,7 +34,7 @@ const MAX_RECORDS_PER_CHUNK: u64 = (CHUNK_BYTES / SMALLEST_RECORD) as u64;
 
 pub(super) const FILE_MAGIC: &[u8] = b"ElfFile\0";
 pub(super) const CHUNK_MAGIC: &[u8] = b"ElfChnk\0";
-const RECORD_MAGIC: &[u8] = b"\x2a\x2a\0\0";
+pub(super) const RECORD_MAGIC: &[u8] = b"\x2a\x2a\0\0";
 
 /// The log was not closed: counts and checksums may be older than the records.
 const FLAG_DIRTY: u32 = 1;
@@ -165,6 +165,12 @@ impl RecordHead {
             return None;
         }
         Self::at(chunk, at)
+    }
+
+    /// The header at `at`, if it can be one, whatever the second copy of its size says.
+    pub fn unlinked(chunk: &[u8], at: usize) -> Option<Self> {
+        let marked = chunk.get(at..)?.starts_with(RECORD_MAGIC);
+        Self::at(chunk, at).filter(|record| marked && record.size >= SMALLEST_RECORD)
     }
 
     /// The header at `at`, taken as it stands.

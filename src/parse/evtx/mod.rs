@@ -15,6 +15,7 @@
 
 mod binxml;
 mod chunk;
+mod hidden;
 mod layout;
 pub(super) mod normalize;
 mod reach;
@@ -24,7 +25,7 @@ use std::io;
 use std::ops::{ControlFlow, Range};
 
 use self::binxml::Renderer;
-use self::chunk::Chunk;
+use self::chunk::{Chunk, Counted};
 use self::layout::{CHUNK_BYTES, CHUNK_MAGIC, FILE_HEADER_BYTES, FILE_MAGIC, FileHead};
 pub use self::reach::Reach;
 use super::{ParseError, Parser};
@@ -53,14 +54,8 @@ impl Parser for Evtx {
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let file = EvtxFile::open(input.bytes)?;
-<<<<<<< HEAD
-        read(&file, input, 0..file.chunk_count(), sink)
-=======
-        file.damage.iter().cloned().for_each(|damage| sink.damaged(damage));
-        let reach = parse_chunks(&file, input, 0..file.chunk_count(), sink);
-        sink.extent(merge([reach]));
+        read(&file, input, 0..file.chunk_count(), sink);
         Ok(())
->>>>>>> dcd5439 (Read past unreadable chunks)
     }
 
     /// Chunks stand alone.
@@ -74,23 +69,18 @@ impl Parser for Evtx {
         parts: Range<u64>,
         sink: &mut dyn Sink,
     ) -> Result<(), ParseError> {
-        read(&EvtxFile::open(input.bytes)?, input, parts, sink)
+        read(&EvtxFile::open(input.bytes)?, input, parts, sink);
+        Ok(())
     }
 }
 
 /// Reads a range of chunks; the first range also tells what is wrong with the file.
-fn read(
-    file: &EvtxFile,
-    input: &Input<'_>,
-    parts: Range<u64>,
-    sink: &mut dyn Sink,
-) -> Result<(), ParseError> {
+fn read(file: &EvtxFile, input: &Input<'_>, parts: Range<u64>, sink: &mut dyn Sink) {
     if parts.start == 0 {
         file.damage.iter().cloned().for_each(|damage| sink.damaged(damage));
     }
-    let reach = parse_chunks(file, input, parts, sink)?;
+    let reach = parse_chunks(file, input, parts, sink);
     sink.extent(reach.into_extent());
-    Ok(())
 }
 
 /// Where the chunks of one file stand.
@@ -100,6 +90,8 @@ pub struct EvtxFile {
     base: u64,
     chunks: u64,
     dirty: bool,
+    /// Chunks that an intact header counts.
+    counted: Option<u64>,
     /// What is wrong with the file as a whole; the caller tells its sink once.
     pub damage: Vec<Damage>,
     renderer: Renderer,
@@ -144,10 +136,23 @@ impl EvtxFile {
         let promised = head.as_ref().map_or(0, |head| u64::from(head.chunk_count));
         if promised > chunks {
             let what = format!("the header counts {promised} chunks, the file holds {chunks}");
-            damage.push(remark(bytes.size(), &what, true));
+            // A damaged header's count proves no loss.
+            let lost = head.as_ref().is_some_and(|head| head.intact);
+            damage.push(remark(bytes.size(), &what, lost));
         }
+        let counted = head.as_ref().filter(|head| head.intact).map(|_| promised);
         let dirty = head.is_some_and(|head| head.dirty);
-        Ok(Self { base, chunks, dirty, damage, renderer: Renderer::new() })
+        Ok(Self { base, chunks, dirty, counted, damage, renderer: Renderer::new() })
+    }
+
+    /// Whether the header counts this chunk. A log that was not closed may have more
+    /// than it counts, and so has one of more chunks than the counter's 16 bits.
+    fn counts(&self, number: u64) -> Counted {
+        match self.counted {
+            Some(counted) if number < counted => Counted::Yes,
+            Some(_) if !self.dirty && self.chunks < u64::from(u16::MAX) => Counted::No,
+            _ => Counted::Unknown,
+        }
     }
 
     /// Where this chunk starts.
@@ -196,7 +201,8 @@ pub fn parse_chunks(
         };
         for bytes in buffer.get(..filled).unwrap_or_default().chunks(CHUNK_BYTES) {
             let offset = file.offset_of(number);
-            let chunk = Chunk { number, offset, bytes, dirty: file.dirty };
+            let (dirty, counted) = (file.dirty, file.counts(number));
+            let chunk = Chunk { number, offset, bytes, dirty, counted };
             let flow = chunk::read(&chunk, input.filter, &file.renderer, &mut reach, sink);
             if flow == ControlFlow::Break(()) {
                 return reach;

@@ -1,3 +1,5 @@
+//! Sample logs against their golden records; damage of every kind.
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -144,6 +146,22 @@ fn records_of_a_cleared_log_are_recovered() {
 }
 
 #[test]
+fn the_filter_costs_no_match() {
+    for name in ["system.evtx", "powershell.evtx", "sysmon.evtx", "security.evtx", "cleared.evtx"] {
+        let bytes = bytes(name);
+        let all: Vec<String> = parse(&bytes, &Everything).records.iter().map(line).collect();
+        for literal in ["ngrok", "svchost.exe", "powershell", "okafor", "corp", "firewall"] {
+            let found: Vec<String> =
+                parse(&bytes, &Literal(literal)).records.iter().map(line).collect();
+            let expected = all.iter().filter(|line| line.to_ascii_lowercase().contains(literal));
+            for line in expected {
+                assert!(found.contains(line), "{literal} in {name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_no_rule_wants_is_still_measured() {
     for name in ["system.evtx", "sysmon.evtx", "security.evtx"] {
         let bytes = bytes(name);
@@ -166,8 +184,15 @@ fn ranges_in_any_order_make_the_same_extent() {
     assert!(parts.len() > 1);
     assert_eq!(
         Extent::merge(parts.into_iter().rev().map(Reach::into_extent)),
-        Extent::merge([parse(&bytes, &Everything).extent])
+        parse(&bytes, &Everything).extent
     );
+}
+
+#[test]
+fn threads_may_share_a_file() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&EvtxFile::open(&bytes("system.evtx")).unwrap());
+    shared(&Reach::default());
 }
 
 #[test]
@@ -232,6 +257,63 @@ fn a_changed_letter_is_a_remark_unless_the_log_was_open() {
     assert_eq!(seen.damage.iter().map(|d| d.lost).collect::<Vec<_>>(), [false]);
     bytes[120] |= 1;
     assert_eq!(parse(&bytes, &Everything).damage, []);
+}
+
+/// Offset in the file and size of each record of the first chunk.
+fn records(bytes: &[u8]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut at = 4096 + 512;
+    while bytes[at..].starts_with(b"\x2a\x2a\0\0") {
+        let size = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        found.push((at, size));
+        at += size;
+    }
+    found
+}
+
+/// Makes the first chunk's checksums fit.
+fn mend_checksums(bytes: &mut [u8]) {
+    let chunk = &mut bytes[4096..4096 + 65536];
+    let free = u32::from_le_bytes(chunk[48..52].try_into().unwrap()) as usize;
+    let events = crc32fast::hash(&chunk[512..free]);
+    chunk[52..56].copy_from_slice(&events.to_le_bytes());
+    let mut head = crc32fast::Hasher::new();
+    head.update(&chunk[..120]);
+    head.update(&chunk[128..512]);
+    chunk[124..128].copy_from_slice(&head.finalize().to_le_bytes());
+}
+
+#[test]
+fn a_record_hidden_in_another_is_revealed() {
+    let mut bytes = bytes("system.evtx");
+    let whole = parse(&bytes, &Everything);
+    let all = records(&bytes);
+    let ((before, size), (_, hidden)) = (all[4], all[5]);
+    let grown = u32::try_from(size + hidden).unwrap().to_le_bytes();
+    bytes[before + 4..before + 8].copy_from_slice(&grown);
+    bytes[before + size + hidden - 4..before + size + hidden].copy_from_slice(&grown);
+    mend_checksums(&mut bytes);
+    let seen = parse(&bytes, &Everything);
+    let found: Vec<_> = seen.records.iter().filter(|r| r.recovered).map(|r| &r.locator).collect();
+    assert_eq!(found, [&whole.records[5].locator]);
+    assert_eq!((seen.live(), seen.extent.gaps.len()), (whole.live() - 1, 1));
+    assert_eq!(seen.damage.iter().map(|d| d.lost).collect::<Vec<_>>(), [false]);
+    assert_eq!(parse(&bytes, &Nothing).damage, seen.damage);
+}
+
+#[test]
+fn an_emptied_chunk_is_lost_and_one_too_many_is_left_over() {
+    let whole = bytes("sysmon.evtx");
+    let live = parse(&whole, &Everything).live();
+    let mut emptied = whole.clone();
+    emptied[4096 + 65536..].fill(0);
+    let seen = parse(&emptied, &Everything);
+    assert!(seen.live() < live && seen.lost());
+    let mut longer = whole.clone();
+    longer.extend_from_slice(&whole[4096..4096 + 65536]);
+    let seen = parse(&longer, &Everything);
+    assert_eq!((seen.live() as u64, seen.extent.records), (live as u64, live as u64));
+    assert!(seen.records.iter().any(|record| record.recovered));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Programs with and without version information; cut and foreign ones.
+
 use super::*;
 use crate::parse::testing::{Words, expect, parse, parse_with, sample, samples, torment};
 

@@ -1,3 +1,5 @@
+//! Sample hives: sound, dirty, damaged, with deleted keys.
+
 use std::ops::ControlFlow;
 
 use crate::model::{Damage, Everything, Extent, Filter, Input, ReadAt, Record, Sink};

@@ -1,3 +1,5 @@
+//! Tokens and what must never leave.
+
 use super::*;
 
 const KSUID: &str = "2aBcDeFgHiJkLmNoPqRsTuVwXyZ_4TestFixtureTokenOnly1";

@@ -1,3 +1,5 @@
+//! Configurations of every version and encoding, and what only looks like one.
+
 use super::*;
 use crate::parse::testing::{Kept, expect, parse, sample, samples, torment};
 
