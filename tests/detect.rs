@@ -301,6 +301,23 @@ fn services_of_sigma_are_channels() {
 }
 
 #[test]
+fn a_rule_on_logs_that_are_not_read_is_said() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cloud.yml");
+    std::fs::write(
+        &path,
+        "title: t\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  s:\n    F: x\n  \
+         condition: s\n",
+    )
+    .unwrap();
+    let detector = Detector::load(&[path.display().to_string()]).unwrap();
+    shared(&detector);
+    assert_eq!(detector.requirements(), []);
+    assert_eq!(detector.remarks(), ["rule `t`: no log of its source is read"]);
+}
+
+#[test]
 fn a_folder_adds_an_allowance_to_a_built_in_profile() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(

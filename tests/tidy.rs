@@ -194,6 +194,21 @@ fn no_file_names_a_machine_it_was_made_on() {
     none(found);
 }
 
+#[test]
+fn no_file_holds_a_half_done_merge() {
+    let markers = ["<".repeat(7) + " ", ">".repeat(7) + " "];
+    let mut found = Vec::new();
+    for name in tracked() {
+        let Ok(text) = fs::read_to_string(root().join(&name)) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            if markers.iter().any(|marker| line.starts_with(marker)) {
+                found.push(format!("{name}:{}: conflict marker", number + 1));
+            }
+        }
+    }
+    none(found);
+}
+
 /// Whether an absolute path that begins with `place` stands in the line (`/a/work/` does not).
 fn starts_a_path(line: &str, place: &str) -> bool {
     line.match_indices(place).any(|(at, _)| {

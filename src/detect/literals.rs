@@ -18,7 +18,8 @@ const MIN_LITERAL: usize = 3;
 /// Nested conditions deeper than this are not looked into.
 const MAX_DEPTH: usize = 32;
 
-/// Categories whose parsers tell all they find and ask no screen.
+/// Categories whose parsers ask no screen: they tell all they find, and of an
+/// agent's log every line whose message a rule may name.
 const NOT_SCREENED: &[&str] = &["agent_log", "config", "tunnel_endpoint"];
 
 /// The text that must stand in a record before the rule can match it, lower-cased.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::profile::Profile;
@@ -27,6 +28,9 @@ pub(super) struct Loaded {
 
 /// One file of a profile: path below its folder with `/`, and bytes.
 type File<'a> = (String, std::borrow::Cow<'a, [u8]>);
+
+/// Rules of one file, and what was passed over in it.
+type RuleFile = (Vec<Rule>, Vec<String>);
 
 /// Everything the selection names; all that is built in when it names nothing.
 pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
@@ -109,14 +113,21 @@ impl Loaded {
             Some((_, bytes)) => read_header(&format!("{place}{HEADER}"), bytes, foreign)?,
             None => Profile { id: NO_PROFILE.into(), techniques: none(), ..Profile::default() },
         };
-        for (name, bytes) in files.iter().filter(|(name, _)| is_rule(name)) {
+        let read_rules = |(name, bytes): &File| {
             let path = format!("{place}{name}");
             let invalid = |reason: String| DetectError::Invalid { path: path.clone(), reason };
             let text = str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
             let (rules, remarks) =
                 sigma::parse(text, &header.id, &header.techniques, foreign).map_err(invalid)?;
+            Ok((rules, remarks.into_iter().map(|remark| format!("{path}: {remark}")).collect()))
+        };
+        // In the files' order, whichever thread is first.
+        let read: Vec<Result<RuleFile, DetectError>> =
+            files.par_iter().filter(|(name, _)| is_rule(name)).map(read_rules).collect();
+        for file in read {
+            let (rules, remarks) = file?;
             self.rules.extend(rules);
-            self.remarks.extend(remarks.into_iter().map(|remark| format!("{path}: {remark}")));
+            self.remarks.extend(remarks);
         }
         self.merge(Profile { sha256: digest(&files), ..header });
         Ok(())

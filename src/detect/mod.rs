@@ -29,10 +29,13 @@ const SUPPRESSED_SCORE: u8 = 10;
 /// A profile or rule that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
+    /// It is neither built in nor there.
     #[error("no profile, rule or folder `{name}`; built in are: {known}")]
     Unknown { name: String, known: String },
+    /// The system cannot read it.
     #[error("{}: cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    /// It is no rule, no header, or holds something unknown.
     #[error("{path}: {reason}")]
     Invalid { path: String, reason: String },
 }
@@ -71,8 +74,14 @@ impl Detector {
     }
 
     fn of(loaded: Loaded, literal: bool) -> Self {
+        let mut remarks = loaded.remarks;
         let mut rules: Vec<Rule> = loaded.rules;
-        rules.retain(|rule| rule.literal == literal && !rule.scope.is_empty());
+        rules.retain(|rule| {
+            if rule.scope.is_empty() {
+                remarks.push(format!("rule `{}`: no log of its source is read", rule.name));
+            }
+            rule.literal == literal && !rule.scope.is_empty()
+        });
         let mut by_category: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (index, rule) in rules.iter().enumerate() {
             if rule.scope.categories.is_empty() {
@@ -82,7 +91,7 @@ impl Detector {
                 by_category.entry(category.clone()).or_default().push(index);
             }
         }
-        Self { profiles: loaded.profiles, rules, by_category, remarks: loaded.remarks }
+        Self { profiles: loaded.profiles, rules, by_category, remarks }
     }
 
     /// What each rule needs to see, one per rule.

@@ -14,17 +14,21 @@ use crate::model::{Record, RowStage, RungName};
 pub struct Profile {
     /// Short name: `ngrok`; the folder's name.
     pub id: Arc<str>,
+    /// For people: `ngrok agent, its libraries and its service`.
     pub title: String,
     /// ATT&CK software ids: `S0508`.
     pub software: Vec<String>,
     /// ATT&CK technique ids of rules that name none of their own.
     pub techniques: Arc<[String]>,
+    /// Addresses of what was published on the tool.
     pub references: Vec<String>,
     /// File names of the program, as installed.
     pub binaries: Vec<String>,
     /// TCP ports that the program itself listens on by default.
     pub ports: Vec<u16>,
+    /// Names that the tool and its users ask for.
     pub domains: Vec<Domain>,
+    /// Known uses, whose hits are suppressed.
     pub allow: Vec<Allow>,
     /// What an observation says of the program's version.
     pub version_hints: Vec<VersionHint>,
@@ -80,7 +84,9 @@ impl Profile {
 pub enum DomainRole {
     /// The agent itself talks to it.
     Control,
+    /// The program is fetched from it.
     Download,
+    /// The user manages an account there.
     Account,
     /// Somebody's tunnel.
     Endpoint,
@@ -94,6 +100,7 @@ pub enum DomainRole {
 pub struct Domain {
     /// Covers itself and every name below it.
     pub suffix: String,
+    /// What it is for.
     pub role: DomainRole,
     /// First agent version that uses it.
     #[serde(default)]
@@ -118,11 +125,17 @@ impl Domain {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Allow {
+    /// What the `suppressed_by` column says.
     pub name: String,
+    /// Computer name.
     pub host: Option<String>,
+    /// Account, as the record writes it.
     pub user: Option<String>,
+    /// Path of the program or file.
     pub path: Option<String>,
+    /// Hexadecimal digits of any hash that the record gives.
     pub hash: Option<String>,
+    /// Path of the parent program.
     pub parent: Option<String>,
 }
 
