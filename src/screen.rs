@@ -8,15 +8,58 @@
 //! evaluated one by one. The screen may only reject what provably cannot match.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::packed;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::model::{Filter, Requirement};
 
-/// Patterns beyond which SIMD search gives up and an automaton is built.
-const PACKED_PATTERNS: usize = 60;
+/// Patterns that one SIMD search takes before it slows down.
+const PACKED_PATTERNS: usize = 32;
+/// SIMD searches beyond which one automaton is faster.
+const PACKED_SEARCHES: usize = 6;
+/// So many triggers with a common first word are searched for by that word.
+const SIBLINGS: usize = 4;
+/// Weight up to which a literal is a bad trigger: three letters, or an ordinary word.
+const WEAK: usize = 6;
+/// Texts that ordinary logs are full of: bad triggers where a rule has a better one.
+const ORDINARY: &[&str] = &[
+    "service",
+    "services",
+    "start",
+    "run",
+    "install",
+    "config",
+    ".exe",
+    "\\chrome.exe",
+    "\\msedge.exe",
+    "\\firefox.exe",
+    "\\iexplore.exe",
+    "\\brave.exe",
+    "\\opera.exe",
+    "\\vivaldi.exe",
+    "\\safari.exe",
+    "\\msedgewebview2.exe",
+    "\\powershell.exe",
+    "\\cmd.exe",
+    "\\windows\\",
+    "\\services\\",
+    "\\run\\",
+    "\\currentversion\\run",
+    "\\winlogon\\",
+    "http",
+    "https",
+    "tcp",
+    "http ",
+    "https://",
+    "http://",
+    "file:",
+    "version",
+    "agent",
+    " -r",
+    "microsoft",
+];
 
 /// A compiled set of requirements.
 pub struct Screen {
@@ -30,6 +73,7 @@ pub struct Screen {
     all_text: Option<Automaton>,
     all_raw: Option<Automaton>,
     literals: usize,
+    triggers: Vec<String>,
     /// Some requirement is true of anything.
     open: bool,
 }
@@ -49,6 +93,8 @@ struct Automaton {
 
 enum Trigger {
     Never,
+    /// The search could not be built: every block goes to the second step.
+    Always,
     Packed(Vec<packed::Searcher>),
     Automaton(AhoCorasick),
 }
@@ -57,6 +103,7 @@ impl Trigger {
     fn found(&self, haystack: &[u8]) -> bool {
         match self {
             Self::Never => false,
+            Self::Always => true,
             Self::Packed(all) => all.iter().any(|s| s.find(haystack).is_some()),
             Self::Automaton(search) => search.is_match(haystack),
         }
@@ -80,6 +127,7 @@ impl Literal {
     /// The longer, the rarer; a byte pattern counts by its own length.
     fn weight(&self) -> usize {
         match self {
+            Self::Text(text) if ORDINARY.contains(&text.as_str()) => 1,
             Self::Text(text) => text.len() * 2,
             Self::Bytes { bytes, .. } => bytes.iter().filter(|b| **b != 0).count() * 2,
         }
@@ -101,14 +149,13 @@ impl Screen {
         let open = simplified.contains(&Requirement::True);
         let formulas: Vec<Formula> =
             simplified.iter().filter_map(|r| formula(r, &literals)).collect();
-        let mut chosen = BTreeSet::new();
-        formulas.iter().for_each(|f| choose_triggers(f, &literals, &mut chosen));
+        let chosen = choose_triggers(&formulas, &literals);
         let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
-        let texts = shortest(triggers.iter().filter_map(|l| match l {
+        let texts = few(triggers.iter().filter_map(|l| match l {
             Literal::Text(text) => Some(text.as_str()),
             Literal::Bytes { .. } => None,
         }));
-        let rendered = shortest(triggers.iter().map(|l| l.text()));
+        let rendered = few(triggers.iter().map(|l| l.text()));
         let raw: Vec<&[u8]> = triggers
             .iter()
             .filter_map(|l| match l {
@@ -116,8 +163,8 @@ impl Screen {
                 Literal::Text(_) => None,
             })
             .collect();
-        let binary: Vec<Vec<u8>> =
-            texts.iter().flat_map(|t| [t.as_bytes().to_vec(), utf16(t)]).collect();
+        let narrow = texts.iter().map(|t| t.as_bytes().to_vec());
+        let binary: Vec<Vec<u8>> = narrow.chain(texts.iter().map(|t| utf16(t))).collect();
         let text: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
         Self {
             binary_trigger: trigger(&binary),
@@ -134,9 +181,15 @@ impl Screen {
                 Literal::Text(_) => Vec::new(),
             }),
             literals: literals.len(),
+            triggers: rendered,
             formulas,
             open,
         }
+    }
+
+    /// The texts that the first step searches for, sorted.
+    pub fn triggers(&self) -> &[String] {
+        &self.triggers
     }
 
     /// Whether a whole path or name can match.
@@ -271,18 +324,62 @@ fn holds(formula: &Formula, present: &[bool]) -> bool {
     }
 }
 
-/// Adds literals of which one is present whenever the formula holds: all of an
-/// `Any`, the rarest part of an `All`.
-fn choose_triggers(formula: &Formula, literals: &[Literal], into: &mut BTreeSet<usize>) {
+/// Literals of which one is present whenever some formula holds: all of an `Any`,
+/// of an `All` the part that needs the fewest further and the rarest texts.
+fn choose_triggers(formulas: &[Formula], literals: &[Literal]) -> BTreeSet<usize> {
+    let mut chosen = BTreeSet::new();
+    // What leaves no choice comes first: its triggers may serve the others.
+    let (free, forced): (Vec<_>, Vec<_>) = formulas.iter().partition(|f| has_choice(f));
+    for formula in forced.into_iter().chain(free) {
+        choose(formula, literals, &mut chosen);
+    }
+    chosen
+}
+
+fn has_choice(formula: &Formula) -> bool {
+    match formula {
+        Formula::Literal(_) => false,
+        Formula::All(parts) => parts.len() > 1 || parts.iter().any(has_choice),
+        Formula::Any(parts) => parts.iter().any(has_choice),
+    }
+}
+
+fn choose(formula: &Formula, literals: &[Literal], chosen: &mut BTreeSet<usize>) {
     match formula {
         Formula::Literal(i) => {
-            into.insert(*i);
+            chosen.insert(*i);
         }
-        Formula::Any(parts) => parts.iter().for_each(|p| choose_triggers(p, literals, into)),
+        Formula::Any(parts) => parts.iter().for_each(|p| choose(p, literals, chosen)),
         Formula::All(parts) => {
-            if let Some(best) = parts.iter().max_by_key(|p| rarity(p, literals)) {
-                choose_triggers(best, literals, into);
+            let best = parts.iter().min_by_key(|part| {
+                let rarity = rarity(part, literals);
+                (
+                    rarity <= 1,
+                    rarity <= WEAK,
+                    missing(part, literals, chosen),
+                    std::cmp::Reverse(rarity),
+                )
+            });
+            if let Some(best) = best {
+                choose(best, literals, chosen);
             }
+        }
+    }
+}
+
+/// How many texts triggering on this part would add to those chosen.
+fn missing(formula: &Formula, literals: &[Literal], chosen: &BTreeSet<usize>) -> usize {
+    match formula {
+        Formula::Literal(i) => {
+            let Some(literal) = literals.get(*i) else { return 0 };
+            let covered = chosen.iter().filter_map(|c| literals.get(*c)).any(|known| {
+                matches!((known, literal), (Literal::Text(k), Literal::Text(l)) if l.contains(k.as_str()))
+            });
+            usize::from(!covered)
+        }
+        Formula::Any(parts) => parts.iter().map(|p| missing(p, literals, chosen)).sum(),
+        Formula::All(parts) => {
+            parts.iter().map(|p| missing(p, literals, chosen)).min().unwrap_or_default()
         }
     }
 }
@@ -303,6 +400,25 @@ fn shortest<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
         .filter(|t| !all.iter().any(|other| other != *t && t.contains(other)))
         .map(|t| (*t).to_owned())
         .collect()
+}
+
+/// A few texts of which one stands in whatever holds one of these.
+fn few<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let all = shortest(texts);
+    let mut families: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for text in &all {
+        families.entry(first_word(text)).or_default().push(text);
+    }
+    let merged: Vec<&str> = families
+        .into_iter()
+        .flat_map(|(start, family)| if family.len() < SIBLINGS { family } else { vec![start] })
+        .collect();
+    shortest(merged.into_iter())
+}
+
+/// The text up to its first blank, that included; all of it if that leaves too little.
+fn first_word(text: &str) -> &str {
+    text.split_inclusive(' ').next().filter(|word| word.len() * 2 > WEAK).unwrap_or(text)
 }
 
 /// The text as it stands in UTF-8, and as JSON escapes it.
@@ -329,14 +445,15 @@ fn trigger(patterns: &[Vec<u8>]) -> Trigger {
     if patterns.is_empty() {
         return Trigger::Never;
     }
-    if patterns.len() <= PACKED_PATTERNS * 2 {
-        let halves = patterns.chunks(patterns.len().div_ceil(2).max(1));
-        let searchers: Option<Vec<_>> = halves.map(packed::Searcher::new).collect();
+    if patterns.len() <= PACKED_PATTERNS * PACKED_SEARCHES {
+        let searches = patterns.len().div_ceil(PACKED_PATTERNS);
+        let share = patterns.len().div_ceil(searches).max(1);
+        let searchers: Option<Vec<_>> = patterns.chunks(share).map(packed::Searcher::new).collect();
         if let Some(searchers) = searchers {
             return Trigger::Packed(searchers);
         }
     }
-    AhoCorasick::new(patterns).map_or(Trigger::Never, Trigger::Automaton)
+    AhoCorasick::new(patterns).map_or(Trigger::Always, Trigger::Automaton)
 }
 
 fn automaton(literals: &[Literal], forms: impl Fn(&Literal) -> Vec<Vec<u8>>) -> Option<Automaton> {
