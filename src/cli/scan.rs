@@ -92,7 +92,9 @@ fn tell(arguments: &Scan, outcome: &Outcome) -> Exit {
 }
 
 fn exit(arguments: &Scan, outcome: &Outcome) -> Exit {
-    if outcome.hosts.is_empty() {
+    // A source of which nothing at all could be read was not opened.
+    let unread = outcome.hosts.iter().any(|h| h.problems > 0) || !outcome.refused.is_empty();
+    if outcome.hosts.is_empty() || unread && outcome.hosts.iter().all(|h| !h.read) {
         return Exit::NoSource;
     }
     let wanted = arguments.exit_findings.map(Level::from);
@@ -100,6 +102,5 @@ fn exit(arguments: &Scan, outcome: &Outcome) -> Exit {
     if wanted.is_some_and(|level| found >= level) {
         return Exit::Findings;
     }
-    let unread = outcome.hosts.iter().any(|h| h.problems > 0) || !outcome.refused.is_empty();
     if unread { Exit::Incomplete } else { Exit::Complete }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::session::Found;
 use super::timeline::{Built, RowsOf};
+use super::verdict::is_foreign_time;
 use super::{Settings, Tool};
 use crate::model::{Chain, Level, Row, RowStage, Tag};
 
@@ -72,7 +73,8 @@ fn claim(rows: &mut [Built], tool: &str, id: &str) -> bool {
 
 /// Logs cleared while the chain ran, or within the window after it, belong to it.
 fn near_cleanup(rows: &mut [Built], id: &str, settings: &Settings) {
-    let times = || rows.iter().filter(|b| b.row.chain == id).filter_map(|b| b.row.datetime);
+    let mine = || rows.iter().map(|b| &b.row).filter(|r| r.chain == id && !is_foreign_time(r));
+    let times = || mine().filter_map(|r| r.datetime);
     let (Some(first), Some(last)) = (times().min(), times().max()) else { return };
     let until = last.checked_add(settings.window).unwrap_or(last);
     for built in rows.iter_mut() {
@@ -89,12 +91,13 @@ fn near_cleanup(rows: &mut [Built], id: &str, settings: &Settings) {
 
 fn of_tool(id: &str, tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Chain {
     let mut chain = base(id, &tool.id, rows);
-    let stages: BTreeMap<RowStage, &Row> = rows
-        .iter()
-        .rev()
-        .filter(|r| r.stage != RowStage::Context && r.level >= Level::Low)
-        .map(|r| (r.stage, *r))
-        .collect();
+    let mut stages: BTreeMap<RowStage, &Row> = BTreeMap::new();
+    for row in rows.iter().filter(|r| r.stage != RowStage::Context && r.level >= Level::Low) {
+        let first = stages.entry(row.stage).or_insert(row);
+        if is_foreign_time(first) && !is_foreign_time(row) {
+            *first = row;
+        }
+    }
     let bonus =
         u8::try_from(stages.len().saturating_sub(1)).unwrap_or(6).saturating_mul(STAGE_BONUS);
     chain.score = chain.score.saturating_add(bonus).min(100);
@@ -200,8 +203,8 @@ fn base(id: &str, tool: &str, rows: &[&Row]) -> Chain {
             .map(|r| r.stage)
             .max()
             .unwrap_or_default(),
-        first: rows.iter().filter_map(|r| r.datetime).min(),
-        last: rows.iter().filter_map(|r| r.datetime).max(),
+        first: own_times(rows).min(),
+        last: own_times(rows).max(),
         user: first(rows, |r| &r.user),
         path: first(rows, |r| &r.path),
         rules: union(&|r| r.rule.clone()),
@@ -209,6 +212,12 @@ fn base(id: &str, tool: &str, rows: &[&Row]) -> Chain {
         rows: rows.iter().map(|r| r.row_id.clone()).collect(),
         ..Chain::default()
     }
+}
+
+/// The times of what happened here; see [`is_foreign_time`].
+fn own_times<'a>(rows: &'a [&Row]) -> impl Iterator<Item = jiff::Timestamp> + 'a {
+    let any = rows.iter().any(|r| r.datetime.is_some() && !is_foreign_time(r));
+    rows.iter().filter(move |r| !any || !is_foreign_time(r)).filter_map(|r| r.datetime)
 }
 
 /// The value of the strongest row that has one.

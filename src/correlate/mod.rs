@@ -22,21 +22,44 @@ pub use pivot::{Pivot, Target};
 
 use jiff::SignedDuration;
 
-use crate::model::{Chain, Coverage, Event, Row, RungName, Verdict};
+use crate::model::{Chain, Coverage, Event, Record, Row, RungName, Verdict};
 
 /// Ports by which one comes in: SSH, RPC, SMB, RDP, VNC, WinRM.
 pub const REMOTE_ACCESS_PORTS: [i64; 8] = [22, 135, 139, 445, 3389, 5900, 5985, 5986];
 
 /// What correlation is told of a tunnel tool.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Tool {
     pub id: Arc<str>,
     /// Words that name it: `ngrok`.
     pub words: Vec<String>,
     /// File names of its programs, lower case.
     pub binaries: Vec<String>,
-    /// Artifacts that must have been read whole for a "no", per rung.
-    pub needs: BTreeMap<RungName, Vec<String>>,
+    /// Sources that must have been read whole for a "no", per rung.
+    pub needs: BTreeMap<RungName, Vec<Need>>,
+    /// What a record says of the agent's version.
+    pub clues: Option<Arc<Clues>>,
+}
+
+/// Tells what a record says of the agent's version.
+pub type Clues = dyn Fn(&Record) -> Vec<VersionClue> + Send + Sync;
+
+/// A source that a "no" rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Artifact id.
+    pub artifact: String,
+    /// Every such system has it; one that it leaves off is needed only where it exists.
+    pub by_default: bool,
+}
+
+/// An observation and the versions it leaves possible.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VersionClue {
+    /// One sentence.
+    pub because: String,
+    pub at_least: Option<String>,
+    pub before: Option<String>,
 }
 
 impl Tool {

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 use super::path;
 use crate::model::{DnsFacts, Event, Hit, Level, Moment, Record, Row, RowStage, Tag, Value};
 
+/// Logons from loopback below this score make no row of their own.
+const IDLE_LOGON: u8 = 20;
+
 /// A row and the event it came from.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -23,6 +26,9 @@ pub fn rows(host: &str, events: &[Event], redact: &dyn Fn(&str) -> String) -> Ve
     let mut out = Vec::new();
     for (index, event) in events.iter().enumerate() {
         let Some(best) = best_hit(&event.hits) else { continue };
+        if is_ordinary(event, best) {
+            continue;
+        }
         let base = base_row(host, event, best, redact);
         if event.record.times.is_empty() {
             out.push(Built { event: index, row: base });
@@ -33,6 +39,14 @@ pub fn rows(host: &str, events: &[Event], redact: &dyn Fn(&str) -> String) -> Ve
         }
     }
     out
+}
+
+/// A logon from loopback that no remote desktop record is near: services do it all day.
+fn is_ordinary(event: &Event, best: &Hit) -> bool {
+    matches!(event.record.category, "logon" | "logon_failed" | "logon_explicit")
+        && &*best.tool == "tunnel"
+        && best.score < IDLE_LOGON
+        && !event.hits.iter().any(|hit| hit.rule.starts_with("pivot-"))
 }
 
 /// Sorts rows by time (none last), source path, locator and meaning, and gives
@@ -113,7 +127,7 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
         rule: rules(&event.hits, &best.tool),
         technique: techniques(&event.hits, &best.tool),
         score,
-        user: text(&["User", "SubjectUserName", "jobOwner", "UserSid"]),
+        user: user(record, &text),
         parent: text(&["ParentImage"]),
         command_line: text(&[
             "CommandLine",
@@ -140,6 +154,17 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
     subject(record, &mut row, &text);
     network(record, &mut row, &text);
     row
+}
+
+/// The account that the record names; the logging account only where that is the
+/// one who acted (7045).
+fn user(record: &Record, text: &dyn Fn(&[&str]) -> String) -> String {
+    let named = text(&["User", "SubjectUserName", "jobOwner"]);
+    if named.is_empty() && record.category == "service_install" {
+        text(&["UserSid"])
+    } else {
+        named
+    }
 }
 
 /// What the row is about: process, file, command.

@@ -64,7 +64,7 @@ fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
             .map(|s| with_rows(s, f.rows_of))
             .collect(),
         credentials: credentials(tool, f),
-        agent_version: version::bracket(events()),
+        agent_version: version::bracket(tool, events()),
         exposed: exposed(tool, f),
     }
 }
@@ -86,47 +86,71 @@ fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     let lead = proofs.iter().max_by_key(|r| (r.score, std::cmp::Reverse(r.datetime)));
     Rung {
         answer: Answer::Yes,
-        first: proofs.iter().filter_map(|r| r.datetime).min(),
-        last: proofs.iter().filter_map(|r| r.datetime).max(),
+        first: times(&proofs).min(),
+        last: times(&proofs).max(),
         confidence: strongest.saturating_add(further).min(100),
         rows: proofs.iter().map(|r| r.row_id.clone()).collect(),
         why: lead.map(|r| r.message.clone()).unwrap_or_default(),
     }
 }
 
+/// The times of what happened here. When a token was issued or a file's content
+/// was last written (elsewhere, or set back) tells little of that: such times
+/// count only where there are no others.
+fn times<'a>(proofs: &'a [&&Row]) -> impl Iterator<Item = jiff::Timestamp> + 'a {
+    let any = proofs.iter().any(|r| r.datetime.is_some() && !is_foreign_time(r));
+    proofs.iter().filter(move |r| !any || !is_foreign_time(r)).filter_map(|r| r.datetime)
+}
+
+/// Whether a row's time may be from before its thing came to this host.
+pub fn is_foreign_time(row: &Row) -> bool {
+    matches!(
+        row.timestamp_desc.as_str(),
+        "Token Minted" | "File Modified" | "Archive Member Modified"
+    )
+}
+
 /// Whether a row proves a rung: its own, or one that it cannot do without. What
-/// connects or is used runs; an agent's own log is written by a running agent.
+/// connects or is used runs (its own log is written by a running agent), and
+/// nobody comes in through a tunnel that is not connected.
 fn proves(row: &Row, name: RungName) -> bool {
     let runs = matches!(row.stage, RowStage::Connected | RowStage::Used)
         && (!row.process.is_empty() || row.artifact.contains("log"));
-    let connects = row.stage == RowStage::Used && row.artifact.contains("_log");
+    let connects = row.stage == RowStage::Used;
     row.stage == name.stage()
         || (name == RungName::Executed && runs)
         || (name == RungName::Connected && connects)
 }
 
 /// No, if every needed source was read whole; else unknown, and what is missing.
+/// A source that systems leave off by default is needed only where it exists.
 fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
-    let needs = tool.needs.get(&name).map(Vec::as_slice).unwrap_or_default();
-    let mut missing = Vec::new();
-    for need in needs {
-        let states: Vec<&Coverage> = coverage.iter().filter(|c| c.source == *need).collect();
-        let whole = states.iter().any(|c| c.state == CoverageState::Read);
-        let broken = states
-            .iter()
-            .find(|c| c.state != CoverageState::Read && c.state != CoverageState::Absent);
-        match (whole, broken) {
-            (true, None) => {}
-            (_, Some(c)) => missing.push(format!("{need} {} ({})", c.state.as_str(), c.why)),
-            (false, None) => missing.push(format!("{need} absent")),
+    let (mut read, mut missing, mut off) = (Vec::new(), Vec::new(), Vec::new());
+    for need in tool.needs.get(&name).map(Vec::as_slice).unwrap_or_default() {
+        let id = need.artifact.as_str();
+        let lines = || coverage.iter().filter(|c| c.source == id);
+        let broken =
+            lines().find(|c| !matches!(c.state, CoverageState::Read | CoverageState::Absent));
+        if let Some(line) = broken {
+            missing.push(format!("{id} {} ({})", line.state.as_str(), line.why));
+        } else if lines().any(|c| c.state == CoverageState::Read) {
+            read.push(id);
+        } else if need.by_default {
+            missing.push(format!("{id} absent"));
+        } else {
+            off.push(id);
         }
     }
-    let (answer, why) = if needs.is_empty() {
-        (Answer::Unknown, "no source is defined that could answer this".to_owned())
-    } else if missing.is_empty() {
-        (Answer::No, format!("read whole and nothing found: {}", needs.join(", ")))
-    } else {
+    let not_kept = match off.is_empty() {
+        true => String::new(),
+        false => format!("; not kept on this system: {}", off.join(", ")),
+    };
+    let (answer, why) = if !missing.is_empty() {
         (Answer::Unknown, missing.join("; "))
+    } else if read.is_empty() {
+        (Answer::Unknown, format!("no source here could show it{not_kept}"))
+    } else {
+        (Answer::No, format!("read whole and nothing found: {}{not_kept}", read.join(", ")))
     };
     Rung { answer, first: None, last: None, confidence: 0, rows: Vec::new(), why }
 }

@@ -1,12 +1,12 @@
 //! What was looked for and how much of it could be read: what backs every "no".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::passes::{Definitions, Reading};
 use super::problem;
 use crate::artifact::{Locations, Presence};
-use crate::model::{Coverage, CoverageState, Extent, Problem, Stage};
-use crate::source::HostEvidence;
+use crate::model::{Coverage, CoverageState, Extent, Locator, Problem, Stage};
+use crate::source::{HostEvidence, Layout};
 
 /// The artifact id under which the file system itself is covered.
 const NAMES: &str = "windows.filesystem.name";
@@ -25,7 +25,8 @@ pub fn of(
     for (file, reading) in found.files.iter().zip(&reading.files) {
         let lost = reading.damages.iter().filter(|d| d.lost).count();
         let (state, why) = match &reading.error {
-            Some(error) => (CoverageState::Unreadable, error.clone()),
+            Some(error) if reading.extent.is_none() => (CoverageState::Unreadable, error.clone()),
+            Some(error) => (CoverageState::Partial, error.clone()),
             None if lost > 0 => {
                 (CoverageState::Partial, format!("{lost} place(s) could not be read"))
             }
@@ -129,7 +130,7 @@ fn absent(
     evidence: &HostEvidence,
     found: &Locations,
 ) {
-    let expected = found.expected.iter().filter(|e| e.presence == Presence::Absent);
+    let expected = found.expected.iter().filter(|e| e.by_default && e.presence == Presence::Absent);
     for missing in expected.filter(|_| evidence.layout.has_fixed_places()) {
         if !out.iter().any(|c| *c.source == *missing.artifact) {
             let mut line = empty(&missing.artifact, &missing.pattern);
@@ -153,6 +154,44 @@ fn absent(
     }
 }
 
+/// Whether a line is about something that was found and read, not only looked for.
+pub fn is_read(line: &Coverage) -> bool {
+    let found = line.records > 0 || line.first.is_some();
+    found && line.source != NAMES && line.state != CoverageState::Unreadable
+}
+
+/// Whether a file is called as hives are.
+pub fn is_hive_name(path: &str) -> bool {
+    const HIVES: [&str; 8] = [
+        "system",
+        "software",
+        "sam",
+        "security",
+        "default",
+        "ntuser.dat",
+        "usrclass.dat",
+        "amcache.hve",
+    ];
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
+    HIVES.contains(&name.as_str())
+}
+
+/// Files that bear a hive's name and are none, in a folder where only content tells.
+fn nameless_hives(found: &Locations) -> impl Iterator<Item = Problem> + '_ {
+    let located: BTreeSet<&str> = found.files.iter().map(|f| f.entry.path.as_str()).collect();
+    found
+        .names
+        .iter()
+        .filter(|e| e.is_file() && e.size > 0 && is_hive_name(e.path.as_str()))
+        .filter(move |e| !located.contains(e.path.as_str()))
+        .map(|e| Problem {
+            path: Some(e.path.clone()),
+            locator: Some(Locator::Offset(0)),
+            stage: Stage::Locate,
+            message: "named as a registry hive, but does not begin as one: not read".into(),
+        })
+}
+
 /// Everything that could not be read, in order.
 pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -> Vec<Problem> {
     let mut out = found.problems.clone();
@@ -163,6 +202,15 @@ pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -
                 "{}: this version knows no artifacts of such a system",
                 evidence.layout.as_str()
             ),
+        ));
+    }
+    if !evidence.layout.has_fixed_places() {
+        out.extend(nameless_hives(found));
+    }
+    if evidence.layout == Layout::SingleFile && found.files.is_empty() {
+        out.push(problem(
+            Stage::Locate,
+            format!("{}: of no format that this version reads", evidence.label),
         ));
     }
     for (file, reading) in found.files.iter().zip(&reading.files) {

@@ -88,6 +88,8 @@ pub struct HostOutcome {
     pub output: HostOutput,
     pub level: Level,
     pub problems: usize,
+    /// Whether any file of it could be read.
+    pub read: bool,
     /// What to tell a person.
     pub text: String,
 }
@@ -175,7 +177,9 @@ fn examine(
     evidence: &HostEvidence,
     progress: &Progress,
 ) -> Vec<HostReport> {
-    let names = |path: &str| definitions.names.admits_name(path);
+    let loose = !evidence.layout.has_fixed_places();
+    let names =
+        |path: &str| definitions.names.admits_name(path) || loose && coverage::is_hive_name(path);
     let found = artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
     let total: u64 = found.files.iter().map(|f| f.entry.size).sum();
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
@@ -246,6 +250,7 @@ fn write(
     problems.extend(output.problems.iter().cloned());
     Ok(HostOutcome {
         level: report.verdict.level,
+        read: report.coverage.iter().any(coverage::is_read),
         problems: report.problems.len() + problems.len(),
         text: export::summary_text(report),
         output,

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use super::Progress;
 use super::read::{FileReading, Pass, name_record};
 use crate::artifact::{Artifacts, Located, Locations};
-use crate::correlate::{self, Pivot, Target, Tool};
-use crate::detect::Detector;
+use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
+use crate::detect::{Detector, Profile};
 use crate::model::{Event, Everything, Filter, Hit, Record, Requirement, RungName};
 use crate::screen::Screen;
 use crate::source::{Entry, HostEvidence};
@@ -39,7 +39,7 @@ impl<'a> Definitions<'a> {
             Box::new(Everything)
         };
         let names = Screen::compile(&requirements);
-        let tools = detector.profiles().iter().map(tool_of).collect();
+        let tools = detector.profiles().iter().map(|p| tool_of(p, artifacts)).collect();
         Self { artifacts, detector, tools, names, filter, use_screen }
     }
 
@@ -55,15 +55,31 @@ impl<'a> Definitions<'a> {
 }
 
 /// What correlation needs to know of a profile.
-fn tool_of(profile: &crate::detect::Profile) -> Tool {
+fn tool_of(profile: &Profile, artifacts: &Artifacts) -> Tool {
+    let need = |id: &String| Need {
+        artifact: id.clone(),
+        // What is no artifact (the walk itself) is always there.
+        by_default: artifacts.by_id(id).is_none_or(|a| a.expected || a.anywhere),
+    };
+    let hints = profile.version_hints.clone();
     Tool {
         id: profile.id.clone(),
         words: vec![profile.id.to_string()],
         binaries: profile.binaries.iter().map(|b| b.to_ascii_lowercase()).collect(),
         needs: RungName::ALL
             .into_iter()
-            .map(|rung| (rung, profile.needs("windows", rung).to_vec()))
+            .map(|rung| (rung, profile.needs("windows", rung).iter().map(need).collect()))
             .collect(),
+        clues: Some(Arc::new(move |record: &Record| {
+            let hints = hints.iter().filter(|hint| hint.applies(record));
+            hints
+                .map(|hint| VersionClue {
+                    because: hint.because.clone(),
+                    at_least: hint.at_least.clone(),
+                    before: hint.before.clone(),
+                })
+                .collect()
+        })),
     }
 }
 

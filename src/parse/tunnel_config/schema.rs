@@ -152,11 +152,12 @@ pub(super) fn version(root: &Node, template: bool) -> Option<Version> {
     let tunnels = root.get("tunnels").is_some_and(has_tunnel);
     let endpoints = root.get("endpoints").is_some_and(has_endpoint);
     let agent = root.get("agent").is_some_and(|agent| {
-        ["authtoken", "api_key", "connect_url"].iter().any(|key| agent.get(key).is_some())
+        ["authtoken", "connect_url"].iter().any(|key| agent.get(key).is_some())
     });
     let whole = has_token
         && (at_root || agent || root.get("auth_token").is_some_and(|_| first_version(root)));
-    let parts = agent && marked.is_some() || endpoints && (agent || marked == Some("3")) || tunnels;
+    let parts =
+        agent && marked == Some("3") || endpoints && (agent || marked == Some("3")) || tunnels;
     // A client of a self-hosted 1.x server needs no token.
     let own_server =
         root.get("server_addr").is_some() && root.get("trust_host_root_certs").is_some();
