@@ -58,6 +58,7 @@ const ORDINARY: &[&str] = &[
     "version",
     "agent",
     " -r",
+    "newprocessname",
     "microsoft",
 ];
 
@@ -67,7 +68,7 @@ pub struct Screen {
     /// One of these occurs in every block that can match.
     binary_trigger: Trigger,
     text_trigger: Trigger,
-    raw_trigger: Option<AhoCorasick>,
+    raw_trigger: Trigger,
     /// Everything, for the second step; pattern index → literal index.
     all_binary: Option<Automaton>,
     all_text: Option<Automaton>,
@@ -124,12 +125,12 @@ impl Literal {
         }
     }
 
-    /// The longer, the rarer; a byte pattern counts by its own length.
+    /// The longer, the rarer; a byte counts half a letter.
     fn weight(&self) -> usize {
         match self {
             Self::Text(text) if ORDINARY.contains(&text.as_str()) => 1,
             Self::Text(text) => text.len() * 2,
-            Self::Bytes { bytes, .. } => bytes.iter().filter(|b| **b != 0).count() * 2,
+            Self::Bytes { bytes, .. } => bytes.len(),
         }
     }
 }
@@ -156,10 +157,10 @@ impl Screen {
             Literal::Bytes { .. } => None,
         }));
         let rendered = few(triggers.iter().map(|l| l.text()));
-        let raw: Vec<&[u8]> = triggers
+        let raw: Vec<Vec<u8>> = triggers
             .iter()
             .filter_map(|l| match l {
-                Literal::Bytes { bytes, .. } => Some(bytes.as_slice()),
+                Literal::Bytes { bytes, .. } => Some(bytes.clone()),
                 Literal::Text(_) => None,
             })
             .collect();
@@ -169,7 +170,7 @@ impl Screen {
         Self {
             binary_trigger: trigger(&binary),
             text_trigger: trigger(&text),
-            raw_trigger: (!raw.is_empty()).then(|| AhoCorasick::new(raw).ok()).flatten(),
+            raw_trigger: trigger(&raw),
             all_binary: automaton(&literals, |l| {
                 let mut forms = utf8_forms(l.text());
                 forms.push(utf16(l.text()));
@@ -218,8 +219,7 @@ impl Filter for Screen {
             return true;
         }
         with_lowered(block, |lowered| {
-            let raw_seen = self.raw_trigger.as_ref().is_some_and(|search| search.is_match(block));
-            if !raw_seen && !self.binary_trigger.found(lowered) {
+            if !self.raw_trigger.found(block) && !self.binary_trigger.found(lowered) {
                 return false;
             }
             let mut present = vec![false; self.literals];

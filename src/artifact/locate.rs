@@ -15,8 +15,9 @@ use crate::source::{Entry, Filesystem};
 
 use super::{Artifact, Artifacts, pattern};
 
-/// Content is told from this many bytes at the start of a file.
-pub const MAX_SNIFFED_BYTES: usize = 4096;
+/// Content is told from this many bytes at the start of a file: logs and hives
+/// whose header is destroyed still show their first block at 4096.
+pub const MAX_SNIFFED_BYTES: usize = 4608;
 
 /// Smaller files are not looked into: no format fits.
 pub const MIN_SNIFFED_BYTES: u64 = 16;

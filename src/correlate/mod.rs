@@ -33,6 +33,8 @@ pub struct Tool {
     pub id: Arc<str>,
     /// Words that name it: `ngrok`.
     pub words: Vec<String>,
+    /// Whether a loaded rule finds every record that names it.
+    pub mentions_found: bool,
     /// File names of its programs, lower case.
     pub binaries: Vec<String>,
     /// Sources that must have been read whole for a "no", per rung.

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::path;
+use super::{Tool, path};
 use crate::model::{Hit, Record, Requirement, RowStage, Value};
 
 /// How long a process without a recorded end is taken to live.
 const UNENDED_PROCESS: SignedDuration = SignedDuration::from_hours(12);
+
+/// What Sysmon writes for a process that it did not see start.
+const UNKNOWN_IMAGE: &str = "unknown process";
 
 /// Something to hunt for. Ordered, so that passes are reproducible.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,20 +59,30 @@ impl Pivot {
         match &self.target {
             Target::Program(tail) | Target::Config(tail) => path_requirement(tail),
             Target::Hash(hex) => Requirement::Text(hex.clone()),
-            Target::ProcessGuid(guid) | Target::Activity(guid) => match guid_bytes(guid) {
-                Some(bytes) => Requirement::Bytes { bytes, text: guid.clone() },
-                None => Requirement::Text(guid.clone()),
-            },
-            Target::Process { pid, .. } => Requirement::Any(vec![
-                Requirement::Bytes { bytes: pid.to_le_bytes().to_vec(), text: pid.to_string() },
-                Requirement::Text(format!("{pid:#x}")),
-            ]),
+            // Sysmon names the image of every process that it knows: only what it
+            // does not know is found by nothing but the GUID.
+            Target::ProcessGuid(guid) => {
+                Requirement::All(vec![by_guid(guid), Requirement::Text(UNKNOWN_IMAGE.into())])
+            }
+            Target::Activity(guid) => by_guid(guid),
+            Target::Process { pid, .. } => by_pid(*pid),
             Target::Service(name) | Target::Task(name) => ascii_run(name),
             Target::Logon { id, .. } => {
                 Requirement::Bytes { bytes: id.to_le_bytes().to_vec(), text: format!("{id:#x}") }
             }
             Target::ScriptBlock(id) => Requirement::Text(id.clone()),
         }
+    }
+
+    /// Whether every record that this pivot can match names the tool: then the
+    /// rule for mere mentions has found them all.
+    pub fn names_tool(&self, tool: &Tool) -> bool {
+        let named = match &self.target {
+            Target::Program(tail) | Target::Config(tail) => path::base_name(tail),
+            Target::Service(name) | Target::Task(name) => name.as_str(),
+            _ => return false,
+        };
+        self.tool == tool.id && tool.has_word(named)
     }
 
     /// The hit that this pivot makes of a record, if it matches.
@@ -289,6 +302,32 @@ fn any_text(record: &Record, test: impl Fn(&str) -> bool) -> bool {
         Value::List(all) => all.iter().any(|t| test(t)),
         Value::Number(_) => false,
     })
+}
+
+/// A GUID, as bytes or text.
+fn by_guid(guid: &str) -> Requirement {
+    match guid_bytes(guid) {
+        Some(bytes) => Requirement::Bytes { bytes, text: guid.to_owned() },
+        None => Requirement::Text(guid.to_owned()),
+    }
+}
+
+/// A process id where records tell processes by nothing else: the writer of a
+/// DNS client record (32 bits), the parent in process audits that do not name it
+/// (64 bits, hexadecimal when rendered).
+fn by_pid(pid: u32) -> Requirement {
+    let wide = u64::from(pid).to_le_bytes().to_vec();
+    let narrow = pid.to_le_bytes().to_vec();
+    let of = |bytes, text, log: &str| {
+        Requirement::All(vec![
+            Requirement::Bytes { bytes, text },
+            Requirement::Text(log.to_owned()),
+        ])
+    };
+    Requirement::Any(vec![
+        of(narrow, pid.to_string(), "microsoft-windows-dns-client"),
+        of(wide, format!("{pid:#x}"), "newprocessname"),
+    ])
 }
 
 /// File name and parent folder must both stand there, as far as they are ASCII.

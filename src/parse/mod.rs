@@ -38,7 +38,7 @@ pub trait Parser: Sync {
     /// The name that artifacts call it by.
     fn name(&self) -> &'static str;
 
-    /// Whether a file that starts with these bytes (up to 4096) is of this format.
+    /// Whether a file that starts with these bytes (up to 4608) is of this format.
     fn recognizes(&self, start: &[u8]) -> bool;
 
     /// Pushes every record that can matter into `sink`; what cannot be read is

@@ -39,7 +39,7 @@ impl<'a> Definitions<'a> {
             Box::new(Everything)
         };
         let names = Screen::compile(&requirements);
-        let tools = detector.profiles().iter().map(|p| tool_of(p, artifacts)).collect();
+        let tools = detector.profiles().iter().map(|p| tool_of(p, detector, artifacts)).collect();
         Self { artifacts, detector, tools, names, filter, use_screen }
     }
 
@@ -55,7 +55,7 @@ impl<'a> Definitions<'a> {
 }
 
 /// What correlation needs to know of a profile.
-fn tool_of(profile: &Profile, artifacts: &Artifacts) -> Tool {
+fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts) -> Tool {
     let need = |id: &String| Need {
         artifact: id.clone(),
         // What is no artifact (the walk itself) is always there.
@@ -65,6 +65,7 @@ fn tool_of(profile: &Profile, artifacts: &Artifacts) -> Tool {
     Tool {
         id: profile.id.clone(),
         words: vec![profile.id.to_string()],
+        mentions_found: detector.requirement_of(&format!("{}-mention", profile.id)).is_some(),
         binaries: profile.binaries.iter().map(|b| b.to_ascii_lowercase()).collect(),
         needs: RungName::ALL
             .into_iter()
@@ -202,10 +203,17 @@ impl Hunt<'_> {
         let hashes = pivots.iter().any(|p| matches!(p.target, Target::Hash(_)));
         let again =
             |f: &&Located| LOGS_AND_HIVES.contains(&&*f.parser) || (hashes && &*f.parser == "pe");
-        let requirements: Vec<Requirement> = pivots.iter().map(Pivot::requirement).collect();
+        let known = |p: &&Pivot| {
+            let mut tools = self.definitions.tools.iter();
+            tools.any(|tool| tool.mentions_found && p.names_tool(tool))
+        };
+        let requirements: Vec<Requirement> =
+            pivots.iter().filter(|p| !known(p)).map(Pivot::requirement).collect();
         let screen = Screen::compile(&requirements);
         let filter: &dyn Filter = if self.definitions.use_screen { &screen } else { &Everything };
-        self.again(filter, &judge, again);
+        if !requirements.is_empty() {
+            self.again(filter, &judge, again);
+        }
         let tails: BTreeSet<&str> = pivots
             .iter()
             .filter_map(|p| match &p.target {

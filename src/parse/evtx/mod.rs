@@ -49,7 +49,10 @@ impl Parser for Evtx {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
-        start.starts_with(FILE_MAGIC) || start.starts_with(CHUNK_MAGIC)
+        let first_chunk = start.get(FILE_HEADER_BYTES..).unwrap_or_default();
+        start.starts_with(FILE_MAGIC)
+            || start.starts_with(CHUNK_MAGIC)
+            || first_chunk.starts_with(CHUNK_MAGIC)
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
@@ -131,7 +134,7 @@ impl EvtxFile {
         if over != 0 {
             let what =
                 format!("the file ends {over} bytes into chunk {}", room / CHUNK_BYTES as u64);
-            damage.push(remark(bytes.size(), &what, false));
+            damage.push(remark(bytes.size(), &what, true));
         }
         let promised = head.as_ref().map_or(0, |head| u64::from(head.chunk_count));
         if promised > chunks {

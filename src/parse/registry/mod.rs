@@ -45,7 +45,9 @@ impl Parser for Registry {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
+        // A hive whose header is destroyed still shows its first bin.
         start.starts_with(b"regf")
+            || start.get(4096..).is_some_and(|bins| bins.starts_with(b"hbin"))
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
