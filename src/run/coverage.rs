@@ -160,8 +160,8 @@ pub fn is_read(line: &Coverage) -> bool {
     found && line.source != NAMES && line.state != CoverageState::Unreadable
 }
 
-/// Whether a file is called as hives are.
-pub fn is_hive_name(path: &str) -> bool {
+/// Whether a file is called as logs and hives are.
+pub fn is_store_name(path: &str) -> bool {
     const HIVES: [&str; 8] = [
         "system",
         "software",
@@ -173,22 +173,24 @@ pub fn is_hive_name(path: &str) -> bool {
         "amcache.hve",
     ];
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
-    HIVES.contains(&name.as_str())
+    HIVES.contains(&name.as_str()) || name.ends_with(".evtx")
 }
 
-/// Files that bear a hive's name and are none, in a folder where only content tells.
-fn nameless_hives(found: &Locations) -> impl Iterator<Item = Problem> + '_ {
+/// Files that bear the name of a log or hive and are none, in a folder where only
+/// content tells.
+fn misnamed(found: &Locations) -> impl Iterator<Item = Problem> + '_ {
     let located: BTreeSet<&str> = found.files.iter().map(|f| f.entry.path.as_str()).collect();
     found
         .names
         .iter()
-        .filter(|e| e.is_file() && e.size > 0 && is_hive_name(e.path.as_str()))
+        .filter(|e| e.is_file() && is_store_name(e.path.as_str()))
         .filter(move |e| !located.contains(e.path.as_str()))
         .map(|e| Problem {
             path: Some(e.path.clone()),
             locator: Some(Locator::Offset(0)),
             stage: Stage::Locate,
-            message: "named as a registry hive, but does not begin as one: not read".into(),
+            message: "named as an event log or registry hive, but its content is none: not read"
+                .into(),
         })
 }
 
@@ -205,7 +207,7 @@ pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -
         ));
     }
     if !evidence.layout.has_fixed_places() {
-        out.extend(nameless_hives(found));
+        out.extend(misnamed(found));
     }
     if evidence.layout == Layout::SingleFile && found.files.is_empty() {
         out.push(problem(
