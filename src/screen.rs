@@ -7,13 +7,14 @@
 //! A block with a trigger is searched for every literal, and the requirements are
 //! evaluated one by one. The screen may only reject what provably cannot match.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use aho_corasick::packed;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use crate::model::{Filter, Requirement};
+use crate::model::{Cut, Filter, Requirement};
 
 /// Patterns that one SIMD search takes before it slows down.
 const PACKED_PATTERNS: usize = 32;
@@ -241,6 +242,70 @@ impl Filter for Screen {
             Self::mark(self.all_text.as_ref(), lowered, &mut present);
             self.satisfied(&present)
         })
+    }
+
+    fn picks(&self, block: &[u8], cut: &dyn Fn() -> Cut) -> Vec<usize> {
+        if self.open {
+            return (0..cut().records.len()).collect();
+        }
+        with_lowered(block, |lowered| {
+            let block = Block { screen: self, bytes: block, lowered };
+            if block.triggered(0..lowered.len()) { block.pick(&cut()) } else { Vec::new() }
+        })
+    }
+}
+
+/// A block under search, as it is and in lower case.
+struct Block<'a> {
+    screen: &'a Screen,
+    bytes: &'a [u8],
+    lowered: &'a [u8],
+}
+
+impl Block<'_> {
+    /// Whether a trigger stands in this part.
+    fn triggered(&self, part: Range<usize>) -> bool {
+        let raw = self.bytes.get(part.clone());
+        raw.is_some_and(|bytes| self.screen.raw_trigger.found(bytes))
+            || self.lowered.get(part).is_some_and(|text| self.screen.binary_trigger.found(text))
+    }
+
+    /// Adds the literals of this part to those present.
+    fn mark(&self, part: &Range<usize>, present: &mut [bool]) {
+        let text = self.lowered.get(part.clone()).unwrap_or_default();
+        Screen::mark(self.screen.all_binary.as_ref(), text, present);
+        let bytes = self.bytes.get(part.clone()).unwrap_or_default();
+        Screen::mark(self.screen.all_raw.as_ref(), bytes, present);
+    }
+
+    /// The records that can match through their own text and what they share.
+    fn pick(&self, cut: &Cut) -> Vec<usize> {
+        let nothing = || vec![false; self.screen.literals];
+        let anywhere = OnceCell::new();
+        let shared = OnceCell::new();
+        let shared_trigger = cut.shared.iter().any(|part| self.triggered(part.clone()));
+        let can_match = |record: &Option<Range<usize>>| {
+            let Some(own) = record else {
+                return *anywhere.get_or_init(|| {
+                    let mut present = nothing();
+                    self.mark(&(0..self.lowered.len()), &mut present);
+                    self.screen.satisfied(&present)
+                });
+            };
+            if !shared_trigger && !self.triggered(own.clone()) {
+                return false;
+            }
+            let shared: &Vec<bool> = shared.get_or_init(|| {
+                let mut present = nothing();
+                cut.shared.iter().for_each(|part| self.mark(part, &mut present));
+                present
+            });
+            let mut present = shared.clone();
+            self.mark(own, &mut present);
+            self.screen.satisfied(&present)
+        };
+        let numbered = cut.records.iter().enumerate();
+        numbered.filter(|(_, record)| can_match(record)).map(|(number, _)| number).collect()
     }
 }
 

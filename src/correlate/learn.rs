@@ -17,7 +17,7 @@ const TEACHES: u8 = 40;
 type Lessons = BTreeMap<(Arc<str>, Target), String>;
 
 /// Every pivot that these events teach, in order, each target once.
-pub fn pivots(events: &[Event], tools: &[Tool]) -> Vec<Pivot> {
+pub fn pivots<'a>(events: impl IntoIterator<Item = &'a Event>, tools: &[Tool]) -> Vec<Pivot> {
     let mut out = Lessons::new();
     for event in events {
         for hit in event.hits.iter().filter(|h| h.score >= TEACHES && h.suppressed_by.is_none()) {

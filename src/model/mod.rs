@@ -17,5 +17,5 @@ pub use finding::{
 pub use problem::{Problem, Stage};
 pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
 pub use row::{DnsFacts, Event, Hit, Level, Row, RowStage, Tag};
-pub use screen::{Everything, Filter, Requirement};
+pub use screen::{Cut, Everything, Filter, Requirement};
 pub use time::{Moment, Precision, from_filetime, from_unix, to_iso};

@@ -1,6 +1,8 @@
 //! What a rule needs to see before it can match: the language between those
 //! who look (rules, pivots) and the screen that skips what cannot match.
 
+use std::ops::Range;
+
 /// A monotone formula over literals.
 ///
 /// If a record matches the rule, then the formula is true of any block of bytes
@@ -31,6 +33,21 @@ pub trait Filter: Send + Sync {
     /// Whether this record, rendered as UTF-8 text or JSON, can match.
     /// In JSON a backslash of a literal stands as `\\`.
     fn admits_text(&self, text: &[u8]) -> bool;
+
+    /// Which records of a block can hold a match, by number in order: like
+    /// [`Filter::admits`], but record by record. `cut` is only asked when needed.
+    fn picks(&self, block: &[u8], cut: &dyn Fn() -> Cut) -> Vec<usize> {
+        if self.admits(block) { (0..cut().records.len()).collect() } else { Vec::new() }
+    }
+}
+
+/// Where in a block the text of its records stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// What any of the records may draw text from.
+    pub shared: Vec<Range<usize>>,
+    /// What each record holds itself; `None`: its text may stand anywhere in the block.
+    pub records: Vec<Option<Range<usize>>>,
 }
 
 /// The filter that rejects nothing (`--no-screen`).

@@ -187,8 +187,7 @@ impl Hunt<'_> {
 
     /// New pivots, with the reasons of the first time.
     fn learn(&self, known: &mut BTreeSet<(Arc<str>, Target)>) -> Vec<Pivot> {
-        let events: Vec<Event> = self.events.values().cloned().collect();
-        let mut pivots = correlate::pivots(&events, &self.definitions.tools);
+        let mut pivots = correlate::pivots(self.events.values(), &self.definitions.tools);
         pivots.retain(|p| known.insert((p.tool.clone(), p.target.clone())));
         pivots
     }

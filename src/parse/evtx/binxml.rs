@@ -15,7 +15,10 @@ use super::layout::RECORD_HEADER_BYTES;
 
 /// How records are rendered; shared by all threads.
 #[derive(Clone)]
-pub(super) struct Renderer(Arc<ParserSettings>);
+pub(super) struct Renderer {
+    carving: Arc<ParserSettings>,
+    plain: Arc<ParserSettings>,
+}
 
 /// One record of a chunk, or the place of one that cannot be read.
 pub(super) enum Rendered {
@@ -39,7 +42,9 @@ pub(super) enum Rendered {
 
 impl Renderer {
     pub fn new() -> Self {
-        Self(Arc::new(ParserSettings::default().indent(false).recover_records(true)))
+        let settings = || ParserSettings::default().indent(false);
+        let carving = Arc::new(settings().recover_records(true));
+        Self { carving, plain: Arc::new(settings()) }
     }
 
     /// Hands every record of the chunk to `take`, live ones in their order and
@@ -49,23 +54,40 @@ impl Renderer {
         bytes: &[u8],
         take: &mut dyn FnMut(Rendered) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let header = match guarded(|| EvtxChunkHeader::from_bytes(bytes)) {
-            Ok(Ok(header)) => header,
-            Ok(Err(error)) => return take(Rendered::Stopped { why: reason(&error) }),
+        each(bytes, &self.carving, take)
+    }
+
+    /// The same without carved ones.
+    pub fn each_live(
+        &self,
+        bytes: &[u8],
+        take: &mut dyn FnMut(Rendered) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        each(bytes, &self.plain, take)
+    }
+}
+
+fn each(
+    bytes: &[u8],
+    settings: &Arc<ParserSettings>,
+    take: &mut dyn FnMut(Rendered) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let header = match guarded(|| EvtxChunkHeader::from_bytes(bytes)) {
+        Ok(Ok(header)) => header,
+        Ok(Err(error)) => return take(Rendered::Stopped { why: reason(&error) }),
+        Err(why) => return take(Rendered::Stopped { why }),
+    };
+    let mut chunk = match guarded(|| EvtxChunk::new(bytes, &header, Arc::clone(settings))) {
+        Ok(Ok(chunk)) => chunk,
+        Ok(Err(error)) => return take(Rendered::Stopped { why: reason(&error) }),
+        Err(why) => return take(Rendered::Stopped { why }),
+    };
+    let mut records = chunk.iter();
+    loop {
+        match guarded(|| records.next().map(render)) {
+            Ok(Some(rendered)) => take(rendered)?,
+            Ok(None) => return ControlFlow::Continue(()),
             Err(why) => return take(Rendered::Stopped { why }),
-        };
-        let mut chunk = match guarded(|| EvtxChunk::new(bytes, &header, Arc::clone(&self.0))) {
-            Ok(Ok(chunk)) => chunk,
-            Ok(Err(error)) => return take(Rendered::Stopped { why: reason(&error) }),
-            Err(why) => return take(Rendered::Stopped { why }),
-        };
-        let mut records = chunk.iter();
-        loop {
-            match guarded(|| records.next().map(render)) {
-                Ok(Some(rendered)) => take(rendered)?,
-                Ok(None) => return ControlFlow::Continue(()),
-                Err(why) => return take(Rendered::Stopped { why }),
-            }
         }
     }
 }

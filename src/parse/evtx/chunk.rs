@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::binxml::{Rendered, Renderer};
+use super::cut;
 use super::hidden::reveal;
 use super::layout::{CHUNK_BYTES, CHUNK_HEADER_BYTES, CHUNK_MAGIC, Chain, ChunkHead, RecordHead};
 use super::reach::Reach;
@@ -78,37 +79,66 @@ pub(super) fn read(
     let found = u64::try_from(chain.records.len()).unwrap_or_default();
     let revealed = reveal(chunk.bytes, &chain);
     let whole = chain.broken_at.is_none() && found >= head.promised() && revealed.is_none();
-    let suspicious = fault.is_some() || !whole;
-    let admitted = filter.admits(chunk.bytes);
-    if admitted || suspicious {
-        let bytes = revealed.as_ref().map_or(chunk.bytes, |revealed| &revealed.bytes);
-        let mended = Chunk { bytes, ..*chunk };
-        let mut reading = Reading::new(&mended, filter, sink);
-        reading.strict = suspicious;
-        revealed.iter().for_each(|revealed| reading.tell_hidden(&revealed.records));
-        renderer.each(bytes, &mut |item| reading.take(item, &chain, reach))?;
-        reading.finish(&head, &chain, fault)?;
-        if suspicious && chunk.counted != Counted::No {
-            let promised = head.promised() > 0;
-            let credible = |id| !promised || head.holds(id);
-            reading.live.iter().filter(|r| credible(r.id)).for_each(|record| reach.add(record));
-        }
-        if reading.stopped {
-            let seen = reading.live.iter().map(|record| record.id).collect();
-            return salvage(chunk, filter, renderer, seen, sink);
-        }
-    } else if reach.anonymous() {
-        let _ = renderer.each(chunk.bytes, &mut |item| {
-            if let Rendered::Record { recovered: false, json, .. } = &item {
-                learn(reach, json);
-            }
-            ControlFlow::Break(())
-        });
+    if whole && fault.is_none() {
+        return intact(chunk, &head, &chain, filter, renderer, reach, sink);
     }
-    if !suspicious && chunk.counted != Counted::No {
+    let bytes = revealed.as_ref().map_or(chunk.bytes, |revealed| &revealed.bytes);
+    let mended = Chunk { bytes, ..*chunk };
+    let mut reading = Reading::new(&mended, filter, sink);
+    reading.strict = true;
+    revealed.iter().for_each(|revealed| reading.tell_hidden(&revealed.records));
+    renderer.each(bytes, &mut |item| reading.take(item, &chain, reach))?;
+    reading.finish(&head, &chain, fault)?;
+    if chunk.counted != Counted::No {
+        let promised = head.promised() > 0;
+        let credible = |id| !promised || head.holds(id);
+        reading.live.iter().filter(|r| credible(r.id)).for_each(|record| reach.add(record));
+    }
+    reading.salvage_rest(chunk, renderer)
+}
+
+/// Reads the records that can matter of a chunk that is as its headers promise. The
+/// first one is always read while nobody has told whose log it is.
+fn intact(
+    chunk: &Chunk<'_>,
+    head: &ChunkHead,
+    chain: &Chain,
+    filter: &dyn Filter,
+    renderer: &Renderer,
+    reach: &mut Reach,
+    sink: &mut dyn Sink,
+) -> ControlFlow<()> {
+    if chunk.counted != Counted::No {
         chain.records.iter().for_each(|(_, record)| reach.add(record));
     }
-    ControlFlow::Continue(())
+    let mut picked = filter.picks(chunk.bytes, &|| cut::cut(chunk.bytes, chain));
+    let stale = picked.pop_if(|last| *last >= chain.records.len()).is_some();
+    if reach.anonymous() && picked.first() != Some(&0) {
+        picked.insert(0, 0);
+    }
+    if picked.is_empty() && !stale {
+        return ControlFlow::Continue(());
+    }
+    let (bytes, passed) = cut::keep(chunk.bytes, chain, &picked);
+    let mended = Chunk { bytes: &bytes, ..*chunk };
+    let mut reading = Reading::new(&mended, filter, sink);
+    let others = chain.records.iter().enumerate();
+    reading.live = others
+        .filter(|(number, _)| picked.binary_search(number).is_err())
+        .map(|(_, (_, record))| *record)
+        .collect();
+    let mut take = |item: Rendered| match &item {
+        Rendered::Record { at, .. } if passed.binary_search(at).is_ok() => {
+            ControlFlow::Continue(())
+        }
+        _ => reading.take(item, chain, reach),
+    };
+    match stale {
+        true => renderer.each(&bytes, &mut take)?,
+        false => renderer.each_live(&bytes, &mut take)?,
+    }
+    reading.finish(head, chain, None)?;
+    reading.salvage_rest(chunk, renderer)
 }
 
 /// Takes channel and machine from a rendered record.
@@ -259,6 +289,15 @@ impl<'a> Reading<'a> {
             self.sink.damaged(self.chunk.damage(0, &what, false));
         }
         ControlFlow::Continue(())
+    }
+
+    /// Looks for what is left of a chunk whose reading stopped.
+    fn salvage_rest(self, chunk: &Chunk<'_>, renderer: &Renderer) -> ControlFlow<()> {
+        if !self.stopped {
+            return ControlFlow::Continue(());
+        }
+        let seen = self.live.iter().map(|record| record.id).collect();
+        salvage(chunk, self.filter, renderer, seen, self.sink)
     }
 }
 

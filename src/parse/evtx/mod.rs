@@ -15,6 +15,7 @@
 
 mod binxml;
 mod chunk;
+mod cut;
 mod hidden;
 mod layout;
 pub(super) mod normalize;
