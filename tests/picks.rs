@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use adit::model::{Cut, Damage, Everything, Filter, Input, Record, Requirement, Sink};
+use adit::model::{Cut, Damage, Everything, Extent, Filter, Input, Record, Requirement, Sink};
 use adit::parse;
 use adit::screen::Screen;
 
@@ -67,6 +67,8 @@ impl Sink for Seen {
     }
 
     fn damaged(&mut self, _: Damage) {}
+
+    fn extent(&mut self, _: Extent) {}
 }
 
 fn read(bytes: &Vec<u8>, filter: &dyn Filter) -> Vec<String> {
