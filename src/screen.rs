@@ -20,6 +20,8 @@ use crate::model::{Cut, Filter, Requirement};
 const PACKED_PATTERNS: usize = 32;
 /// SIMD searches beyond which one automaton is faster.
 const PACKED_SEARCHES: usize = 6;
+/// Bytes of patterns up to which an automaton is built as a table.
+const TABLE_BYTES: usize = 24 << 10;
 /// So many triggers with a common first word are searched for by that word.
 const SIBLINGS: usize = 4;
 /// Weight up to which a literal is a bad trigger: three letters, or an ordinary word.
@@ -67,15 +69,14 @@ const ORDINARY: &[&str] = &[
 pub struct Screen {
     formulas: Vec<Formula>,
     /// One of these occurs in every block that can match.
-    binary_trigger: Trigger,
-    text_trigger: Trigger,
-    raw_trigger: Trigger,
+    blocks: Triggers,
+    /// The same for single records of a block, without what they all share.
+    records: Triggers,
     /// Everything, for the second step; pattern index → literal index.
     all_binary: Option<Automaton>,
     all_text: Option<Automaton>,
     all_raw: Option<Automaton>,
     literals: usize,
-    triggers: Vec<String>,
     /// Some requirement is true of anything.
     open: bool,
 }
@@ -127,12 +128,61 @@ impl Literal {
     }
 
     /// The longer, the rarer; a byte counts half a letter.
-    fn weight(&self) -> usize {
+    fn weight(&self, scope: Scope) -> usize {
         match self {
+            // Names of providers and elements stand in the shared definitions.
+            Self::Text(text) if scope == Scope::Record && text.starts_with("microsoft-") => 1,
             Self::Text(text) if ORDINARY.contains(&text.as_str()) => 1,
             Self::Text(text) => text.len() * 2,
             Self::Bytes { bytes, .. } => bytes.len(),
         }
+    }
+}
+
+/// Where triggers are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Block,
+    /// A record without what its block's records share.
+    Record,
+}
+
+/// Literals of which one is present whenever some requirement can hold.
+struct Triggers {
+    literals: BTreeSet<usize>,
+    texts: Vec<String>,
+    binary: Trigger,
+    text: Trigger,
+    raw: Trigger,
+}
+
+impl Triggers {
+    fn of(formulas: &[Formula], literals: &[Literal], scope: Scope) -> Self {
+        let chosen = choose_triggers(formulas, literals, scope);
+        let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
+        let texts = few(triggers.iter().filter_map(|l| match l {
+            Literal::Text(text) => Some(text.as_str()),
+            Literal::Bytes { .. } => None,
+        }));
+        let rendered = few(triggers.iter().map(|l| l.text()));
+        let raw = triggers.iter().filter_map(|l| match l {
+            Literal::Bytes { bytes, .. } => Some(bytes.clone()),
+            Literal::Text(_) => None,
+        });
+        let narrow = texts.iter().map(|t| t.as_bytes().to_vec());
+        let binary: Vec<Vec<u8>> = narrow.chain(texts.iter().map(|t| utf16(t))).collect();
+        let text: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
+        Self {
+            binary: trigger(&binary),
+            text: trigger(&text),
+            raw: trigger(&raw.collect::<Vec<_>>()),
+            texts: rendered,
+            literals: chosen,
+        }
+    }
+
+    fn found(&self, bytes: &[u8], lowered: &[u8]) -> bool {
+        self.raw.found(bytes) || self.binary.found(lowered)
     }
 }
 
@@ -151,31 +201,12 @@ impl Screen {
         let open = simplified.contains(&Requirement::True);
         let formulas: Vec<Formula> =
             simplified.iter().filter_map(|r| formula(r, &literals)).collect();
-        let chosen = choose_triggers(&formulas, &literals);
-        let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
-        let texts = few(triggers.iter().filter_map(|l| match l {
-            Literal::Text(text) => Some(text.as_str()),
-            Literal::Bytes { .. } => None,
-        }));
-        let rendered = few(triggers.iter().map(|l| l.text()));
-        let raw: Vec<Vec<u8>> = triggers
-            .iter()
-            .filter_map(|l| match l {
-                Literal::Bytes { bytes, .. } => Some(bytes.clone()),
-                Literal::Text(_) => None,
-            })
-            .collect();
-        let narrow = texts.iter().map(|t| t.as_bytes().to_vec());
-        let binary: Vec<Vec<u8>> = narrow.chain(texts.iter().map(|t| utf16(t))).collect();
-        let text: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
         Self {
-            binary_trigger: trigger(&binary),
-            text_trigger: trigger(&text),
-            raw_trigger: trigger(&raw),
-            all_binary: automaton(&literals, |l| {
-                let mut forms = utf8_forms(l.text());
-                forms.push(utf16(l.text()));
-                forms
+            blocks: Triggers::of(&formulas, &literals, Scope::Block),
+            records: Triggers::of(&formulas, &literals, Scope::Record),
+            all_binary: automaton(&literals, |l| match l {
+                Literal::Text(text) => vec![text.clone().into_bytes(), utf16(text)],
+                Literal::Bytes { .. } => Vec::new(),
             }),
             all_text: automaton(&literals, |l| utf8_forms(l.text())),
             all_raw: automaton(&literals, |l| match l {
@@ -183,7 +214,6 @@ impl Screen {
                 Literal::Text(_) => Vec::new(),
             }),
             literals: literals.len(),
-            triggers: rendered,
             formulas,
             open,
         }
@@ -191,7 +221,7 @@ impl Screen {
 
     /// The texts that the first step searches for, sorted.
     pub fn triggers(&self) -> &[String] {
-        &self.triggers
+        &self.blocks.texts
     }
 
     /// Whether a whole path or name can match.
@@ -220,7 +250,7 @@ impl Filter for Screen {
             return true;
         }
         with_lowered(block, |lowered| {
-            if !self.raw_trigger.found(block) && !self.binary_trigger.found(lowered) {
+            if !self.blocks.found(block, lowered) {
                 return false;
             }
             let mut present = vec![false; self.literals];
@@ -235,7 +265,7 @@ impl Filter for Screen {
             return true;
         }
         with_lowered(text, |lowered| {
-            if !self.text_trigger.found(lowered) {
+            if !self.blocks.text.found(lowered) {
                 return false;
             }
             let mut present = vec![false; self.literals];
@@ -250,7 +280,11 @@ impl Filter for Screen {
         }
         with_lowered(block, |lowered| {
             let block = Block { screen: self, bytes: block, lowered };
-            if block.triggered(0..lowered.len()) { block.pick(&cut()) } else { Vec::new() }
+            if block.triggered(&self.blocks, 0..lowered.len()) {
+                block.pick(&cut())
+            } else {
+                Vec::new()
+            }
         })
     }
 }
@@ -264,10 +298,9 @@ struct Block<'a> {
 
 impl Block<'_> {
     /// Whether a trigger stands in this part.
-    fn triggered(&self, part: Range<usize>) -> bool {
-        let raw = self.bytes.get(part.clone());
-        raw.is_some_and(|bytes| self.screen.raw_trigger.found(bytes))
-            || self.lowered.get(part).is_some_and(|text| self.screen.binary_trigger.found(text))
+    fn triggered(&self, triggers: &Triggers, part: Range<usize>) -> bool {
+        let bytes = self.bytes.get(part.clone()).unwrap_or_default();
+        triggers.found(bytes, self.lowered.get(part).unwrap_or_default())
     }
 
     /// Adds the literals of this part to those present.
@@ -280,29 +313,27 @@ impl Block<'_> {
 
     /// The records that can match through their own text and what they share.
     fn pick(&self, cut: &Cut) -> Vec<usize> {
-        let nothing = || vec![false; self.screen.literals];
+        let screen = self.screen;
+        let mut shared = vec![false; screen.literals];
+        cut.shared.iter().for_each(|part| self.mark(part, &mut shared));
         let anywhere = OnceCell::new();
-        let shared = OnceCell::new();
-        let shared_trigger = cut.shared.iter().any(|part| self.triggered(part.clone()));
+        // What the records share may be all that a requirement, or its trigger, needs.
+        let all_triggered = screen.satisfied(&shared)
+            || screen.records.literals.iter().any(|l| shared.get(*l).copied().unwrap_or(true));
         let can_match = |record: &Option<Range<usize>>| {
             let Some(own) = record else {
                 return *anywhere.get_or_init(|| {
-                    let mut present = nothing();
+                    let mut present = shared.clone();
                     self.mark(&(0..self.lowered.len()), &mut present);
-                    self.screen.satisfied(&present)
+                    screen.satisfied(&present)
                 });
             };
-            if !shared_trigger && !self.triggered(own.clone()) {
+            if !all_triggered && !self.triggered(&screen.records, own.clone()) {
                 return false;
             }
-            let shared: &Vec<bool> = shared.get_or_init(|| {
-                let mut present = nothing();
-                cut.shared.iter().for_each(|part| self.mark(part, &mut present));
-                present
-            });
             let mut present = shared.clone();
             self.mark(own, &mut present);
-            self.screen.satisfied(&present)
+            screen.satisfied(&present)
         };
         let numbered = cut.records.iter().enumerate();
         numbered.filter(|(_, record)| can_match(record)).map(|(number, _)| number).collect()
@@ -391,12 +422,12 @@ fn holds(formula: &Formula, present: &[bool]) -> bool {
 
 /// Literals of which one is present whenever some formula holds: all of an `Any`,
 /// of an `All` the part that needs the fewest further and the rarest texts.
-fn choose_triggers(formulas: &[Formula], literals: &[Literal]) -> BTreeSet<usize> {
+fn choose_triggers(formulas: &[Formula], literals: &[Literal], scope: Scope) -> BTreeSet<usize> {
     let mut chosen = BTreeSet::new();
     // What leaves no choice comes first: its triggers may serve the others.
     let (free, forced): (Vec<_>, Vec<_>) = formulas.iter().partition(|f| has_choice(f));
     for formula in forced.into_iter().chain(free) {
-        choose(formula, literals, &mut chosen);
+        choose(formula, literals, scope, &mut chosen);
     }
     chosen
 }
@@ -409,15 +440,15 @@ fn has_choice(formula: &Formula) -> bool {
     }
 }
 
-fn choose(formula: &Formula, literals: &[Literal], chosen: &mut BTreeSet<usize>) {
+fn choose(formula: &Formula, literals: &[Literal], scope: Scope, chosen: &mut BTreeSet<usize>) {
     match formula {
         Formula::Literal(i) => {
             chosen.insert(*i);
         }
-        Formula::Any(parts) => parts.iter().for_each(|p| choose(p, literals, chosen)),
+        Formula::Any(parts) => parts.iter().for_each(|p| choose(p, literals, scope, chosen)),
         Formula::All(parts) => {
             let best = parts.iter().min_by_key(|part| {
-                let rarity = rarity(part, literals);
+                let rarity = rarity(part, literals, scope);
                 (
                     rarity <= 1,
                     rarity <= WEAK,
@@ -426,7 +457,7 @@ fn choose(formula: &Formula, literals: &[Literal], chosen: &mut BTreeSet<usize>)
                 )
             });
             if let Some(best) = best {
-                choose(best, literals, chosen);
+                choose(best, literals, scope, chosen);
             }
         }
     }
@@ -450,11 +481,11 @@ fn missing(formula: &Formula, literals: &[Literal], chosen: &BTreeSet<usize>) ->
 }
 
 /// The weight of the weakest literal that triggering on this part would need.
-fn rarity(formula: &Formula, literals: &[Literal]) -> usize {
+fn rarity(formula: &Formula, literals: &[Literal], scope: Scope) -> usize {
     match formula {
-        Formula::Literal(i) => literals.get(*i).map_or(0, Literal::weight),
-        Formula::Any(parts) => parts.iter().map(|p| rarity(p, literals)).min().unwrap_or(0),
-        Formula::All(parts) => parts.iter().map(|p| rarity(p, literals)).max().unwrap_or(0),
+        Formula::Literal(i) => literals.get(*i).map_or(0, |l| l.weight(scope)),
+        Formula::Any(parts) => parts.iter().map(|p| rarity(p, literals, scope)).min().unwrap_or(0),
+        Formula::All(parts) => parts.iter().map(|p| rarity(p, literals, scope)).max().unwrap_or(0),
     }
 }
 
@@ -532,9 +563,15 @@ fn automaton(literals: &[Literal], forms: impl Fn(&Literal) -> Vec<Vec<u8>>) -> 
     if patterns.is_empty() {
         return None;
     }
+    // A table is faster while it is small enough to be built at once.
+    let bytes: usize = patterns.iter().map(Vec::len).sum();
+    let kind = match bytes < TABLE_BYTES {
+        true => AhoCorasickKind::DFA,
+        false => AhoCorasickKind::ContiguousNFA,
+    };
     let search = AhoCorasick::builder()
         .match_kind(MatchKind::Standard)
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .kind(Some(kind))
         .build(patterns)
         .ok()?;
     Some(Automaton { search, literal_of })

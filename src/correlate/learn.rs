@@ -103,7 +103,8 @@ impl Learner<'_> {
             (pid, record.first_time(), record.text("Image"))
         {
             let image = path::tail(image);
-            self.add(Target::Process { pid, image, from, until: None });
+            let unnamed_children = record.text("ParentImage").is_none();
+            self.add(Target::Process { pid, image, from, unnamed_children });
         }
     }
 
@@ -147,13 +148,18 @@ impl Learner<'_> {
     }
 
     fn hashes(&mut self, record: &Record) {
+        // The longest digest stands for all: where one is logged, all are.
         let known = record.text("Hashes").unwrap_or_default();
-        for part in known.split([',', ';']) {
-            let Some((kind, hex)) = part.split_once('=') else { continue };
-            let sure = matches!(kind.trim(), "SHA256" | "SHA1" | "MD5");
-            if sure && hex.len() >= 32 && hex.bytes().any(|b| b != b'0') {
-                self.add(Target::Hash(hex.trim().to_ascii_lowercase()));
-            }
+        let digest = |kind: &str| {
+            known.split([',', ';']).find_map(|part| {
+                let (name, hex) = part.trim().split_once('=')?;
+                let sound = hex.len() >= 32 && hex.bytes().any(|b| b != b'0');
+                (name == kind && sound).then(|| hex.to_ascii_lowercase())
+            })
+        };
+        let best = ["SHA256", "SHA1", "MD5"].into_iter().find_map(digest);
+        if let Some(hex) = best {
+            self.add(Target::Hash(hex));
         }
     }
 

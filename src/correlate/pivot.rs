@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Tool, path};
 use crate::model::{Hit, Record, Requirement, RowStage, Value};
 
-/// How long a process without a recorded end is taken to live.
-const UNENDED_PROCESS: SignedDuration = SignedDuration::from_hours(12);
+/// How long after its start a process id is still taken for that process.
+const LONGEST_PROCESS: SignedDuration = SignedDuration::from_hours(12);
 
 /// What Sysmon writes for a process that it did not see start.
 const UNKNOWN_IMAGE: &str = "unknown process";
@@ -34,11 +34,12 @@ pub enum Target {
     /// Sysmon's process GUID, as text without braces, lower case.
     ProcessGuid(String),
     /// A process of that image (its tail) within its life.
+    /// `unnamed_children`: this host's process audits do not name the parent.
     Process {
         pid: u32,
         image: String,
         from: Timestamp,
-        until: Option<Timestamp>,
+        unnamed_children: bool,
     },
     Service(String),
     Task(String),
@@ -65,7 +66,7 @@ impl Pivot {
                 Requirement::All(vec![by_guid(guid), Requirement::Text(UNKNOWN_IMAGE.into())])
             }
             Target::Activity(guid) => by_guid(guid),
-            Target::Process { pid, .. } => by_pid(*pid),
+            Target::Process { pid, unnamed_children, .. } => by_pid(*pid, *unnamed_children),
             Target::Service(name) | Target::Task(name) => ascii_run(name),
             Target::Logon { id, .. } => {
                 Requirement::Bytes { bytes: id.to_le_bytes().to_vec(), text: format!("{id:#x}") }
@@ -99,8 +100,8 @@ impl Pivot {
                 found.then(|| weight(record.category, true))?
             }
             Target::ProcessGuid(guid) => process_guid(record, guid)?,
-            Target::Process { pid, image, from, until } => {
-                process(record, i64::from(*pid), image, *from, *until)?
+            Target::Process { pid, image, from, .. } => {
+                process(record, i64::from(*pid), image, *from)?
             }
             Target::Service(name) => service(record, name)?,
             Target::Task(name) => {
@@ -239,15 +240,9 @@ fn process_guid(record: &Record, guid: &str) -> Option<Weight> {
     is("ParentProcessGuid").then_some((RowStage::Executed, 40, "started by the agent's process"))
 }
 
-fn process(
-    record: &Record,
-    pid: i64,
-    image: &str,
-    from: Timestamp,
-    until: Option<Timestamp>,
-) -> Option<Weight> {
+fn process(record: &Record, pid: i64, image: &str, from: Timestamp) -> Option<Weight> {
     let at = record.first_time()?;
-    let end = until.or_else(|| from.checked_add(UNENDED_PROCESS).ok())?;
+    let end = from.checked_add(LONGEST_PROCESS).ok()?;
     if at < from || at > end {
         return None;
     }
@@ -315,7 +310,7 @@ fn by_guid(guid: &str) -> Requirement {
 /// A process id where records tell processes by nothing else: the writer of a
 /// DNS client record (32 bits), the parent in process audits that do not name it
 /// (64 bits, hexadecimal when rendered).
-fn by_pid(pid: u32) -> Requirement {
+fn by_pid(pid: u32, unnamed_children: bool) -> Requirement {
     let wide = u64::from(pid).to_le_bytes().to_vec();
     let narrow = pid.to_le_bytes().to_vec();
     let of = |bytes, text, log: &str| {
@@ -324,10 +319,11 @@ fn by_pid(pid: u32) -> Requirement {
             Requirement::Text(log.to_owned()),
         ])
     };
-    Requirement::Any(vec![
-        of(narrow, pid.to_string(), "microsoft-windows-dns-client"),
-        of(wide, format!("{pid:#x}"), "newprocessname"),
-    ])
+    let mut any = vec![of(narrow, pid.to_string(), "microsoft-windows-dns-client")];
+    if unnamed_children {
+        any.push(of(wide, format!("{pid:#x}"), "newprocessname"));
+    }
+    Requirement::Any(any)
 }
 
 /// File name and parent folder must both stand there, as far as they are ASCII.
