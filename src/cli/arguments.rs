@@ -26,18 +26,29 @@ pub enum Command {
     /// Examine mounted volumes, folders of logs and hives, or single files
     Scan(Box<Scan>),
     /// Examine this machine (comes later)
-    Live,
+    Live(Later),
     /// Check bundles: hashes and completeness; never needs the evidence
     Verify {
         #[arg(required = true)]
         bundles: Vec<PathBuf>,
     },
     /// Join the results of many hosts (comes later)
-    Merge,
+    Merge(Later),
     /// Show what is built in
-    List { what: Listed },
+    List {
+        what: Listed,
+        /// Disk image, for `files`
+        image: Option<PathBuf>,
+    },
     /// Validate a profile rule or an artifact definition of one's own
     Check { file: PathBuf },
+}
+
+/// Whatever follows a command that this version does not have yet.
+#[derive(Debug, Args)]
+pub struct Later {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
 }
 
 /// What `list` shows.

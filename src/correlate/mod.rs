@@ -88,12 +88,15 @@ pub struct Settings {
     pub until: Option<jiff::Timestamp>,
 }
 
+/// Credential ids in a text, with their mint times.
+pub type Tokens<'a> = dyn Fn(&str) -> Vec<(String, Option<jiff::Timestamp>)> + 'a;
+
 /// What knows secrets.
 pub struct Secrets<'a> {
     /// Takes secrets out of any text that goes into a row.
     pub redact: &'a dyn Fn(&str) -> String,
     /// Credential ids in a text, with their mint times.
-    pub tokens: &'a dyn Fn(&str) -> Vec<(String, Option<jiff::Timestamp>)>,
+    pub tokens: &'a Tokens<'a>,
 }
 
 /// What correlation makes of one host's events.

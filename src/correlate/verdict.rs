@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::session::Found;
 use super::timeline::{RowsOf, counts};
-use super::{Tool, version};
+use super::{Tokens, Tool, version};
 use crate::model::{
     Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, Row, RowStage, Rung,
     RungName, Session, ToolVerdict, Verdict,
@@ -20,7 +20,7 @@ pub struct Findings<'a> {
     pub rows_of: &'a RowsOf,
     pub coverage: &'a [Coverage],
     /// Credential ids in a text, with their mint times.
-    pub tokens: &'a dyn Fn(&str) -> Vec<(String, Option<jiff::Timestamp>)>,
+    pub tokens: &'a Tokens<'a>,
 }
 
 /// Judges one host: every tool's ladder, and what no tool explains.
