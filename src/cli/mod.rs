@@ -70,7 +70,9 @@ pub fn main() -> ExitCode {
         Some(Command::Verify { bundles }) => verify::run(&bundles),
         Some(Command::List { what, .. }) => list::run(&what),
         Some(Command::Check { file }) => check::run(&file),
-        Some(Command::Live(_)) => later("live", "mount the volume and give its folder to `adit scan`"),
+        Some(Command::Live(_)) => {
+            later("live", "mount the volume and give its folder to `adit scan`")
+        }
         Some(Command::Merge(_)) => {
             later("merge", "hosts.csv of one `adit scan` over all hosts ranks them")
         }
