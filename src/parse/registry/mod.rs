@@ -135,33 +135,34 @@ struct Output<'a> {
     filter: &'a dyn Filter,
     /// Live and recovered records, rendered.
     seen: HashSet<String>,
-    /// Every text of a pushed record.
+    /// Every text of a record seen.
     said: HashSet<String>,
-    /// Records seen, pushed or not.
+    /// Different records seen, past the filter or not.
     records: u64,
 }
 
 impl Output<'_> {
     fn push(&mut self, record: Record) -> ControlFlow<()> {
-        self.records = self.records.saturating_add(1);
         let text = rendered(&record);
-        if !self.filter.admits_text(text.as_bytes()) {
-            return ControlFlow::Continue(());
-        }
         let moment = record.times.first().map(|m| m.raw.as_str()).unwrap_or_default();
         if !self.seen.insert(format!("{text}{moment}")) {
             return ControlFlow::Continue(());
         }
+        self.records = self.records.saturating_add(1);
         let texts = record.fields.iter().filter_map(|(_, value)| match value {
             Value::Text(text) => Some(text.clone()),
             Value::List(all) => Some(all.join(" ")),
             Value::Number(_) => None,
         });
         self.said.extend(texts);
+        // Last, so that what is counted does not hang on what is looked for.
+        if !self.filter.admits_text(text.as_bytes()) {
+            return ControlFlow::Continue(());
+        }
         self.sink.record(record)
     }
 
-    /// Whether the record's details stand in one that was pushed: an old copy of
+    /// Whether the record's details stand in one that was seen: an old copy of
     /// a value tells nothing new.
     fn has_said(&self, record: &Record) -> bool {
         record.text("Details").is_some_and(|details| self.said.contains(details))
