@@ -117,7 +117,8 @@ impl Pass<'_> {
         let mut sink =
             Collector { pass: self, file, reading: FileReading::default(), extents: Vec::new() };
         let whole = parts.clone();
-        let result = open.input(self.filter, |input| match &parts {
+        let filter = Named { filter: self.filter, path: file.entry.path.as_str() };
+        let result = open.input(filter.for_parser(&file.parser), |input| match &parts {
             None => guarded(|| open.parser.parse(input, &mut sink)),
             Some(range) => guarded(|| open.parser.parse_part(input, range.clone(), &mut sink)),
         });
@@ -129,6 +130,29 @@ impl Pass<'_> {
         self.progress.bytes_done.fetch_add(done, Ordering::Relaxed);
         self.progress.items.fetch_add(1, Ordering::Relaxed);
         (sink.reading, sink.extents)
+    }
+}
+
+/// The filter for records about a file as a whole, which get its path as a field:
+/// a rule may ask for the name and for what the file says of itself.
+struct Named<'a> {
+    filter: &'a dyn Filter,
+    path: &'a str,
+}
+
+impl Named<'_> {
+    fn for_parser(&self, parser: &str) -> &dyn Filter {
+        if matches!(parser, "pe" | "zip" | "ngrok_config") { self } else { self.filter }
+    }
+}
+
+impl Filter for Named<'_> {
+    fn admits(&self, block: &[u8]) -> bool {
+        self.filter.admits(block)
+    }
+
+    fn admits_text(&self, text: &[u8]) -> bool {
+        self.filter.admits_text(&[text, b"\nTargetFilename=", self.path.as_bytes()].concat())
     }
 }
 
