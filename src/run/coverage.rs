@@ -112,10 +112,16 @@ fn cleared(out: &mut [Coverage], reading: &Reading) {
     }
 }
 
-/// The walk itself: without a loss, a name not found is not there.
+/// Why files outside a whole volume cannot deny what the volume held.
+const NO_VOLUME: &str = "only files taken out of a volume were given";
+
+/// The walk itself: without a loss, a name not found on a volume is not there.
 fn names(evidence: &HostEvidence, found: &Locations) -> Coverage {
     let mut line = empty(NAMES, &evidence.label);
     line.records = found.entries;
+    if !evidence.layout.has_fixed_places() {
+        (line.state, line.why) = (CoverageState::Absent, NO_VOLUME.into());
+    }
     if let Some(problem) = found.problems.first() {
         line.state = CoverageState::Partial;
         line.why.clone_from(&problem.message);
@@ -147,6 +153,9 @@ fn absent(
         if artifact.anywhere && !artifact.expected && artifact.store.is_none() {
             line.path = evidence.label.clone();
             line.why = "looked for by content; none there".into();
+            if !evidence.layout.has_fixed_places() {
+                (line.state, line.why) = (CoverageState::Absent, NO_VOLUME.into());
+            }
         } else {
             (line.state, line.why) = (CoverageState::Absent, "not found".into());
         }
