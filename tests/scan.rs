@@ -581,7 +581,10 @@ fn an_allowlist_marks_and_never_deletes() {
             .filter(|row| row["rule"].as_str().unwrap().contains("ngrok-"))
             .map(|row| {
                 let tags = row["tag"].as_str().unwrap_or_default();
-                (row["locator"].to_string(), tags.split(' ').any(|tag| tag == "suppressed"))
+                (
+                    row["locator"].as_str().unwrap().to_owned(),
+                    tags.split(' ').any(|tag| tag == "suppressed"),
+                )
             })
             .collect()
     };
@@ -592,7 +595,7 @@ fn an_allowlist_marks_and_never_deletes() {
     let allowed = profile(&format!("{{ name: known, host: '{host}*' }}"));
     let known = allowed.rows(host);
     for locator in before.keys() {
-        assert!(known.iter().any(|row| row["locator"].to_string() == *locator), "{locator}");
+        assert!(known.iter().any(|row| row["locator"] == **locator), "{locator}");
     }
     let after = rows(&allowed);
     assert!(!after.is_empty() && after.values().all(|marked| *marked), "{after:?}");
