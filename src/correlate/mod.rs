@@ -123,7 +123,7 @@ pub fn conclude(
     timeline::sort(&mut rows);
     let rows_of = timeline::index(&rows);
     let chains = chain::build(&mut rows, &sessions, &rows_of, tools, settings);
-    let rows: Vec<Row> = rows.into_iter().map(|r| r.row).filter(|r| within(r, settings)).collect();
+    let mut rows: Vec<Row> = rows.into_iter().map(|r| r.row).collect();
     let findings = verdict::Findings {
         host,
         rows: &rows,
@@ -135,6 +135,8 @@ pub fn conclude(
         tokens: secrets.tokens,
     };
     let verdict = verdict::judge(&findings, tools);
+    // A period bounds what is listed; what lies outside of it is no "no".
+    rows.retain(|row| within(row, settings));
     Conclusion { rows, chains, verdict }
 }
 
