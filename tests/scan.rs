@@ -526,6 +526,9 @@ fn a_period_bounds_the_timeline() {
     };
     let since = times(&["--since", "2024-09-03"]);
     assert!(!since.is_empty() && since.iter().all(|time| time.as_str() >= "2024-09-03"));
+    // The service is older, and is there all the same.
+    let bounded = scan(&[JUMP, "--no-bundle", "--since", "2024-09-03"]);
+    assert_eq!(bounded.files["JUMP-01/verdict.json"], JUMP_01.files["JUMP-01/verdict.json"]);
     let until = times(&["--until", "2024-09-03T00:00:00Z"]);
     assert!(!until.is_empty() && until.iter().all(|time| time.as_str() < "2024-09-03"));
     // Back from the last event of the evidence, whatever today's date.
