@@ -198,7 +198,8 @@ fn examine(
     hosts::split(evidence, &system, reading)
         .into_iter()
         .map(|host| {
-            let last = host.events.iter().filter_map(|e| e.record.first_time()).max();
+            // What logs and hives say; a file's times are those of its last copy.
+            let last = coverage.iter().filter_map(|line| line.last).max();
             let settings = Settings {
                 window: job.window,
                 since: job.since.and_then(|bound| bound.resolve(last)),
