@@ -531,7 +531,9 @@ fn a_period_bounds_the_timeline() {
     assert_eq!(bounded.files["JUMP-01/verdict.json"], JUMP_01.files["JUMP-01/verdict.json"]);
     let until = times(&["--until", "2024-09-03T00:00:00Z"]);
     assert!(!until.is_empty() && until.iter().all(|time| time.as_str() < "2024-09-03"));
-    // Back from the last event of the evidence, whatever today's date.
+    // Back from the last event of the evidence, whatever today's date and the files'.
+    let recent = times(&["--since", "90d"]);
+    assert!(recent.len() > 20 && recent[0].starts_with("2024-09-02"), "{recent:?}");
     let all = scan(&[&log, "--no-bundle"]);
     let recent = scan(&[&log, "--no-bundle", "--since", "90d"]);
     let none = scan(&[&log, "--no-bundle", "--until", "90d"]);
