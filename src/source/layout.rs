@@ -31,8 +31,12 @@ struct Found {
 
 /// The hosts of a folder, as [`super::open`] orders them.
 pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
-    listing::names(source, '/')
+    let (names, errors) = listing::names(source, '/')
         .map_err(|error| SourceError::Unreadable { path: source.to_owned(), error })?;
+    if names.is_empty() && errors.is_empty() {
+        let (what, advice) = ("an empty folder", "check that the evidence is mounted there");
+        return Err(SourceError::Unsupported { path: source.to_owned(), what, advice });
+    }
     let own = shape(source, Trust::Names);
     if !matches!(own, Shape::Unknown) {
         return Ok(vec![host(source, source, own)]);
