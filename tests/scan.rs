@@ -414,6 +414,10 @@ fn a_source_that_is_missing_is_said() {
     let none = scan(&["testdata/no-such-folder"]);
     assert_eq!(none.ran.code, 4);
     assert!(none.ran.stderr.contains("no-such-folder"), "{}", none.ran.stderr);
+    let empty = TempDir::new().unwrap();
+    let unmounted = scan(&[text(empty.path())]);
+    assert_eq!(unmounted.ran.code, 4);
+    assert!(unmounted.ran.stderr.contains("mounted"), "{}", unmounted.ran.stderr);
     let some = scan(&["testdata/no-such-folder", DEV, "--no-bundle"]);
     assert_eq!(some.ran.code, 3);
     assert_eq!(some.ranking(), ["DEV-WS-11"]);
