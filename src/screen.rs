@@ -62,6 +62,7 @@ const ORDINARY: &[&str] = &[
     "agent",
     " -r",
     "newprocessname",
+    "security",
     "microsoft",
 ];
 
@@ -151,8 +152,10 @@ enum Scope {
 struct Triggers {
     literals: BTreeSet<usize>,
     texts: Vec<String>,
-    binary: Trigger,
+    /// In a block's lower-case form and its lanes.
     text: Trigger,
+    /// In text that something else rendered, byte literals included.
+    rendered: Trigger,
     raw: Trigger,
 }
 
@@ -165,30 +168,24 @@ impl Triggers {
             Literal::Bytes { .. } => None,
         }));
         let rendered = few(triggers.iter().map(|l| l.text()));
+        let rendered: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
         let raw = triggers.iter().filter_map(|l| match l {
             Literal::Bytes { bytes, .. } => Some(bytes.clone()),
             Literal::Text(_) => None,
         });
-        let narrow = texts.iter().map(|t| t.as_bytes().to_vec());
-        let binary: Vec<Vec<u8>> = narrow.chain(texts.iter().map(|t| utf16(t))).collect();
-        let text: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
         Self {
-            binary: trigger(&binary),
-            text: trigger(&text),
+            text: trigger(&texts.iter().map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>()),
+            rendered: trigger(&rendered),
             raw: trigger(&raw.collect::<Vec<_>>()),
-            texts: rendered,
             literals: chosen,
+            texts,
         }
-    }
-
-    fn found(&self, bytes: &[u8], lowered: &[u8]) -> bool {
-        self.raw.found(bytes) || self.binary.found(lowered)
     }
 }
 
 thread_local! {
-    /// One lower-cased block per thread.
-    static LOWERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// One block per thread.
+    static VIEW: RefCell<View> = RefCell::new(View::default());
 }
 
 impl Screen {
@@ -249,13 +246,16 @@ impl Filter for Screen {
         if self.open {
             return true;
         }
-        with_lowered(block, |lowered| {
-            if !self.blocks.found(block, lowered) {
+        with_view(|view| {
+            view.lower(block);
+            view.split();
+            let block = Block { screen: self, bytes: block, view };
+            let whole = 0..block.bytes.len();
+            if !block.triggered(&self.blocks, &whole) {
                 return false;
             }
             let mut present = vec![false; self.literals];
-            Self::mark(self.all_binary.as_ref(), lowered, &mut present);
-            Self::mark(self.all_raw.as_ref(), block, &mut present);
+            block.mark(&whole, &mut present);
             self.satisfied(&present)
         })
     }
@@ -264,12 +264,13 @@ impl Filter for Screen {
         if self.open {
             return true;
         }
-        with_lowered(text, |lowered| {
-            if !self.blocks.text.found(lowered) {
+        with_view(|view| {
+            view.lower(text);
+            if !self.blocks.rendered.found(&view.lowered) {
                 return false;
             }
             let mut present = vec![false; self.literals];
-            Self::mark(self.all_text.as_ref(), lowered, &mut present);
+            Self::mark(self.all_text.as_ref(), &view.lowered, &mut present);
             self.satisfied(&present)
         })
     }
@@ -278,13 +279,12 @@ impl Filter for Screen {
         if self.open {
             return (0..cut().records.len()).collect();
         }
-        with_lowered(block, |lowered| {
-            let block = Block { screen: self, bytes: block, lowered };
-            if block.triggered(&self.blocks, 0..lowered.len()) {
-                block.pick(&cut())
-            } else {
-                Vec::new()
-            }
+        with_view(|view| {
+            view.lower(block);
+            view.split();
+            let block = Block { screen: self, bytes: block, view };
+            let whole = 0..block.bytes.len();
+            if block.triggered(&self.blocks, &whole) { block.pick(&cut()) } else { Vec::new() }
         })
     }
 }
@@ -293,19 +293,20 @@ impl Filter for Screen {
 struct Block<'a> {
     screen: &'a Screen,
     bytes: &'a [u8],
-    lowered: &'a [u8],
+    view: &'a View,
 }
 
 impl Block<'_> {
     /// Whether a trigger stands in this part.
-    fn triggered(&self, triggers: &Triggers, part: Range<usize>) -> bool {
+    fn triggered(&self, triggers: &Triggers, part: &Range<usize>) -> bool {
         let bytes = self.bytes.get(part.clone()).unwrap_or_default();
-        triggers.found(bytes, self.lowered.get(part).unwrap_or_default())
+        triggers.raw.found(bytes)
+            || self.view.part(part).into_iter().any(|text| triggers.text.found(text))
     }
 
     /// Adds the literals of this part to those present.
     fn mark(&self, part: &Range<usize>, present: &mut [bool]) {
-        let text = self.lowered.get(part.clone()).unwrap_or_default();
+        let [text, ..] = self.view.part(part);
         Screen::mark(self.screen.all_binary.as_ref(), text, present);
         let bytes = self.bytes.get(part.clone()).unwrap_or_default();
         Screen::mark(self.screen.all_raw.as_ref(), bytes, present);
@@ -324,11 +325,11 @@ impl Block<'_> {
             let Some(own) = record else {
                 return *anywhere.get_or_init(|| {
                     let mut present = shared.clone();
-                    self.mark(&(0..self.lowered.len()), &mut present);
+                    self.mark(&(0..self.bytes.len()), &mut present);
                     screen.satisfied(&present)
                 });
             };
-            if !all_triggered && !self.triggered(&screen.records, own.clone()) {
+            if !all_triggered && !self.triggered(&screen.records, own) {
                 return false;
             }
             let mut present = shared.clone();
@@ -340,15 +341,67 @@ impl Block<'_> {
     }
 }
 
-fn with_lowered<T>(block: &[u8], use_it: impl FnOnce(&[u8]) -> T) -> T {
-    LOWERED.with(|buffer| match buffer.try_borrow_mut() {
-        Ok(mut buffer) => {
-            buffer.clear();
-            buffer.extend_from_slice(block);
-            buffer.make_ascii_lowercase();
-            use_it(&buffer)
+/// A block in lower case, and its bytes at even and at odd places side by side:
+/// UTF-16 of ASCII text reads as plain text in one of these lanes.
+#[derive(Default)]
+struct View {
+    lowered: Vec<u8>,
+    even: Vec<u8>,
+    odd: Vec<u8>,
+}
+
+impl View {
+    fn lower(&mut self, block: &[u8]) {
+        self.lowered.clear();
+        self.lowered.extend_from_slice(block);
+        self.lowered.make_ascii_lowercase();
+    }
+
+    fn split(&mut self) {
+        let (pairs, rest) = self.lowered.as_chunks::<2>();
+        self.even.resize(pairs.len(), 0);
+        self.odd.resize(pairs.len(), 0);
+        // Eight bytes at a time: the wanted bytes of a word are drawn together.
+        let (words, tail) = pairs.as_chunks::<4>();
+        let even = self.even.as_chunks_mut::<4>().0;
+        let odd = self.odd.as_chunks_mut::<4>().0;
+        for ((word, even), odd) in words.iter().zip(even).zip(odd) {
+            let word = u64::from_le_bytes(*word.as_flattened().first_chunk().unwrap_or(&[0; 8]));
+            *even = every_other(word);
+            *odd = every_other(word >> 8);
         }
-        Err(_) => use_it(&block.to_ascii_lowercase()),
+        let done = pairs.len().saturating_sub(tail.len());
+        let lanes = self.even.iter_mut().zip(&mut self.odd).skip(done);
+        for (pair, (even, odd)) in tail.iter().zip(lanes) {
+            [*even, *odd] = *pair;
+        }
+        self.even.extend(rest);
+    }
+
+    /// The part of the block in each of its forms.
+    fn part(&self, part: &Range<usize>) -> [&[u8]; 3] {
+        let up = |n: usize| n.div_ceil(2);
+        [
+            self.lowered.get(part.clone()),
+            self.even.get(up(part.start)..up(part.end)),
+            self.odd.get(part.start / 2..part.end / 2),
+        ]
+        .map(Option::unwrap_or_default)
+    }
+}
+
+/// Bytes 0, 2, 4 and 6 of a word, counted from the lowest.
+fn every_other(word: u64) -> [u8; 4] {
+    let word = word & 0x00ff_00ff_00ff_00ff;
+    let word = (word | word >> 8) & 0x0000_ffff_0000_ffff;
+    let [a, b, _, _, c, d, _, _] = word.to_le_bytes();
+    [a, b, c, d]
+}
+
+fn with_view<T>(use_it: impl FnOnce(&mut View) -> T) -> T {
+    VIEW.with(|view| match view.try_borrow_mut() {
+        Ok(mut view) => use_it(&mut view),
+        Err(_) => use_it(&mut View::default()),
     })
 }
 

@@ -22,6 +22,18 @@ const MAX_DEPTH: usize = 32;
 /// agent's log every line whose message a rule may name.
 const NOT_SCREENED: &[&str] = &["agent_log", "config", "tunnel_endpoint"];
 
+/// A text that stands in every record of the category: part of the only provider's
+/// and channel's names that it comes from.
+const SOURCES: &[(&str, &str)] = &[
+    ("logon", "microsoft-windows-security-auditing"),
+    ("logon_explicit", "microsoft-windows-security-auditing"),
+    ("logon_failed", "microsoft-windows-security-auditing"),
+    ("logon_privileges", "microsoft-windows-security-auditing"),
+    ("logoff", "microsoft-windows-security-auditing"),
+    ("session_reconnect", "microsoft-windows-security-auditing"),
+    ("bits", "bits-client"),
+];
+
 /// The text that must stand in a record before the rule can match it, lower-cased.
 ///
 /// A rule on records that no screen holds back asks nothing of it: an empty
@@ -32,7 +44,13 @@ pub(super) fn requirement(rule: &SigmaRule) -> Requirement {
     }
     let walk = Walk { category: rule.logsource.category.as_deref() };
     let named = &rule.detection.named;
-    any(rule.detection.conditions.iter().map(|c| walk.condition(c, named, MAX_DEPTH)))
+    let matched =
+        any(rule.detection.conditions.iter().map(|c| walk.condition(c, named, MAX_DEPTH)));
+    let source = SOURCES.iter().find(|(category, _)| walk.category == Some(category));
+    match source {
+        Some((_, text)) => all([matched, Requirement::Text((*text).to_owned())].into_iter()),
+        None => matched,
+    }
 }
 
 struct Walk<'a> {
@@ -130,8 +148,26 @@ fn value(value: &SigmaValue, joints: &[char]) -> Requirement {
                 StringPart::Special(_) => None,
             })
             .map(Requirement::Text)),
+        SigmaValue::Integer(number) => integer(*number),
         _ => Requirement::True,
     }
+}
+
+/// A number as sources store it: little-endian bytes of any width, or text, decimal
+/// or hexadecimal. One byte would be everywhere.
+fn integer(number: i64) -> Requirement {
+    let Some(number) = u64::try_from(number).ok().filter(|n| *n > 0xff) else {
+        return Requirement::True;
+    };
+    let mut bytes = number.to_le_bytes().to_vec();
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    Requirement::Any(vec![
+        Requirement::Bytes { bytes, text: number.to_string() },
+        Requirement::Text(number.to_string()),
+        Requirement::Text(format!("{number:#x}")),
+    ])
 }
 
 /// Whether a source may store the value as something other than its text.
@@ -242,7 +278,7 @@ mod tests {
             "a:\n  F|re: 'ngrok'\ncondition: a",
             "a:\n  F|windash|contains: ' -all '\ncondition: a",
             "a:\n  F|cidr: 127.0.0.0/8\ncondition: a",
-            "a:\n  F: 4688\ncondition: a",
+            "a:\n  F: 46\ncondition: a",
             "a:\n  F: '4688'\ncondition: a",
             "a:\n  F: '0x3e7'\ncondition: a",
             "a:\n  F: S-1-5-18\ncondition: a",
@@ -255,6 +291,13 @@ mod tests {
         ] {
             assert_eq!(of(detection), Requirement::True, "{detection}");
         }
+    }
+
+    #[test]
+    fn a_number_stands_as_bytes_or_text() {
+        let bytes = Requirement::Bytes { bytes: vec![0x3d, 0x0d], text: "3389".into() };
+        let any = vec![bytes, text("3389"), text("0xd3d")];
+        assert_eq!(of("a:\n  F: 3389\ncondition: a"), Requirement::Any(any));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) fn rule_for(channel: &str, provider: &str, id: Option<i64>) -> Option
 }
 
 const SYSMON: &[&str] = &["Microsoft-Windows-Sysmon", "Linux-Sysmon"];
-const SECURITY: &[&str] = &["Microsoft-Windows-Security-Auditing", "Security"];
+const SECURITY: &[&str] = &["Microsoft-Windows-Security-Auditing"];
 const SERVICES: &[&str] = &["Service Control Manager"];
 const EVENTLOG: &[&str] = &["Microsoft-Windows-Eventlog", "Eventlog"];
 const POWERSHELL: &[&str] = &[
