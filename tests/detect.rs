@@ -119,20 +119,31 @@ fn run(file: &str) {
 /// Fields that the parsers put together; their text need not stand in the evidence.
 const COMPOSED: &[&str] = &["User", "Wrapped", "TaskCommand", "ClearedChannel"];
 
+/// The provider that records of a category come from, where there is but one.
+fn provider(category: &str) -> Option<&'static str> {
+    match category {
+        "logon" | "logon_failed" | "logon_explicit" | "logoff" | "session_reconnect" => {
+            Some("microsoft-windows-security-auditing")
+        }
+        "bits" => Some("microsoft-windows-bits-client"),
+        _ => None,
+    }
+}
+
 /// Every rule that hit must find what it needs in the record's own texts.
 fn unscreened(case: &str, record: &Record, hits: &[Hit]) -> Vec<String> {
     if matches!(record.category, "agent_log" | "config" | "tunnel_endpoint") {
         return Vec::new();
     }
-    let text = record
+    let mut texts: Vec<String> = record
         .fields
         .iter()
-        .filter(|(name, value)| {
-            !COMPOSED.contains(&name.as_ref()) && !matches!(value, Value::Number(_))
-        })
+        .filter(|(name, _)| !COMPOSED.contains(&name.as_ref()))
         .map(|(_, value)| value.to_string().to_ascii_lowercase())
-        .collect::<Vec<_>>()
-        .join("\n");
+        .collect();
+    // What the only provider of such records writes into each of them.
+    texts.extend(provider(record.category).map(str::to_owned));
+    let text = texts.join("\n");
     hits.iter()
         .filter(|hit| !met(DETECTOR.requirement_of(&hit.rule).unwrap(), &text))
         .map(|hit| format!("{case}: the screen would hold it back from {}", hit.rule))
@@ -313,7 +324,8 @@ fn a_rule_on_logs_that_are_not_read_is_said() {
     .unwrap();
     let detector = Detector::load(&[path.display().to_string()]).unwrap();
     shared(&detector);
-    assert_eq!(detector.requirements(), []);
+    let built_in = Detector::load(&[]).unwrap();
+    assert_eq!(detector.requirements().len(), built_in.requirements().len());
     assert_eq!(detector.remarks(), ["rule `t`: no log of its source is read"]);
 }
 
@@ -336,7 +348,6 @@ fn a_folder_adds_an_allowance_to_a_built_in_profile() {
     assert!(!hits.is_empty());
     for hit in hits {
         assert_eq!(hit.suppressed_by.as_deref(), Some("build host"));
-        assert!(hit.score <= 10);
     }
 }
 

@@ -564,11 +564,15 @@ fn a_sigma_rule_of_ones_own_is_used() {
     fs::write(&rule, OWN_RULE).unwrap();
     assert_eq!(adit(&["check", text(&rule)]).code, 0);
     let hit = scan(&[JUMP, "--no-bundle", "--profile", text(&rule)]);
+    let id = OWN_RULE.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let met = |row: &&Value| row["rule"].as_str().is_some_and(|rules| rules.contains(id));
     let rows = hit.rows("JUMP-01");
-    assert!(!rows.is_empty() && rows.iter().all(|row| row["tool"] == "custom"), "{rows:?}");
-    assert!(rows.iter().all(|row| row["process"] == r"C:\PerfLogs\ngrok.exe"));
+    let own: Vec<&Value> = rows.iter().filter(met).collect();
+    assert!(own.len() > 3 && own.iter().all(|row| row["process"] == r"C:\PerfLogs\ngrok.exe"));
+    // It adds to the built-in rules.
+    assert!(rows.iter().any(|row| row["tool"] == "ngrok"));
     let miss = scan(&[DEV, "--no-bundle", "--profile", text(&rule)]);
-    assert!(miss.rows("DEV-WS-11").is_empty());
+    assert!(!miss.rows("DEV-WS-11").iter().any(|row| met(&row)));
 }
 
 #[test]
@@ -581,7 +585,7 @@ fn an_allowlist_marks_and_never_deletes() {
         fs::write(place.path().join("profile.yaml"), format!("id: ngrok\nallow:\n  - {entry}\n"))
             .unwrap();
         let own = text(place.path());
-        scan(&[&log, "--no-bundle", "--profile", "ngrok", "--profile", "tunnel", "--profile", own])
+        scan(&[&log, "--no-bundle", "--profile", own])
     };
     // Rows of ngrok's own rules: where they stand, and whether they are marked.
     let rows = |scanned: &Scanned| -> BTreeMap<String, bool> {
@@ -610,6 +614,26 @@ fn an_allowlist_marks_and_never_deletes() {
     assert!(!after.is_empty() && after.values().all(|marked| *marked), "{after:?}");
     for rung in ngrok(&allowed.verdict(host))["rungs"].as_object().unwrap().values() {
         assert_ne!(rung["answer"], "yes");
+    }
+}
+
+#[test]
+fn an_allowed_host_keeps_every_row() {
+    let place = TempDir::new().unwrap();
+    let entry = "id: ngrok\nallow:\n  - { name: lab, host: 'JUMP-01*' }\n";
+    fs::write(place.path().join("profile.yaml"), entry).unwrap();
+    let plain = scan(&[JUMP, "--no-bundle"]);
+    let allowed = scan(&[JUMP, "--no-bundle", "--profile", text(place.path())]);
+    let places = |scanned: &Scanned| -> BTreeMap<String, String> {
+        let rows = scanned.rows("JUMP-01");
+        rows.iter().map(|r| (r["row_id"].to_string(), r["level"].to_string())).collect()
+    };
+    let (before, after) = (places(&plain), places(&allowed));
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    for row in allowed.rows("JUMP-01").iter().filter(|row| row["tool"] == "ngrok") {
+        let tags = row["tag"].as_str().unwrap_or_default();
+        let session = row["rule"].as_str().unwrap().contains("loopback");
+        assert!(session || tags.contains("suppressed"), "{row}");
     }
 }
 

@@ -13,14 +13,15 @@ use crate::model::{Event, Hit, Record};
 /// Score from which a hit is sure enough to teach.
 const TEACHES: u8 = 40;
 
-/// What was learned, and why; one reason per target.
-type Lessons = BTreeMap<(Arc<str>, Target), String>;
+/// What was learned, and why; one reason per target, one that no allowlist covers
+/// before one that does.
+type Lessons = BTreeMap<(Arc<str>, Target), (Option<String>, String)>;
 
 /// Every pivot that these events teach, in order, each target once.
 pub fn pivots<'a>(events: impl IntoIterator<Item = &'a Event>, tools: &[Tool]) -> Vec<Pivot> {
     let mut out = Lessons::new();
     for event in events {
-        for hit in event.hits.iter().filter(|h| h.score >= TEACHES && h.suppressed_by.is_none()) {
+        for hit in event.hits.iter().filter(|h| h.score >= TEACHES) {
             let Some(tool) = tools.iter().find(|t| t.id == hit.tool) else { continue };
             let mut learner = Learner { event, tool, hit, out: &mut out };
             learner.learn();
@@ -29,7 +30,14 @@ pub fn pivots<'a>(events: impl IntoIterator<Item = &'a Event>, tools: &[Tool]) -
         logons(event, &mut out);
         activities(event, &mut out);
     }
-    out.into_iter().map(|((tool, target), reason)| Pivot { tool, target, reason }).collect()
+    out.into_iter()
+        .map(|((tool, target), (suppressed_by, reason))| Pivot {
+            tool,
+            target,
+            reason,
+            suppressed_by,
+        })
+        .collect()
 }
 
 struct Learner<'a> {
@@ -171,7 +179,12 @@ impl Learner<'_> {
 
     fn add(&mut self, target: Target) {
         let reason = format!("known from {} {}", self.event.path, self.event.record.locator);
-        self.out.entry((self.tool.id.clone(), target)).or_insert(reason);
+        let allowed = self.hit.suppressed_by.clone();
+        let known = self.out.entry((self.tool.id.clone(), target));
+        let lesson = known.or_insert_with(|| (allowed.clone(), reason.clone()));
+        if lesson.0.is_some() && allowed.is_none() {
+            *lesson = (None, reason);
+        }
     }
 }
 
@@ -184,7 +197,7 @@ fn script_blocks(event: &Event, out: &mut Lessons) {
     }
     let (Some(hit), Some(id)) = (event.hits.first(), record.text("ScriptBlockId")) else { return };
     out.entry((hit.tool.clone(), Target::ScriptBlock(id.to_owned())))
-        .or_insert("joined by its id".into());
+        .or_insert((None, "joined by its id".into()));
 }
 
 /// The logon id of a remote desktop logon that came through loopback.
@@ -198,7 +211,7 @@ fn logons(event: &Event, out: &mut Lessons) {
     let (Some(id), Some(from)) = (id, record.first_time()) else { return };
     let from = from.checked_sub(SignedDuration::from_secs(1)).unwrap_or(from);
     out.entry((Arc::from("tunnel"), Target::Logon { id, from }))
-        .or_insert(format!("logon id {id:#x}"));
+        .or_insert((None, format!("logon id {id:#x}")));
 }
 
 /// The other records of one remote desktop connection: RdpCoreTS writes them under
@@ -209,6 +222,6 @@ fn activities(event: &Event, out: &mut Lessons) {
     let id = record.text("ActivityID").map(|id| id.trim_matches(['{', '}']).to_ascii_lowercase());
     if let Some(id) = id.filter(|_| connects && !event.hits.is_empty()) {
         out.entry((Arc::from("tunnel"), Target::Activity(id)))
-            .or_insert("same remote desktop connection".into());
+            .or_insert((None, "same remote desktop connection".into()));
     }
 }

@@ -20,6 +20,8 @@ pub struct Pivot {
     pub target: Target,
     /// Why: the fact that taught it.
     pub reason: String,
+    /// The allowlist entry that covers the fact, if one does.
+    pub suppressed_by: Option<String>,
 }
 
 /// What a pivot looks for.
@@ -137,7 +139,7 @@ impl Pivot {
             score,
             tags: Vec::new(),
             message: format!("{what} ({})", self.reason),
-            suppressed_by: None,
+            suppressed_by: self.suppressed_by.clone(),
         })
     }
 

@@ -99,7 +99,9 @@ pub fn index(rows: &[Built]) -> RowsOf {
 /// The hit that speaks for the row: the highest score, a named tool before none,
 /// a rule before a pivot.
 pub fn best_hit(hits: &[Hit]) -> Option<&Hit> {
-    hits.iter().max_by(|a, b| {
+    // A known use stays known where its shape alone would speak of a tunnel.
+    let allowed = hits.iter().any(|h| h.suppressed_by.is_some());
+    hits.iter().filter(|h| !allowed || &*h.tool != "tunnel").max_by(|a, b| {
         let rank = |h: &Hit| {
             (
                 h.suppressed_by.is_none(),
@@ -124,7 +126,7 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
         level: Level::of_score(score),
         stage: best.stage,
         tool: best.tool.to_string(),
-        rule: rules(&event.hits, &best.tool),
+        rule: rules(&event.hits),
         technique: techniques(&event.hits, &best.tool),
         score,
         user: user(record, &text),
@@ -291,11 +293,10 @@ fn headline(record: &Record) -> String {
     }
 }
 
-/// Rule ids and clauses of the row's own tool, each once, sorted.
-fn rules(hits: &[Hit], tool: &str) -> Vec<String> {
+/// Ids of all rules met and their clauses, each once, sorted.
+fn rules(hits: &[Hit]) -> Vec<String> {
     let mut out: Vec<String> = hits
         .iter()
-        .filter(|h| &*h.tool == tool)
         .flat_map(|h| std::iter::once(h.rule.to_string()).chain(h.clauses.iter().cloned()))
         .collect();
     out.sort();

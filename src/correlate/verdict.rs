@@ -50,8 +50,11 @@ fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
             r.tool == *tool.id || chain.is_some_and(|c| !r.chain.is_empty() && r.chain == c.id)
         })
         .collect();
-    let events =
-        || f.events.iter().filter(|e| e.hits.iter().any(|h| h.tool == tool.id && h.score >= 20));
+    let events = || {
+        f.events.iter().filter(|e| {
+            e.hits.iter().any(|h| h.tool == tool.id && h.score >= 20 && h.suppressed_by.is_none())
+        })
+    };
     let rungs = RungName::ALL.into_iter().map(|name| (name, rung(name, tool, &mine, f))).collect();
     ToolVerdict {
         tool: tool.id.to_string(),

@@ -32,11 +32,12 @@ type File<'a> = (String, std::borrow::Cow<'a, [u8]>);
 /// Rules of one file, and what was passed over in it.
 type RuleFile = (Vec<Rule>, Vec<String>);
 
-/// Everything the selection names; all that is built in when it names nothing.
+/// Everything the selection names. Names of built-in profiles choose among these;
+/// without one all are loaded, and files and folders add to them.
 pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
     let mut loaded = Loaded::default();
     let known = builtin_names();
-    if selection.is_empty() {
+    if !selection.iter().any(|name| known.contains(&name.as_str())) {
         for name in &known {
             loaded.add_builtin(name)?;
         }

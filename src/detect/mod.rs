@@ -23,8 +23,6 @@ pub use profile::{Allow, Domain, DomainRole, Profile, VersionHint};
 
 /// A look-up that failed shows an attempt: no more than this.
 const ATTEMPT_SCORE: u8 = 20;
-/// A known and allowed use: no more than this.
-const SUPPRESSED_SCORE: u8 = 10;
 
 /// A profile or rule that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -141,11 +139,12 @@ impl Detector {
         &self.remarks
     }
 
-    fn suppress(&self, record: &Record, hit: &mut Hit) {
+    /// Marks a hit that the allowlist of its tool's profile covers; whoever weighs
+    /// hits gives it no more than a mention's weight.
+    pub fn suppress(&self, record: &Record, hit: &mut Hit) {
         let profile = self.profiles.iter().find(|profile| profile.id == hit.tool);
         if let Some(entry) = profile.and_then(|profile| profile.allows(record)) {
             hit.suppressed_by = Some(entry.name.clone());
-            hit.score = hit.score.min(SUPPRESSED_SCORE);
             hit.tags.insert(0, Tag::Suppressed);
         }
     }

@@ -184,7 +184,7 @@ fn examine(
     let total: u64 = found.files.iter().map(|f| f.entry.size).sum();
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
     let system = facts::of(evidence, &found);
-    let reading = passes::read(definitions, evidence, &found, progress);
+    let reading = passes::read(definitions, evidence, &found, system.name.as_deref(), progress);
     let coverage = coverage::of(definitions, evidence, &found, &reading);
     let problems = coverage::problems(evidence, &found, &reading);
     let redact = |text: &str| match job.reveal_secrets {

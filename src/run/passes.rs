@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Progress;
-use super::read::{FileReading, Pass, name_record};
+use super::read::{FileReading, Pass, name_computer, name_record};
 use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
@@ -101,6 +101,7 @@ struct Hunt<'a> {
     evidence: &'a HostEvidence,
     found: &'a Locations,
     progress: &'a Progress,
+    computer: Option<&'a str>,
     source: Arc<str>,
     events: BTreeMap<Place, Event>,
 }
@@ -110,9 +111,11 @@ pub fn read(
     definitions: &Definitions<'_>,
     evidence: &HostEvidence,
     found: &Locations,
+    computer: Option<&str>,
     progress: &Progress,
 ) -> Reading {
     let mut hunt = Hunt {
+        computer,
         definitions,
         evidence,
         found,
@@ -162,7 +165,8 @@ impl Hunt<'_> {
         let after = self.found.files.len();
         for (n, entry) in self.found.names.iter().enumerate().filter(|(_, e)| e.is_file()) {
             let file = as_file(entry);
-            let record = name_record(&file);
+            let mut record = name_record(&file);
+            name_computer(&mut record, self.computer);
             let hits = self.definitions.detector.evaluate(&record);
             if hits.is_empty() {
                 continue;
@@ -194,7 +198,13 @@ impl Hunt<'_> {
 
     /// A further pass: what is new, over logs and hives, and over the files meant.
     fn pivots(&mut self, pivots: &[Pivot]) {
-        let judge = |record: &Record| pivots.iter().filter_map(|p| p.matches(record)).collect();
+        let detector = self.definitions.detector;
+        let judge = |record: &Record| {
+            let mut hits: Vec<Hit> = pivots.iter().filter_map(|p| p.matches(record)).collect();
+            let open = hits.iter_mut().filter(|hit| hit.suppressed_by.is_none());
+            open.for_each(|hit| detector.suppress(record, hit));
+            hits
+        };
         for event in self.events.values_mut() {
             let hits: Vec<Hit> = judge(&event.record);
             add_hits(event, hits);
@@ -252,6 +262,7 @@ impl Hunt<'_> {
             filesystem: &*self.evidence.filesystem,
             artifacts: self.definitions.artifacts,
             source: self.source.clone(),
+            computer: self.computer,
             filter,
             judge,
             progress: self.progress,

@@ -39,6 +39,8 @@ pub struct Pass<'a> {
     pub filesystem: &'a dyn Filesystem,
     pub artifacts: &'a Artifacts,
     pub source: Arc<str>,
+    /// The machine's own name: what its hives and files do not say of themselves.
+    pub computer: Option<&'a str>,
     pub filter: &'a dyn Filter,
     pub judge: &'a Judge<'a>,
     pub progress: &'a Progress,
@@ -210,6 +212,7 @@ struct Collector<'a> {
 impl Sink for Collector<'_> {
     fn record(&mut self, mut record: Record) -> ControlFlow<()> {
         add_file_facts(&mut record, self.file);
+        name_computer(&mut record, self.pass.computer);
         let hits = (self.pass.judge)(&record);
         if hits.is_empty() {
             return ControlFlow::Continue(());
@@ -254,6 +257,13 @@ pub fn add_file_facts(record: &mut Record, file: &Located) {
         [(file.entry.created, "File Created"), (file.entry.modified, "File Modified")]
     {
         record.times.extend(at.map(|at| Moment::exact(at, meaning)));
+    }
+}
+
+/// Gives a record that names no machine the one it was found on.
+pub fn name_computer(record: &mut Record, computer: Option<&str>) {
+    if let Some(computer) = computer.filter(|_| record.text("Computer").is_none()) {
+        record.push("Computer", computer);
     }
 }
 
