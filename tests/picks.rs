@@ -166,12 +166,12 @@ fn picking_records_loses_none() {
     }
 }
 
-/// The same over logs elsewhere: `ADIT_LOGS` names folders, separated by colons.
+/// The same over logs elsewhere, if `ADIT_LOGS` names folders, separated by colons.
 #[test]
-#[ignore = "needs logs of one's own"]
 fn picking_records_loses_none_elsewhere() {
-    let folders = std::env::var("ADIT_LOGS").unwrap();
-    let all: Vec<PathBuf> = folders.split(':').flat_map(|f| logs(Path::new(f))).collect();
+    let folders = std::env::var("ADIT_LOGS").unwrap_or_default();
+    let all: Vec<PathBuf> =
+        folders.split(':').filter(|f| !f.is_empty()).flat_map(|f| logs(Path::new(f))).collect();
     let mut sum = (0, 0, 0);
     for path in &all {
         let counts = check(path, WORDS);

@@ -568,7 +568,7 @@ fn a_sigma_rule_of_ones_own_is_used() {
     let met = |row: &&Value| row["rule"].as_str().is_some_and(|rules| rules.contains(id));
     let rows = hit.rows("JUMP-01");
     let own: Vec<&Value> = rows.iter().filter(met).collect();
-    assert!(own.len() > 3 && own.iter().all(|row| row["process"] == r"C:\PerfLogs\ngrok.exe"));
+    assert!(own.len() > 1 && own.iter().all(|row| row["process"] == r"C:\PerfLogs\ngrok.exe"));
     // It adds to the built-in rules.
     assert!(rows.iter().any(|row| row["tool"] == "ngrok"));
     let miss = scan(&[DEV, "--no-bundle", "--profile", text(&rule)]);
