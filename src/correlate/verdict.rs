@@ -10,6 +10,9 @@ use crate::model::{
     RungName, Session, ToolVerdict, Verdict,
 };
 
+/// Rows this close to a rung's first moment belong to it.
+const NEAR: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
+
 /// What the verdict is judged from.
 pub struct Findings<'a> {
     pub host: &'a str,
@@ -86,10 +89,17 @@ fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     let strongest = proofs.iter().map(|r| r.score).max().unwrap_or_default();
     let sources: BTreeSet<&str> = proofs.iter().map(|r| r.artifact.as_str()).collect();
     let further = u8::try_from(sources.len().saturating_sub(1)).unwrap_or(4).min(4) * 5;
-    let lead = proofs.iter().max_by_key(|r| (r.score, std::cmp::Reverse(r.datetime)));
+    let first = times(&proofs).min();
+    // The sentence beside the first time speaks of that time: of the strongest row near it.
+    let near = |r: &&&&Row| match (first, r.datetime) {
+        (Some(first), Some(at)) => at >= first && at.duration_since(first) <= NEAR,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    let lead = proofs.iter().filter(near).max_by_key(|r| (r.score, std::cmp::Reverse(r.datetime)));
     Rung {
         answer: Answer::Yes,
-        first: times(&proofs).min(),
+        first,
         last: times(&proofs).max(),
         confidence: strongest.saturating_add(further).min(100),
         rows: proofs.iter().map(|r| r.row_id.clone()).collect(),

@@ -109,7 +109,8 @@ impl HostSummary {
     }
 }
 
-/// Writes `dir/hosts.csv` and returns its path: by level, highest first, then host.
+/// Writes `dir/hosts.csv` and returns its path: by level, sessions and rungs answered
+/// yes, highest first, then host.
 ///
 /// # Errors
 ///
@@ -118,7 +119,11 @@ pub fn write_hosts(dir: &Path, summaries: &[HostSummary]) -> Result<PathBuf, Exp
     create_folder(dir)?;
     let path = dir.join("hosts.csv");
     let mut sorted: Vec<&HostSummary> = summaries.iter().collect();
-    sorted.sort_by_key(|of| (Reverse(of.level), of.host.as_str(), of.source.as_str()));
+    let certain = |of: &HostSummary| of.rungs.iter().filter(|a| **a == Answer::Yes).count();
+    sorted.sort_by_key(|of| {
+        let rank = (Reverse(of.level), Reverse(of.sessions), Reverse(certain(of)));
+        (rank, of.host.as_str(), of.source.as_str())
+    });
     let credentials = Shared::of(&sorted, |of| &of.credentials);
     let hashes = Shared::of(&sorted, |of| &of.hashes);
     let domains = Shared::of(&sorted, |of| &of.domains);
