@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::session::Found;
 use super::timeline::{Built, RowsOf};
-use super::verdict::is_foreign_time;
+use super::verdict::remoteness;
 use super::{Settings, Tool};
 use crate::model::{Chain, Level, Row, RowStage, Tag};
 
@@ -73,7 +73,7 @@ fn claim(rows: &mut [Built], tool: &str, id: &str) -> bool {
 
 /// Logs cleared while the chain ran, or within the window after it, belong to it.
 fn near_cleanup(rows: &mut [Built], id: &str, settings: &Settings) {
-    let mine = || rows.iter().map(|b| &b.row).filter(|r| r.chain == id && !is_foreign_time(r));
+    let mine = || rows.iter().map(|b| &b.row).filter(|r| r.chain == id && remoteness(r) == 0);
     let times = || mine().filter_map(|r| r.datetime);
     let (Some(first), Some(last)) = (times().min(), times().max()) else { return };
     let until = last.checked_add(settings.window).unwrap_or(last);
@@ -94,7 +94,7 @@ fn of_tool(id: &str, tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Chain {
     let mut stages: BTreeMap<RowStage, &Row> = BTreeMap::new();
     for row in rows.iter().filter(|r| r.stage != RowStage::Context && r.level >= Level::Low) {
         let first = stages.entry(row.stage).or_insert(row);
-        if is_foreign_time(first) && !is_foreign_time(row) {
+        if remoteness(row) < remoteness(first) {
             *first = row;
         }
     }
@@ -214,10 +214,11 @@ fn base(id: &str, tool: &str, rows: &[&Row]) -> Chain {
     }
 }
 
-/// The times of what happened here; see [`is_foreign_time`].
+/// The times of what happened here; see [`remoteness`].
 fn own_times<'a>(rows: &'a [&Row]) -> impl Iterator<Item = jiff::Timestamp> + 'a {
-    let any = rows.iter().any(|r| r.datetime.is_some() && !is_foreign_time(r));
-    rows.iter().filter(move |r| !any || !is_foreign_time(r)).filter_map(|r| r.datetime)
+    let dated = || rows.iter().filter(|r| r.datetime.is_some());
+    let best = dated().map(|r| remoteness(r)).min();
+    dated().filter(move |r| Some(remoteness(r)) == best).filter_map(|r| r.datetime)
 }
 
 /// The value of the strongest row that has one.

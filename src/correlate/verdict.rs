@@ -107,20 +107,22 @@ fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     }
 }
 
-/// The times of what happened here. When a token was issued or a file's content
-/// was last written (elsewhere, or set back) tells little of that: such times
-/// count only where there are no others.
+/// The times of what happened here: those of the best kind there is.
 fn times<'a>(proofs: &'a [&&Row]) -> impl Iterator<Item = jiff::Timestamp> + 'a {
-    let any = proofs.iter().any(|r| r.datetime.is_some() && !is_foreign_time(r));
-    proofs.iter().filter(move |r| !any || !is_foreign_time(r)).filter_map(|r| r.datetime)
+    let dated = || proofs.iter().filter(|r| r.datetime.is_some());
+    let best = dated().map(|r| remoteness(r)).min();
+    dated().filter(move |r| Some(remoteness(r)) == best).filter_map(|r| r.datetime)
 }
 
-/// Whether a row's time may be from before its thing came to this host.
-pub fn is_foreign_time(row: &Row) -> bool {
-    matches!(
-        row.timestamp_desc.as_str(),
-        "Token Minted" | "File Modified" | "Archive Member Modified"
-    )
+/// How far a row's time may be from what happened on this host: 0, when it did; 1,
+/// when a file's content was last written, elsewhere perhaps, or set back; 2, when a
+/// token was issued.
+pub fn remoteness(row: &Row) -> u8 {
+    match row.timestamp_desc.as_str() {
+        "Token Minted" => 2,
+        "File Modified" | "Archive Member Modified" => 1,
+        _ => 0,
+    }
 }
 
 /// Whether a row proves a rung: its own, or one that it cannot do without. What

@@ -187,6 +187,7 @@ fn first_session(sessions: &[Session]) -> String {
     say("by", &first.user);
     say("from workstation", &first.workstation);
     say("from address", &first.remote_address);
+    say("carried by", &first.carrier);
     if said.is_empty() { String::new() } else { format!(" ({})", said.join(" ")) }
 }
 

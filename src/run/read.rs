@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -15,10 +15,18 @@ use crate::model::{
 use crate::parse::{self, ParseError, Parser};
 use crate::source::Filesystem;
 
+/// Files that are read whole: above this size one at a time, so that memory holds
+/// the copies of one only.
+const LARGE_WHOLE_BYTES: u64 = 4 << 20;
+/// Parsers that read their files whole.
+const WHOLE: [&str; 1] = ["registry"];
 /// Parts of a file that one task reads.
 const PARTS_PER_UNIT: u64 = 64;
 /// Events of one file beyond which no more are kept: a bound for hostile input.
 const MAX_EVENTS_PER_UNIT: usize = 200_000;
+
+/// Held while a large file is read whole.
+static LARGE_WHOLE: Mutex<()> = Mutex::new(());
 
 /// Says what a record meets; nothing means that nobody cares for it.
 pub type Judge<'a> = dyn Fn(&Record) -> Vec<Hit> + Sync + 'a;
@@ -119,6 +127,8 @@ impl Pass<'_> {
         let mut sink =
             Collector { pass: self, file, reading: FileReading::default(), extents: Vec::new() };
         let whole = parts.clone();
+        let large = WHOLE.contains(&open.parser.name()) && file.entry.size > LARGE_WHOLE_BYTES;
+        let _alone = large.then(|| LARGE_WHOLE.lock().unwrap_or_else(PoisonError::into_inner));
         let filter = Named { filter: self.filter, path: file.entry.path.as_str() };
         let result = open.input(filter.for_parser(&file.parser), |input| match &parts {
             None => guarded(|| open.parser.parse(input, &mut sink)),
