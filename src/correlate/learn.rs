@@ -40,6 +40,11 @@ pub fn pivots<'a>(events: impl IntoIterator<Item = &'a Event>, tools: &[Tool]) -
         .collect()
 }
 
+/// Whether a program is the agent's own file, not one that hosts others.
+fn is_hunted(file: &str) -> bool {
+    !path::is_host_program(file)
+}
+
 struct Learner<'a> {
     event: &'a Event,
     tool: &'a Tool,
@@ -72,10 +77,10 @@ impl Learner<'_> {
                 if let Some(image) = record.text("Image") {
                     self.program(image);
                 }
-                self.guid();
+                self.guid(self.hunts_image());
             }
             // A name that an interpreter or a renamed agent looked up: the process is known.
-            "dns_query" if self.hit.score >= 45 => self.guid(),
+            "dns_query" if self.hit.score >= 45 => self.guid(false),
             _ => {}
         }
     }
@@ -102,7 +107,7 @@ impl Learner<'_> {
             self.program(image);
         }
         self.hashes(record);
-        self.guid();
+        self.guid(self.hunts_image());
         for file in record.text("CommandLine").map(path::config_arguments).unwrap_or_default() {
             self.add_path(&file, Target::Config);
         }
@@ -116,14 +121,20 @@ impl Learner<'_> {
         }
     }
 
-    fn guid(&mut self) {
+    /// Whether the record's own program is hunted by its path.
+    fn hunts_image(&self) -> bool {
+        let image = self.event.record.text("Image");
+        image.is_some_and(|i| is_hunted(i) && path::tail(i).len() > 3)
+    }
+
+    fn guid(&mut self, by_image: bool) {
         let guid = self
             .event
             .record
             .text("ProcessGuid")
             .map(|g| g.trim_matches(['{', '}']).to_ascii_lowercase());
         if let Some(guid) = guid.filter(|g| g.bytes().any(|b| b != b'0' && b != b'-')) {
-            self.add(Target::ProcessGuid(guid));
+            self.add(Target::ProcessGuid { guid, by_image });
         }
     }
 
@@ -143,7 +154,7 @@ impl Learner<'_> {
     }
 
     fn program(&mut self, file: &str) {
-        if !path::is_host_program(file) && !path::tail(file).starts_with("\\windows\\system32\\") {
+        if is_hunted(file) {
             self.add_path(file, Target::Program);
         }
     }

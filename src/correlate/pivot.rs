@@ -10,6 +10,8 @@ use crate::model::{Hit, Record, Requirement, RowStage, Value};
 /// How long after its start a process id is still taken for that process.
 const LONGEST_PROCESS: SignedDuration = SignedDuration::from_hours(12);
 
+/// Provider whose records tell their process by its id alone.
+const DNS: &str = "microsoft-windows-dns-client";
 /// What Sysmon writes for a process that it did not see start.
 const UNKNOWN_IMAGE: &str = "unknown process";
 
@@ -33,8 +35,12 @@ pub enum Target {
     Config(String),
     /// SHA-256 or another hash, lower-case hex.
     Hash(String),
-    /// Sysmon's process GUID, as text without braces, lower case.
-    ProcessGuid(String),
+    /// Sysmon's process GUID, as text without braces, lower case. `by_image`: its
+    /// program is hunted too, so that only records without one are left.
+    ProcessGuid {
+        guid: String,
+        by_image: bool,
+    },
     /// A process of that image (its tail) within its life.
     /// `unnamed_children`: this host's process audits do not name the parent.
     Process {
@@ -64,9 +70,10 @@ impl Pivot {
             Target::Hash(hex) => Requirement::Text(hex.clone()),
             // Sysmon names the image of every process that it knows: only what it
             // does not know is found by nothing but the GUID.
-            Target::ProcessGuid(guid) => {
+            Target::ProcessGuid { guid, by_image: true } => {
                 Requirement::All(vec![by_guid(guid), Requirement::Text(UNKNOWN_IMAGE.into())])
             }
+            Target::ProcessGuid { guid, by_image: false } => by_guid(guid),
             Target::Activity(guid) => by_guid(guid),
             Target::Process { pid, unnamed_children, .. } => by_pid(*pid, *unnamed_children),
             Target::Service(name) | Target::Task(name) => ascii_run(name),
@@ -101,9 +108,13 @@ impl Pivot {
                 });
                 found.then(|| weight(record.category, true))?
             }
-            Target::ProcessGuid(guid) => process_guid(record, guid)?,
-            Target::Process { pid, image, from, .. } => {
-                process(record, i64::from(*pid), image, *from)?
+            Target::ProcessGuid { guid, by_image } => {
+                let unknown =
+                    || any_text(record, |t| t.to_ascii_lowercase().contains(UNKNOWN_IMAGE));
+                (!by_image || unknown()).then(|| process_guid(record, guid)).flatten()?
+            }
+            Target::Process { pid, image, from, unnamed_children } => {
+                process(record, i64::from(*pid), image, *from, *unnamed_children)?
             }
             Target::Service(name) => service(record, name)?,
             Target::Task(name) => {
@@ -148,7 +159,7 @@ impl Pivot {
             Target::Program(_) => "pivot-program",
             Target::Config(_) => "pivot-config",
             Target::Hash(_) => "pivot-hash",
-            Target::ProcessGuid(_) => "pivot-process-guid",
+            Target::ProcessGuid { .. } => "pivot-process-guid",
             Target::Process { .. } => "pivot-process",
             Target::Service(_) => "pivot-service",
             Target::Task(_) => "pivot-task",
@@ -242,34 +253,31 @@ fn process_guid(record: &Record, guid: &str) -> Option<Weight> {
     is("ParentProcessGuid").then_some((RowStage::Executed, 40, "started by the agent's process"))
 }
 
-fn process(record: &Record, pid: i64, image: &str, from: Timestamp) -> Option<Weight> {
+fn process(
+    record: &Record,
+    pid: i64,
+    image: &str,
+    from: Timestamp,
+    unnamed_children: bool,
+) -> Option<Weight> {
     let at = record.first_time()?;
     let end = from.checked_add(LONGEST_PROCESS).ok()?;
     if at < from || at > end {
         return None;
     }
-    if record.category == "process_creation" {
-        let child = record.number("ParentProcessId") == Some(pid)
-            && record.text("ParentImage").is_none_or(|p| path::tail(p) == image);
-        return child.then_some((RowStage::Executed, 40, "started by the agent's process"));
-    }
-    // Only what has no image of its own can be this process and not say so.
-    let named = record.text("Image").filter(|i| !i.starts_with('<'));
-    if named.is_some_and(|i| {
-        path::tail(i) != image && path::base_name(&path::tail(i)) != path::base_name(image)
-    }) {
-        return None;
-    }
-    let own = match record.category {
-        "dns_query" => {
-            record.number("ProcessId").or_else(|| record.number("ExecutionProcessID")) == Some(pid)
+    match record.category {
+        "process_creation" if unnamed_children => {
+            let child = record.number("ParentProcessId") == Some(pid)
+                && record.text("NewProcessName").is_some()
+                && record.text("ParentImage").is_none_or(|p| path::tail(p) == image);
+            child.then_some((RowStage::Executed, 40, "started by the agent's process"))
         }
-        "network_connection" | "process_termination" | "file_event" | "file_delete" => {
-            record.number("ProcessId") == Some(pid)
+        "dns_query" if record.text("Provider").is_some_and(|p| p.eq_ignore_ascii_case(DNS)) => {
+            let own = record.number("ExecutionProcessID") == Some(pid);
+            own.then(|| weight(record.category, true))
         }
-        _ => false,
-    };
-    own.then(|| weight(record.category, true))
+        _ => None,
+    }
 }
 
 fn service(record: &Record, name: &str) -> Option<Weight> {
@@ -321,7 +329,7 @@ fn by_pid(pid: u32, unnamed_children: bool) -> Requirement {
             Requirement::Text(log.to_owned()),
         ])
     };
-    let mut any = vec![of(narrow, pid.to_string(), "microsoft-windows-dns-client")];
+    let mut any = vec![of(narrow, pid.to_string(), DNS)];
     if unnamed_children {
         any.push(of(wide, format!("{pid:#x}"), "newprocessname"));
     }

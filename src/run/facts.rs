@@ -13,7 +13,8 @@ pub fn of(evidence: &HostEvidence, found: &Locations) -> SystemFacts {
     hives.sort_by_key(|f| (!in_place(f), f.entry.path.clone()));
     for hive in hives.into_iter().filter(|f| may_tell(f)) {
         if let Some(own) = of_hive(evidence, hive) {
-            merge(&mut facts, own);
+            // What is known first stands.
+            facts = registry::merge(facts, own);
         }
     }
     facts
@@ -42,13 +43,4 @@ fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
         filter: &Everything,
     };
     registry::facts_of_hive(&input).ok()
-}
-
-/// What is known first stands.
-fn merge(facts: &mut SystemFacts, other: SystemFacts) {
-    facts.name = facts.name.take().or(other.name);
-    facts.server |= other.server;
-    facts.os = facts.os.take().or(other.os);
-    facts.time_zone = facts.time_zone.take().or(other.time_zone);
-    facts.bias_minutes = facts.bias_minutes.or(other.bias_minutes);
 }
