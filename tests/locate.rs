@@ -90,7 +90,7 @@ fn located(host: &HostEvidence) -> Locations {
 fn lines(locations: &Locations) -> Vec<String> {
     let line = |located: &adit::artifact::Located| {
         let sidecars: String =
-            located.sidecars.iter().map(|path| format!(" +{}", path.file_name())).collect();
+            located.sidecars.iter().map(|entry| format!(" +{}", entry.path.file_name())).collect();
         format!("{} {}{sidecars}", located.artifact, located.entry.path)
     };
     locations.files.iter().map(line).collect()
@@ -102,7 +102,8 @@ fn presence(locations: &Locations, artifact: &str) -> Presence {
 }
 
 fn read(host: &HostEvidence, path: &str) -> Option<String> {
-    let file = host.filesystem.open(&EvidencePath::new(path)).ok()?;
+    let entry = host.filesystem.entry(&EvidencePath::new(path))?;
+    let file = host.filesystem.open(&entry).ok()?;
     let mut bytes = vec![0; usize::try_from(file.size()).unwrap()];
     let n = file.read_at(0, &mut bytes).unwrap();
     Some(String::from_utf8(bytes[..n].to_vec()).unwrap())
@@ -396,15 +397,15 @@ fn a_zero_time_is_no_time() {
     let file = fs::File::options().write(true).open(at).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let path = EvidencePath::new(r"C:\Windows\System32\a.txt");
-    assert_eq!(open(folder.path())[0].filesystem.entry(&path).unwrap().modified, None);
+    assert_eq!(open(folder.path())[0].filesystem.entry(&path).unwrap().times.modified, None);
 }
 
 #[test]
 fn a_copy_has_no_birth_of_its_own() {
     let folder = tree(&[("Windows/System32/a.txt", "abc")]);
     let entry = open(folder.path())[0].filesystem.entry(&EvidencePath::new(r"C:\Windows")).unwrap();
-    assert!(entry.modified.is_some());
-    assert!(cfg!(not(target_os = "linux")) || entry.created.is_none());
+    assert!(entry.times.modified.is_some());
+    assert!(cfg!(not(target_os = "linux")) || entry.times.created.is_none());
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct Located {
     /// The parser's name.
     pub parser: Arc<str>,
     /// Files that complete it, in the artifact's order.
-    pub sidecars: Vec<EvidencePath>,
+    pub sidecars: Vec<Entry>,
 }
 
 /// Where an expected artifact was found.
@@ -200,7 +200,7 @@ struct Search<'a> {
     filesystem: &'a dyn Filesystem,
     found: Locations,
     /// Possible sidecars by lowercase path.
-    beside: BTreeMap<String, EvidencePath>,
+    beside: BTreeMap<String, Entry>,
     in_place: BTreeSet<Arc<str>>,
     elsewhere: BTreeSet<Arc<str>>,
 }
@@ -231,7 +231,7 @@ impl<'a> Search<'a> {
         let Claims { entry, by_place, by_content, problem } = claims;
         let lower = entry.path.as_str().to_lowercase();
         if self.index.endings.iter().any(|ending| lower.ends_with(ending)) {
-            self.beside.insert(lower, entry.path.clone());
+            self.beside.insert(lower, entry.clone());
         }
         if let Some(message) = problem {
             self.found.problems.push(met(&entry, message));
@@ -287,7 +287,7 @@ impl<'a> Search<'a> {
             located.sidecars = artifact.sidecars.iter().filter_map(beside).collect();
             let ignored = artifact.ignored.iter().filter_map(beside);
             let owned = located.sidecars.iter().cloned().chain(ignored);
-            taken.extend(owned.map(|path| (Arc::clone(&located.parser), path)));
+            taken.extend(owned.map(|entry| (Arc::clone(&located.parser), entry.path)));
         }
         self.found.files.retain(|located| {
             !taken.contains(&(Arc::clone(&located.parser), located.entry.path.clone()))
@@ -321,7 +321,7 @@ fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, entry: Entry) -> C
     let mut by_content = Vec::new();
     let mut problem = None;
     if entry.size >= MIN_SNIFFED_BYTES && !index.anywhere.is_empty() {
-        match start_of(filesystem, &entry.path) {
+        match start_of(filesystem, &entry) {
             Ok(start) => {
                 let is = |(artifact, parser): &(&Artifact, &dyn Parser)| {
                     parser.recognizes(&start)
@@ -337,8 +337,8 @@ fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, entry: Entry) -> C
 }
 
 /// The first bytes of a file, or why there are none.
-fn start_of(filesystem: &dyn Filesystem, path: &EvidencePath) -> Result<Vec<u8>, String> {
-    let file = filesystem.open(path).map_err(|error| error.to_string())?;
+fn start_of(filesystem: &dyn Filesystem, entry: &Entry) -> Result<Vec<u8>, String> {
+    let file = filesystem.open(entry).map_err(|error| error.to_string())?;
     let mut start = vec![0; MAX_SNIFFED_BYTES];
     let n = file.read_at(0, &mut start).map_err(|error| format!("cannot be read: {error}"))?;
     start.truncate(n);

@@ -32,14 +32,14 @@ fn may_tell(file: &Located) -> bool {
 }
 
 fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
-    let bytes = evidence.filesystem.open(&hive.entry.path).ok()?;
+    let bytes = evidence.filesystem.open(&hive.entry).ok()?;
     let sidecars: Vec<_> =
-        hive.sidecars.iter().filter_map(|path| evidence.filesystem.open(path).ok()).collect();
+        hive.sidecars.iter().filter_map(|entry| evidence.filesystem.open(entry).ok()).collect();
     let input = Input {
         bytes: &*bytes,
         sidecars: sidecars.iter().map(|s| &**s as &dyn ReadAt).collect(),
         name: hive.entry.path.file_name(),
-        modified: hive.entry.modified,
+        modified: hive.entry.times.modified,
         filter: &Everything,
     };
     registry::facts_of_hive(&input).ok()

@@ -158,12 +158,12 @@ pub fn collected(
         if files.iter().any(|f: &Opened| f.path == entry.path) {
             continue;
         }
-        match evidence.filesystem.open(&entry.path) {
+        match evidence.filesystem.open(&entry) {
             Ok(bytes) => {
                 let times = [
-                    ("File Created", entry.created),
-                    ("File Modified", entry.modified),
-                    ("File Accessed", entry.accessed),
+                    ("File Created", entry.times.created),
+                    ("File Modified", entry.times.modified),
+                    ("File Accessed", entry.times.accessed),
                 ];
                 let times =
                     times.into_iter().filter_map(|(n, at)| Some((n.to_owned(), at?))).collect();

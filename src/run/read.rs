@@ -109,9 +109,9 @@ impl Pass<'_> {
     fn open<'f>(&self, file: &'f Located) -> Result<Open<'f>, String> {
         let parser = parse::by_name(&file.parser)
             .ok_or_else(|| format!("no parser is called {}", file.parser))?;
-        let bytes = self.filesystem.open(&file.entry.path).map_err(|e| e.to_string())?;
+        let bytes = self.filesystem.open(&file.entry).map_err(|e| e.to_string())?;
         let sidecars =
-            file.sidecars.iter().filter_map(|path| self.filesystem.open(path).ok()).collect();
+            file.sidecars.iter().filter_map(|entry| self.filesystem.open(entry).ok()).collect();
         let mut open = Open { file, parser, bytes, sidecars, parts: 1 };
         let parts = open.input(self.filter, |input| parser.parts(input));
         open.parts = parts;
@@ -193,7 +193,7 @@ impl Open<'_> {
             bytes: &*self.bytes,
             sidecars: self.sidecars.iter().map(|s| &**s as &dyn ReadAt).collect(),
             name: self.file.entry.path.file_name(),
-            modified: self.file.entry.modified,
+            modified: self.file.entry.times.modified,
             filter,
         })
     }
@@ -264,7 +264,7 @@ pub fn add_file_facts(record: &mut Record, file: &Located) {
     }
     record.push("TargetFilename", file.entry.path.as_str());
     for (at, meaning) in
-        [(file.entry.created, "File Created"), (file.entry.modified, "File Modified")]
+        [(file.entry.times.created, "File Created"), (file.entry.times.modified, "File Modified")]
     {
         record.times.extend(at.map(|at| Moment::exact(at, meaning)));
     }

@@ -19,26 +19,76 @@ pub enum Kind {
     Special,
 }
 
-/// One entry of a file tree. Times are UTC and absent where the evidence has none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub path: EvidencePath,
-    pub kind: Kind,
-    /// Bytes; 0 for what is not a file.
-    pub size: u64,
+/// The four times of a file, UTC, each absent where the evidence has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
     /// Only where the file system under the source keeps the evidence's own:
     /// a copy's birth is the time of copying.
     pub created: Option<Timestamp>,
     pub modified: Option<Timestamp>,
     pub accessed: Option<Timestamp>,
+    /// Last change of the record that describes the file: `$MFT` entry or inode.
+    pub changed: Option<Timestamp>,
+}
+
+/// What a file system numbers a file by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// `$MFT` record or inode.
+    pub number: u64,
+    /// How often the record has been given to a file; 0 where none is kept.
+    pub sequence: u16,
+}
+
+/// Whether a file was there when the evidence was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    Present,
+    /// Removed; the record that described it is left, and this much of its content.
+    Deleted(Remains),
+}
+
+/// What is left of a removed file's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remains {
+    /// All of it, in the record itself.
+    Whole,
+    /// Where it lay is given to no other file since, so far as the volume says:
+    /// probably its own.
+    Likely,
+    /// Nothing that can be called its own.
+    Nothing,
+}
+
+/// One entry of a file tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// With the stream's name after `:` where it is one: `C:\a.txt:cfg`.
+    pub path: EvidencePath,
+    pub kind: Kind,
+    /// Bytes; 0 for what is not a file.
+    pub size: u64,
+    /// The file's own times: `$STANDARD_INFORMATION`, the inode's.
+    pub times: Times,
+    /// The times kept with the name: `$FILE_NAME`.
+    pub name_times: Option<Box<Times>>,
+    pub id: Option<FileId>,
+    pub state: State,
     /// Where a link points, as stored.
     pub link_target: Option<String>,
+    /// What the file system that showed it opens it by; means nothing elsewhere.
+    pub handle: u64,
 }
 
 impl Entry {
     /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
         self.kind == Kind::File
+    }
+
+    /// Whether it was removed before the evidence was taken.
+    pub fn is_deleted(&self) -> bool {
+        self.state != State::Present
     }
 
     /// The entry of `at`, from what the operating system says of it.
@@ -49,13 +99,20 @@ impl Entry {
             path,
             kind,
             size: if kind == Kind::File { metadata.len() } else { 0 },
-            created: created.and_then(timestamp),
-            modified: metadata.modified().ok().and_then(timestamp),
-            accessed: metadata.accessed().ok().and_then(timestamp),
+            times: Times {
+                created: created.and_then(timestamp),
+                modified: metadata.modified().ok().and_then(timestamp),
+                accessed: metadata.accessed().ok().and_then(timestamp),
+                changed: None,
+            },
+            name_times: None,
+            id: None,
+            state: State::Present,
             link_target: (kind == Kind::Link)
                 .then(|| std::fs::read_link(at).ok())
                 .flatten()
                 .map(|target| target.to_string_lossy().into_owned()),
+            handle: 0,
         }
     }
 }

@@ -109,15 +109,15 @@ impl Filesystem for Folder {
         }
     }
 
-    fn open(&self, file: &EvidencePath) -> Result<Box<dyn ReadAt>, SourceError> {
-        let absent = || SourceError::NotInEvidence { path: file.clone() };
-        let (_, at, metadata, _) = self.resolve(file).ok_or_else(absent)?;
+    fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
+        let absent = || SourceError::NotInEvidence { path: file.path.clone() };
+        let (_, at, metadata, _) = self.resolve(&file.path).ok_or_else(absent)?;
         if !metadata.is_file() {
             return Err(absent());
         }
         match OpenFile::open(&at) {
             Ok(open) => Ok(Box::new(open)),
-            Err(error) => Err(SourceError::File { path: file.clone(), error }),
+            Err(error) => Err(SourceError::File { path: file.path.clone(), error }),
         }
     }
 
@@ -152,15 +152,15 @@ impl Filesystem for Single {
         }
     }
 
-    fn open(&self, file: &EvidencePath) -> Result<Box<dyn ReadAt>, SourceError> {
-        if !self.is(file) {
-            return Err(SourceError::NotInEvidence { path: file.clone() });
+    fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
+        if !self.is(&file.path) {
+            return Err(SourceError::NotInEvidence { path: file.path.clone() });
         }
         // The source may be a link of the user's own: what it points to is opened.
         let opened = self.at.canonicalize().and_then(|at| OpenFile::open(&at));
         match opened {
             Ok(open) => Ok(Box::new(open)),
-            Err(error) => Err(SourceError::File { path: file.clone(), error }),
+            Err(error) => Err(SourceError::File { path: file.path.clone(), error }),
         }
     }
 

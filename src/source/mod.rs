@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{EvidencePath, Problem, ReadAt};
 
-pub use entry::{Entry, Kind};
+pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
 
 /// A file tree of one host, read-only.
@@ -26,17 +26,17 @@ pub trait Filesystem: Send + Sync {
     /// lowercase name and then by bytes. Links are shown and never followed.
     fn walk(&self, visit: &mut dyn FnMut(Entry), problem: &mut dyn FnMut(Problem));
 
-    /// The bytes of a regular file.
+    /// The bytes of a regular file, or of a stream of one, that this tree showed.
     ///
     /// # Errors
     ///
     /// [`SourceError::NotInEvidence`] when there is no such regular file below
     /// the source, without links on the way; [`SourceError::File`] when it cannot
     /// be opened.
-    fn open(&self, file: &EvidencePath) -> Result<Box<dyn ReadAt>, SourceError>;
+    fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError>;
 
-    /// What lies at that path, with the names as stored; letter case is ignored
-    /// where the system's own rules ignore it.
+    /// What is present at that path, with the names as stored; letter case is
+    /// ignored where the system's own rules ignore it.
     fn entry(&self, path: &EvidencePath) -> Option<Entry>;
 
     /// Whether the system that wrote the tree ignores letter case in names.
