@@ -2,7 +2,10 @@
 //!
 //! A file is claimed by its place and, place or not, by its content: a program
 //! under a configuration's name is found as a program too. Content is read for
-//! batches of files in parallel; the results stand in walk order.
+//! batches of files in parallel; the results stand in walk order. On a whole
+//! Windows volume the system's own stores of components are left out of that, for
+//! they hold half of all files: what lies there is known by its name alone, unless
+//! it is large enough for an agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::model::{EvidencePath, Problem, Stage};
 use crate::parse::Parser;
-use crate::source::{Entry, Filesystem};
+use crate::source::{Entry, Filesystem, Remains, State};
 
 use super::{Artifact, Artifacts, pattern};
 
@@ -21,6 +24,21 @@ pub const MAX_SNIFFED_BYTES: usize = 4608;
 
 /// Smaller files are not looked into: no format fits.
 pub const MIN_SNIFFED_BYTES: u64 = 16;
+
+/// Folders below `Windows` that the system fills by itself.
+const COMPONENT_STORES: [&str; 7] = [
+    "WinSxS\\",
+    "servicing\\",
+    "assembly\\",
+    "Installer\\",
+    "SoftwareDistribution\\",
+    "Microsoft.NET\\",
+    "System32\\DriverStore\\",
+];
+
+/// In a component store, files from this size on are looked into all the same:
+/// no known agent is smaller.
+const AGENT_BYTES: u64 = 2 << 20;
 
 /// Files looked into at a time.
 const BATCH: usize = 4096;
@@ -70,6 +88,8 @@ pub struct Locations {
     pub problems: Vec<Problem>,
     /// Entries seen.
     pub entries: u64,
+    /// Files of the system's own component stores whose content was not looked into.
+    pub not_looked_into: u64,
 }
 
 /// Finds every file that an artifact claims, and every name that `names` admits.
@@ -90,7 +110,7 @@ pub fn locate(
             if names(entry.path.as_str()) {
                 search.found.names.push(entry.clone());
             }
-            if entry.is_file() {
+            if entry.is_file() && entry.state != State::Deleted(Remains::Nothing) {
                 batch.push(entry);
             }
             if batch.len() >= BATCH {
@@ -191,6 +211,7 @@ struct Claims<'a> {
     entry: Entry,
     by_place: Vec<&'a Artifact>,
     by_content: Vec<&'a Artifact>,
+    looked_into: bool,
     problem: Option<String>,
 }
 
@@ -228,7 +249,8 @@ impl<'a> Search<'a> {
     }
 
     fn keep(&mut self, claims: Claims<'a>) {
-        let Claims { entry, by_place, by_content, problem } = claims;
+        let Claims { entry, by_place, by_content, looked_into, problem } = claims;
+        self.found.not_looked_into += u64::from(!looked_into);
         let lower = entry.path.as_str().to_lowercase();
         if self.index.endings.iter().any(|ending| lower.ends_with(ending)) {
             self.beside.insert(lower, entry.clone());
@@ -238,7 +260,8 @@ impl<'a> Search<'a> {
         }
         for artifact in &by_place {
             let expected = artifact.patterns.first();
-            if expected.is_some_and(|pattern| pattern.matches(entry.path.as_str())) {
+            let matches = |pattern: &pattern::Pattern| pattern.matches(entry.path.as_str());
+            if is_current(&entry) && expected.is_some_and(matches) {
                 self.in_place.insert(Arc::clone(&artifact.id));
             }
         }
@@ -318,9 +341,9 @@ impl<'a> Search<'a> {
 /// Every artifact that claims one file.
 fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, entry: Entry) -> Claims<'a> {
     let by_place = index.by_place(entry.path.as_str());
-    let mut by_content = Vec::new();
-    let mut problem = None;
-    if entry.size >= MIN_SNIFFED_BYTES && !index.anywhere.is_empty() {
+    let (mut by_content, mut problem) = (Vec::new(), None);
+    let looked_into = !is_component(&entry);
+    if looked_into && entry.size >= MIN_SNIFFED_BYTES && !index.anywhere.is_empty() {
         match start_of(filesystem, &entry) {
             Ok(start) => {
                 let is = |(artifact, parser): &(&Artifact, &dyn Parser)| {
@@ -333,7 +356,26 @@ fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, entry: Entry) -> C
             Err(message) => problem = Some(message),
         }
     }
-    Claims { entry, by_place, by_content, problem }
+    Claims { entry, by_place, by_content, looked_into, problem }
+}
+
+/// Whether a file belongs to a component store and is too small for an agent.
+fn is_component(entry: &Entry) -> bool {
+    let below_windows = || {
+        let (_, path) = entry.path.as_str().split_once(":\\")?;
+        let (folder, below) = path.split_once('\\')?;
+        folder.eq_ignore_ascii_case("windows").then_some(below)
+    };
+    let holds = |store: &str, path: &str| {
+        path.get(..store.len()).is_some_and(|head| head.eq_ignore_ascii_case(store))
+    };
+    entry.size < AGENT_BYTES
+        && below_windows().is_some_and(|path| COMPONENT_STORES.iter().any(|s| holds(s, path)))
+}
+
+/// Whether a file is what the machine had last: neither removed nor of a snapshot.
+fn is_current(entry: &Entry) -> bool {
+    !entry.is_deleted() && !entry.path.as_str().starts_with("vss")
 }
 
 /// The first bytes of a file, or why there are none.

@@ -114,9 +114,16 @@ impl Pattern {
     }
 }
 
-/// The components of a path in lowercase.
+/// The components of a path in lowercase; a snapshot's files lie where the volume's do.
 pub(super) fn parts(path: &str) -> Vec<String> {
-    path.to_lowercase().split(['\\', '/']).map(str::to_owned).collect()
+    without_snapshot(path).to_lowercase().split(['\\', '/']).map(str::to_owned).collect()
+}
+
+/// The path without the `vss2:` of a shadow copy.
+fn without_snapshot(path: &str) -> &str {
+    let number =
+        path.strip_prefix("vss").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    number.and_then(|rest| rest.strip_prefix(':')).unwrap_or(path)
 }
 
 /// The text with its leading variable replaced, and those of the replacement.

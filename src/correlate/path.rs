@@ -27,6 +27,14 @@ pub fn tail(path: &str) -> String {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         text = rest.get(digits..).unwrap_or_default().to_owned();
     }
+    for prefix in ["vss", "volume"] {
+        let rest = text
+            .strip_prefix(prefix)
+            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        if let Some(rest) = rest.and_then(|rest| rest.strip_prefix(':')) {
+            text = rest.to_owned();
+        }
+    }
     if text.as_bytes().get(1) == Some(&b':') {
         text = text.get(2..).unwrap_or_default().to_owned();
     }

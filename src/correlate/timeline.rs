@@ -260,6 +260,9 @@ fn message(event: &Event, best: &Hit) -> String {
     if record.recovered {
         out.push_str(" [recovered]");
     }
+    if let Some(how) = record.text("Deleted") {
+        let _ = write!(out, " [{how}]");
+    }
     out
 }
 
@@ -317,9 +320,13 @@ fn techniques(hits: &[Hit], tool: &str) -> Vec<String> {
 
 fn tags(event: &Event, best: &Hit) -> Vec<Tag> {
     let mut out: Vec<Tag> = best.tags.clone();
-    if event.record.recovered {
-        out.push(Tag::Recovered);
-    }
+    let said = |field: &str| event.record.text(field).is_some();
+    let conditions = [
+        (event.record.recovered, Tag::Recovered),
+        (said("Deleted"), Tag::Deleted),
+        (said("Timestomped"), Tag::Timestomped),
+    ];
+    out.extend(conditions.into_iter().filter(|(holds, _)| *holds).map(|(_, tag)| tag));
     if best.suppressed_by.is_some() {
         out.push(Tag::Suppressed);
     }

@@ -115,12 +115,14 @@ fn times<'a>(proofs: &'a [&&Row]) -> impl Iterator<Item = jiff::Timestamp> + 'a 
 }
 
 /// How far a row's time may be from what happened on this host: 0, when it did; 1,
-/// when a file's content was last written, elsewhere perhaps, or set back; 2, when a
+/// when a file was last written, elsewhere perhaps, read or set back; 2, when a
 /// token was issued.
 pub fn remoteness(row: &Row) -> u8 {
+    const OTHER_THAN_CREATION: [&str; 4] =
+        ["File Modified", "File Changed", "File Accessed", "Archive Member Modified"];
     match row.timestamp_desc.as_str() {
         "Token Minted" => 2,
-        "File Modified" | "Archive Member Modified" => 1,
+        meaning if OTHER_THAN_CREATION.iter().any(|other| meaning.starts_with(other)) => 1,
         _ => 0,
     }
 }

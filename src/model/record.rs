@@ -76,6 +76,8 @@ pub enum Locator {
     Key { key: String, value: Option<String> },
     /// Member of an archive.
     Member(String),
+    /// Record of the `$MFT` and how often it has been given out; an inode if that is 0.
+    File { number: u64, sequence: u16 },
     /// Database table and row.
     Row { table: String, row: i64 },
 }
@@ -89,6 +91,8 @@ impl fmt::Display for Locator {
             Self::Key { key, value: None } => write!(f, "key:{key}"),
             Self::Key { key, value: Some(value) } => write!(f, "key:{key}|{value}"),
             Self::Member(name) => write!(f, "member:{name}"),
+            Self::File { number, sequence: 0 } => write!(f, "inode:{number}"),
+            Self::File { number, sequence } => write!(f, "mft:{number}-{sequence}"),
             Self::Row { table, row } => write!(f, "row:{table}/{row}"),
         }
     }

@@ -119,6 +119,12 @@ const NO_VOLUME: &str = "only files taken out of a volume were given";
 fn names(evidence: &HostEvidence, found: &Locations) -> Coverage {
     let mut line = empty(NAMES, &evidence.label);
     line.records = found.entries;
+    if found.not_looked_into > 0 {
+        line.why = format!(
+            "{} small files of Windows' own component stores were judged by name alone",
+            found.not_looked_into
+        );
+    }
     if !evidence.layout.has_fixed_places() {
         (line.state, line.why) = (CoverageState::Absent, NO_VOLUME.into());
     }

@@ -4,6 +4,7 @@
 
 mod coverage;
 mod facts;
+mod files;
 mod hosts;
 mod passes;
 mod read;

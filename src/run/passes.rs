@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Progress;
-use super::read::{FileReading, Pass, name_computer, name_record};
+use super::files;
+use super::read::{FileReading, Pass, name_computer};
 use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
@@ -165,7 +166,7 @@ impl Hunt<'_> {
         let after = self.found.files.len();
         for (n, entry) in self.found.names.iter().enumerate().filter(|(_, e)| e.is_file()) {
             let file = as_file(entry);
-            let mut record = name_record(&file);
+            let mut record = files::name_record(entry);
             name_computer(&mut record, self.computer);
             let hits = self.definitions.detector.evaluate(&record);
             if hits.is_empty() {

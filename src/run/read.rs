@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::Progress;
+use super::files;
 use crate::artifact::{Artifacts, Located};
-use crate::model::{
-    Damage, Event, Extent, Filter, Hit, Input, Locator, Moment, ReadAt, Record, Sink,
-};
+use crate::model::{Damage, Event, Extent, Filter, Hit, Input, ReadAt, Record, Sink};
 use crate::parse::{self, ParseError, Parser};
 use crate::source::Filesystem;
 
@@ -221,7 +220,7 @@ struct Collector<'a> {
 
 impl Sink for Collector<'_> {
     fn record(&mut self, mut record: Record) -> ControlFlow<()> {
-        add_file_facts(&mut record, self.file);
+        files::describe(&mut record, &self.file.entry);
         name_computer(&mut record, self.pass.computer);
         let hits = (self.pass.judge)(&record);
         if hits.is_empty() {
@@ -255,31 +254,9 @@ impl Sink for Collector<'_> {
     }
 }
 
-/// A record about a file as a whole gets the file's path and times.
-pub fn add_file_facts(record: &mut Record, file: &Located) {
-    let about_file =
-        matches!(record.category, "executable" | "archive" | "config" | "tunnel_endpoint" | "file");
-    if !about_file {
-        return;
-    }
-    record.push("TargetFilename", file.entry.path.as_str());
-    for (at, meaning) in
-        [(file.entry.times.created, "File Created"), (file.entry.times.modified, "File Modified")]
-    {
-        record.times.extend(at.map(|at| Moment::exact(at, meaning)));
-    }
-}
-
 /// Gives a record that names no machine the one it was found on.
 pub fn name_computer(record: &mut Record, computer: Option<&str>) {
     if let Some(computer) = computer.filter(|_| record.text("Computer").is_none()) {
         record.push("Computer", computer);
     }
-}
-
-/// The record of a name in the file system.
-pub fn name_record(file: &Located) -> Record {
-    let mut record = Record::new("file", Locator::Offset(0));
-    add_file_facts(&mut record, file);
-    record
 }
