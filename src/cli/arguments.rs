@@ -37,8 +37,8 @@ pub enum Command {
     /// Show what is built in
     List {
         what: Listed,
-        /// Disk image, for `files`
-        image: Option<PathBuf>,
+        /// Disk image, collection or folder, for `files`
+        source: Option<PathBuf>,
     },
     /// Validate a profile rule or an artifact definition of one's own
     Check { file: PathBuf },
@@ -56,7 +56,7 @@ pub struct Later {
 pub enum Listed {
     Profiles,
     Artifacts,
-    /// Needs disk images (comes later)
+    /// Paths, sizes, all times, removed files too, as CSV
     Files,
 }
 

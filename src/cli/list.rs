@@ -2,11 +2,15 @@
 
 use super::Exit;
 use super::arguments::Listed;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
 use crate::artifact::Artifacts;
 use crate::detect::Detector;
+use crate::{export, source};
 
-/// Prints the built-in profiles or artifacts, one per line.
-pub fn run(what: &Listed) -> Exit {
+/// Prints the built-in profiles or artifacts, one per line, or the files of a source.
+pub fn run(what: &Listed, source: Option<&Path>) -> Exit {
     let lines: Result<Vec<String>, String> = match what {
         Listed::Profiles => Detector::load(&[]).map_err(|e| e.to_string()).map(|detector| {
             detector.profiles().iter().map(|p| format!("{}\t{}", p.id, p.title)).collect()
@@ -14,7 +18,7 @@ pub fn run(what: &Listed) -> Exit {
         Listed::Artifacts => Artifacts::builtin().map_err(|e| e.to_string()).map(|artifacts| {
             artifacts.iter().map(|a| format!("{}\t{}\t{}", a.id, a.parser, a.title)).collect()
         }),
-        Listed::Files => return super::later("list files", "list the mounted folder itself"),
+        Listed::Files => return files(source),
     };
     match lines {
         Ok(lines) => {
@@ -26,4 +30,40 @@ pub fn run(what: &Listed) -> Exit {
             Exit::Unexpected
         }
     }
+}
+
+/// Prints every file of every host of a source as CSV.
+fn files(source: Option<&Path>) -> Exit {
+    let Some(source) = source else {
+        eprintln!("adit: say which image, collection or folder: `adit list files IMAGE`");
+        return Exit::Usage;
+    };
+    let hosts = match source::open(source) {
+        Ok(hosts) => hosts,
+        Err(error) => {
+            eprintln!("adit: {error}");
+            return Exit::NoSource;
+        }
+    };
+    let mut out = BufWriter::with_capacity(1 << 20, io::stdout());
+    let mut exit = Exit::Complete;
+    for host in hosts {
+        match export::write_files(&*host.filesystem, &mut out) {
+            Ok(problems) => {
+                for problem in problems {
+                    eprintln!("adit: {problem}");
+                    exit = Exit::Incomplete;
+                }
+            }
+            Err(error) => {
+                eprintln!("adit: the list cannot be written: {error}");
+                return Exit::Output;
+            }
+        }
+    }
+    if let Err(error) = out.flush() {
+        eprintln!("adit: the list cannot be written: {error}");
+        return Exit::Output;
+    }
+    exit
 }

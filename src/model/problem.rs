@@ -1,5 +1,7 @@
 //! What could not be read, and why: evidence too.
 
+use std::fmt;
+
 use super::{EvidencePath, Locator};
 
 /// The stage of the pipeline that met a problem.
@@ -34,4 +36,16 @@ pub struct Problem {
     pub locator: Option<Locator>,
     pub stage: Stage,
     pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            write!(f, "{path}: ")?;
+        }
+        if let Some(locator) = &self.locator {
+            write!(f, "{locator}: ")?;
+        }
+        f.write_str(&self.message)
+    }
 }
