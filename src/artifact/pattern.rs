@@ -9,6 +9,8 @@
 //! Letter case is ignored, `/` and `\` are one separator. A variable may stand
 //! for several places; on a disk without its hives those are the known ones.
 
+use crate::model::without_snapshot;
+
 /// Patterns may not have more components than this.
 const MAX_COMPONENTS: usize = 64;
 
@@ -116,14 +118,7 @@ impl Pattern {
 
 /// The components of a path in lowercase; a snapshot's files lie where the volume's do.
 pub(super) fn parts(path: &str) -> Vec<String> {
-    without_snapshot(path).to_lowercase().split(['\\', '/']).map(str::to_owned).collect()
-}
-
-/// The path without the `vss2:` of a shadow copy.
-fn without_snapshot(path: &str) -> &str {
-    let number =
-        path.strip_prefix("vss").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-    number.and_then(|rest| rest.strip_prefix(':')).unwrap_or(path)
+    without_snapshot(path).1.to_lowercase().split(['\\', '/']).map(str::to_owned).collect()
 }
 
 /// The text with its leading variable replaced, and those of the replacement.

@@ -1,5 +1,7 @@
 //! Paths as logs spell them, brought to one form so that they can be compared.
 
+use crate::model::without_snapshot;
+
 /// The path without drive, volume, device prefix or case: `\users\jane\ngrok.exe`.
 ///
 /// Environment variables of the system folder are resolved to their usual place.
@@ -27,13 +29,11 @@ pub fn tail(path: &str) -> String {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         text = rest.get(digits..).unwrap_or_default().to_owned();
     }
-    for prefix in ["vss", "volume"] {
-        let rest = text
-            .strip_prefix(prefix)
-            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-        if let Some(rest) = rest.and_then(|rest| rest.strip_prefix(':')) {
-            text = rest.to_owned();
-        }
+    text = without_snapshot(&text).1.to_owned();
+    if let Some((number, rest)) = text.strip_prefix("volume").and_then(|rest| rest.split_once(':'))
+        && number.bytes().all(|b| b.is_ascii_digit())
+    {
+        text = rest.to_owned();
     }
     if text.as_bytes().get(1) == Some(&b':') {
         text = text.get(2..).unwrap_or_default().to_owned();

@@ -32,6 +32,15 @@ impl fmt::Display for EvidencePath {
     }
 }
 
+/// The number of the shadow copy that a path begins with (`vss2:`), and the rest.
+pub fn without_snapshot(path: &str) -> (Option<u64>, &str) {
+    let parts = path.strip_prefix("vss").and_then(|rest| rest.split_once(':'));
+    match parts.and_then(|(number, rest)| Some((number.parse().ok()?, rest))) {
+        Some((number, rest)) => (Some(number), rest),
+        None => (None, path),
+    }
+}
+
 /// Random access to the bytes of one file; the only way evidence is read.
 pub trait ReadAt: Send + Sync {
     /// Bytes.

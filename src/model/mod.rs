@@ -9,7 +9,7 @@ mod row;
 mod screen;
 mod time;
 
-pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt};
+pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt, without_snapshot};
 pub use finding::{
     Answer, Chain, Coverage, CoverageState, Credential, Exposed, HostReport, Rung, RungName,
     Session, SystemFacts, ToolVerdict, Verdict, VersionBracket,

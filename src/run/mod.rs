@@ -8,6 +8,7 @@ mod files;
 mod hosts;
 mod passes;
 mod read;
+mod snapshots;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::Progress;
 use super::files;
 use super::read::{FileReading, Pass, name_computer};
+use super::snapshots;
 use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
@@ -134,7 +135,8 @@ pub fn read(
         progress.passes.fetch_add(1, Ordering::Relaxed);
         hunt.pivots(&pivots);
     }
-    Reading { events: hunt.events.into_values().collect(), files }
+    let events = snapshots::drop_repeated(hunt.events.into_values().collect());
+    Reading { events, files }
 }
 
 impl Hunt<'_> {

@@ -11,6 +11,7 @@ mod file;
 mod folder;
 mod layout;
 mod listing;
+mod volumes;
 
 use std::io;
 use std::path::{Path, PathBuf};

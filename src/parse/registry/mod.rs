@@ -22,7 +22,7 @@ mod validate;
 
 pub use hive::Hive;
 pub use key::{Data, Key, NamedValue};
-pub use system::{facts, facts_of_hive, merge, profiles, profiles_of_hive};
+pub use system::{drive_letters_of_hive, facts, facts_of_hive, merge, profiles, profiles_of_hive};
 
 use std::collections::HashSet;
 use std::fmt::Write;

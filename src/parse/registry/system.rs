@@ -3,7 +3,7 @@
 use crate::model::{Input, SystemFacts};
 use crate::parse::ParseError;
 
-use super::{Hive, services};
+use super::{Data, Hive, services};
 
 /// Windows 11 still calls itself 10; it begins with this build.
 const FIRST_BUILD_OF_11: u64 = 22_000;
@@ -57,6 +57,32 @@ pub fn profiles(hive: &mut Hive) -> Vec<(String, String)> {
     keys.into_iter()
         .filter_map(|key| Some((key.name.clone(), key.text("ProfileImagePath")?)))
         .collect()
+}
+
+/// Drive letters that a SYSTEM hive gave to volumes: letter, and what tells the
+/// volume (`MountedDevices\\DosDevices`: disk signature and offset of an MBR
+/// partition, or `DMIO:ID:` and the GUID of a GPT one), in order of letters.
+///
+/// # Errors
+///
+/// When the bytes cannot be read or are no hive.
+pub fn drive_letters_of_hive(input: &Input<'_>) -> Result<Vec<(char, Vec<u8>)>, ParseError> {
+    let Some(key) = Hive::open(input)?.0.key("MountedDevices") else { return Ok(Vec::new()) };
+    let letter = |name: &str| {
+        let rest = name.strip_prefix(r"\DosDevices\")?.strip_suffix(':')?;
+        let mut letters = rest.chars().filter(char::is_ascii_alphabetic);
+        Some(letters.next()?.to_ascii_uppercase()).filter(|_| rest.len() == 1)
+    };
+    let mut letters: Vec<(char, Vec<u8>)> = key
+        .values
+        .into_iter()
+        .filter_map(|value| match value.data {
+            Data::Binary(device) => Some((letter(&value.name)?, device)),
+            _ => None,
+        })
+        .collect();
+    letters.sort();
+    Ok(letters)
 }
 
 fn name_and_zone(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {
