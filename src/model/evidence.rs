@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::Filter;
+use super::{Filter, PathResolver};
 
 /// A path inside the evidence, in the system's own notation: `C:\Windows\…`.
 ///
@@ -52,6 +52,12 @@ pub trait ReadAt: Send + Sync {
     ///
     /// What the operating system or the layer below reports.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// The first offset from `offset` on at which something may be stored: sparse
+    /// files say what lies before it is zeros, others return `offset` itself.
+    fn data_from(&self, offset: u64) -> u64 {
+        offset
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -86,6 +92,9 @@ pub struct Input<'a> {
     pub modified: Option<jiff::Timestamp>,
     /// What can matter; parsers of large files ask it before they parse a block.
     pub filter: &'a dyn Filter,
+    /// The directories of the file's volume, for formats that name files by
+    /// reference; `None` when the source is no volume.
+    pub paths: Option<&'a dyn PathResolver>,
 }
 
 impl Input<'_> {

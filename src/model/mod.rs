@@ -5,6 +5,7 @@ mod evidence;
 mod finding;
 mod problem;
 mod record;
+mod reference;
 mod row;
 mod screen;
 mod time;
@@ -16,6 +17,7 @@ pub use finding::{
 };
 pub use problem::{Problem, Stage};
 pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
+pub use reference::{FileReference, PathResolver};
 pub use row::{DnsFacts, Event, Hit, Level, Row, RowStage, Tag};
 pub use screen::{Cut, Everything, Filter, Requirement};
 pub use time::{Moment, Precision, from_filetime, from_unix, to_iso};

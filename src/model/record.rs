@@ -80,6 +80,8 @@ pub enum Locator {
     File { number: u64, sequence: u16 },
     /// Database table and row.
     Row { table: String, row: i64 },
+    /// Update sequence number of a change journal's record.
+    Usn(u64),
 }
 
 impl fmt::Display for Locator {
@@ -94,6 +96,7 @@ impl fmt::Display for Locator {
             Self::File { number, sequence: 0 } => write!(f, "inode:{number}"),
             Self::File { number, sequence } => write!(f, "mft:{number}-{sequence}"),
             Self::Row { table, row } => write!(f, "row:{table}/{row}"),
+            Self::Usn(usn) => write!(f, "usn:{usn}"),
         }
     }
 }

@@ -16,6 +16,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod tunnel_config;
+mod usn;
 
 use std::io;
 use std::ops::Range;
@@ -84,4 +85,5 @@ pub static PARSERS: &[&dyn Parser] = &[
     &agent_log::NgrokLog,
     &pe::Pe,
     &archive::Zip,
+    &usn::UsnJournal,
 ];

@@ -41,6 +41,7 @@ fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
         name: hive.entry.path.file_name(),
         modified: hive.entry.times.modified,
         filter: &Everything,
+        paths: None,
     };
     registry::facts_of_hive(&input).ok()
 }

@@ -194,6 +194,7 @@ impl Open<'_> {
             name: self.file.entry.path.file_name(),
             modified: self.file.entry.times.modified,
             filter,
+            paths: None,
         })
     }
 }

@@ -27,7 +27,14 @@ impl Sink for Seen {
 
 fn parse(bytes: Vec<u8>, filter: &dyn Filter) -> Seen {
     let mut seen = Seen::default();
-    let input = Input { bytes: &bytes, sidecars: Vec::new(), name: "x", modified: None, filter };
+    let input = Input {
+        bytes: &bytes,
+        sidecars: Vec::new(),
+        name: "x",
+        modified: None,
+        filter,
+        paths: None,
+    };
     EventXml.parse(&input, &mut seen).unwrap();
     seen
 }

@@ -76,7 +76,7 @@ fn bytes(name: &str) -> Vec<u8> {
 }
 
 fn input<'a>(bytes: &'a Vec<u8>, filter: &'a dyn Filter) -> Input<'a> {
-    Input { bytes, sidecars: Vec::new(), name: "x.evtx", modified: None, filter }
+    Input { bytes, sidecars: Vec::new(), name: "x.evtx", modified: None, filter, paths: None }
 }
 
 fn parse(bytes: &Vec<u8>, filter: &dyn Filter) -> Seen {
@@ -334,7 +334,14 @@ fn a_bad_sector_costs_one_chunk() {
     let torn = Torn(bytes("security.evtx"));
     let mut seen = Seen::default();
     let filter = &Everything;
-    let input = Input { bytes: &torn, sidecars: Vec::new(), name: "x", modified: None, filter };
+    let input = Input {
+        bytes: &torn,
+        sidecars: Vec::new(),
+        name: "x",
+        modified: None,
+        filter,
+        paths: None,
+    };
     Evtx.parse(&input, &mut seen).unwrap();
     assert!(seen.lost() && seen.live() > 0);
     assert_eq!(seen.extent.records, seen.live() as u64);

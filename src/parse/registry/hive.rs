@@ -162,6 +162,7 @@ fn read_logs(sidecars: &[&dyn ReadAt], report: &mut Report) -> Vec<Vec<u8>> {
             name: "",
             modified: None,
             filter: &Everything,
+            paths: None,
         };
         match log.read_all(MAX_INLINE_BYTES) {
             Ok(bytes) => logs.push(bytes),
