@@ -68,6 +68,7 @@ impl Learner<'_> {
                 self.name("ServiceName", Target::Service);
             }
             "run_key" => self.command(record.text("Details")),
+            "file_rename" => self.renamed(),
             "task" => {
                 self.command(record.text("TaskCommand").or_else(|| record.text("Path")));
                 self.command(record.text("ActionName"));
@@ -118,6 +119,18 @@ impl Learner<'_> {
             let image = path::tail(image);
             let unnamed_children = record.text("ParentImage").is_none();
             self.add(Target::Process { pid, image, from, unnamed_children });
+        }
+    }
+
+    /// An agent's program is hunted under the name that it was given, or had before.
+    fn renamed(&mut self) {
+        let name = |field| self.event.record.text(field);
+        let (Some(old), Some(new)) = (name("OldFilename"), name("NewFilename")) else { return };
+        let is_agent = |path: &str| self.tool.is_binary(path::base_name(path));
+        match (is_agent(old), is_agent(new)) {
+            (true, false) => self.program(new),
+            (false, true) => self.program(old),
+            _ => {}
         }
     }
 

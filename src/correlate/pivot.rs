@@ -185,6 +185,7 @@ fn weight(category: &str, own: bool) -> Weight {
         ("archive" | "file" | "file_event" | "create_stream_hash" | "file_change", _) => {
             (RowStage::Delivered, 40, "the agent's file")
         }
+        ("file_rename", _) => (RowStage::Delivered, 45, "the agent's file was renamed"),
         ("file_delete", _) => (RowStage::CleanedUp, 40, "the agent's file was deleted"),
         ("service" | "service_install", _) => (RowStage::Persisted, 75, "a service runs the agent"),
         ("run_key", _) => (RowStage::Persisted, 65, "the agent starts at logon"),

@@ -288,7 +288,11 @@ fn headline(record: &Record) -> String {
         "logon" => format!("{} logged on", field("User")),
         "logoff" => format!("{} logged off", field("User")),
         "file_delete" => format!("{} deleted", field("TargetFilename")),
-        "executable" | "archive" | "config" | "file" | "file_event" => field("TargetFilename"),
+        "file_rename" if record.text("OldFilename").is_some() => {
+            format!("{} renamed to {}", field("OldFilename"), field("NewFilename"))
+        }
+        "executable" | "archive" | "config" | "file" | "file_event" | "file_rename"
+        | "file_change" => field("TargetFilename"),
         _ => match (record.text("Channel"), record.number("EventID")) {
             (Some(channel), Some(id)) => format!("{channel} event {id}"),
             _ => record.category.to_owned(),

@@ -11,7 +11,7 @@ use crate::source::{HostEvidence, Layout};
 /// The artifact id under which the file system itself is covered.
 const NAMES: &str = "windows.filesystem.name";
 /// Parsers of which every file of a system has its own line.
-const ONE_BY_ONE: [&str; 4] = ["evtx", "event_xml", "registry", "ngrok_log"];
+const ONE_BY_ONE: [&str; 5] = ["evtx", "event_xml", "registry", "ngrok_log", "usn_journal"];
 
 /// One line per log and hive, one per kind of other files, one per missing source.
 pub fn of(

@@ -19,7 +19,7 @@ use crate::source::{Entry, HostEvidence};
 /// Further passes after which hunting stops, whatever is still to be learned.
 const MAX_PASSES: u64 = 8;
 /// Parsers whose files are read again for what was learned.
-const LOGS_AND_HIVES: [&str; 3] = ["evtx", "event_xml", "registry"];
+const LOGS_AND_HIVES: [&str; 4] = ["evtx", "event_xml", "registry", "usn_journal"];
 
 /// Everything loaded once for all hosts.
 pub struct Definitions<'a> {

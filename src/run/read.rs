@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::Progress;
 use super::files;
 use crate::artifact::{Artifacts, Located};
-use crate::model::{Damage, Event, Extent, Filter, Hit, Input, ReadAt, Record, Sink};
+use crate::model::{Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink};
 use crate::parse::{self, ParseError, Parser};
 use crate::source::Filesystem;
 
@@ -105,13 +105,14 @@ impl Pass<'_> {
         }
     }
 
-    fn open<'f>(&self, file: &'f Located) -> Result<Open<'f>, String> {
+    fn open<'f>(&'f self, file: &'f Located) -> Result<Open<'f>, String> {
         let parser = parse::by_name(&file.parser)
             .ok_or_else(|| format!("no parser is called {}", file.parser))?;
         let bytes = self.filesystem.open(&file.entry).map_err(|e| e.to_string())?;
         let sidecars =
             file.sidecars.iter().filter_map(|entry| self.filesystem.open(entry).ok()).collect();
-        let mut open = Open { file, parser, bytes, sidecars, parts: 1 };
+        let paths = self.filesystem.directories(&file.entry.path);
+        let mut open = Open { file, parser, bytes, sidecars, paths, parts: 1 };
         let parts = open.input(self.filter, |input| parser.parts(input));
         open.parts = parts;
         Ok(open)
@@ -183,6 +184,7 @@ struct Open<'f> {
     parser: &'static dyn Parser,
     bytes: Box<dyn ReadAt>,
     sidecars: Vec<Box<dyn ReadAt>>,
+    paths: Option<&'f dyn PathResolver>,
     parts: u64,
 }
 
@@ -194,7 +196,7 @@ impl Open<'_> {
             name: self.file.entry.path.file_name(),
             modified: self.file.entry.times.modified,
             filter,
-            paths: None,
+            paths: self.paths,
         })
     }
 }

@@ -16,7 +16,7 @@ mod volumes;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::{EvidencePath, Problem, ReadAt};
+use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
 
 pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
@@ -42,6 +42,12 @@ pub trait Filesystem: Send + Sync {
 
     /// Whether the system that wrote the tree ignores letter case in names.
     fn case_insensitive(&self) -> bool;
+
+    /// The directories of the volume that holds `path`, for formats that name
+    /// files by reference; `None` where the source is no volume.
+    fn directories(&self, _path: &EvidencePath) -> Option<&dyn PathResolver> {
+        None
+    }
 }
 
 /// How a host's files lie in its source.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-use crate::model::{EvidencePath, Problem, ReadAt};
+use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
 
 use super::{Entry, Filesystem, SourceError};
 
@@ -67,6 +67,10 @@ impl Filesystem for Volumes {
 
     fn case_insensitive(&self) -> bool {
         self.any_case
+    }
+
+    fn directories(&self, path: &EvidencePath) -> Option<&dyn PathResolver> {
+        self.member(path)?.filesystem.directories(path)
     }
 }
 

@@ -61,6 +61,20 @@ pub(super) const REASONS: &[(u32, &str)] = &[
 pub(super) const RENAME_OLD_NAME: u32 = 0x1000;
 pub(super) const RENAME_NEW_NAME: u32 = 0x2000;
 
+/// What a change is called by rules: of several reasons, the gravest.
+const CATEGORIES: [(u32, &str); 3] = [
+    (0x0000_0200, "file_delete"),
+    (RENAME_OLD_NAME | RENAME_NEW_NAME, "file_rename"),
+    (0x0000_0100, "file_event"),
+];
+
+/// The category of a record with these reasons; what neither creates, renames nor
+/// deletes changes.
+pub(super) fn category(reasons: u32) -> &'static str {
+    let known = CATEGORIES.iter().find(|(bits, _)| reasons & bits != 0);
+    known.map_or("file_change", |(_, category)| category)
+}
+
 /// Who caused a change, where that was not a program's own doing.
 pub(super) const SOURCES: &[(u32, &str)] = &[
     (0x1, "DATA_MANAGEMENT"),

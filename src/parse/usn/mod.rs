@@ -34,7 +34,8 @@ const MAX_FLAGS: usize = 256;
 /// Extents of a range tracking record that are listed.
 const MAX_EXTENTS: usize = 64;
 
-/// Reads the change journal; a `usn` record for each of its records that matter.
+/// Reads the change journal: a `file_event`, `file_rename`, `file_delete` or
+/// `file_change` for each of its records that matters.
 #[derive(Clone, Copy, Debug)]
 pub struct UsnJournal;
 
@@ -201,7 +202,7 @@ impl Screened<'_> {
     }
 
     fn record(&mut self, entry: &Entry<'_>) -> Record {
-        let mut record = Record::new("usn", Locator::Usn(entry.usn));
+        let mut record = Record::new(layout::category(entry.reasons), Locator::Usn(entry.usn));
         let place = Place { name: entry.name(), parent: entry.parent };
         if !place.name.is_empty() {
             record.push("TargetFilename", self.paths.path(&place, entry.usn));

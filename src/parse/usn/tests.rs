@@ -197,10 +197,10 @@ fn wide_references_and_ranges() {
     v4.extend([0x1000u64, 0x200].into_iter().flat_map(u64::to_le_bytes));
     bytes.extend([v3, v4].concat());
     let shown = parse(&UsnJournal, &bytes).unwrap().shown();
-    let expected = "usn usn:8192 | TargetFilename=é! | FileName=é! | FileReference=4711-3 \
+    let expected = "file_change usn:8192 | TargetFilename=é! | FileName=é! | FileReference=4711-3 \
         | ParentReference=0x00000000000000010000000000000000 | Reason=DATA_OVERWRITE|0x2000000 \
         | SourceInfo=CLIENT_REPLICATION_MANAGEMENT | Usn=8192 | Change Recorded - exact 0x0\n\
-        usn usn:8272 | FileReference=4711-0 | ParentReference=5-0 | Reason=DATA_OVERWRITE \
+        file_change usn:8272 | FileReference=4711-0 | ParentReference=5-0 | Reason=DATA_OVERWRITE \
         | Usn=8272 | Extents=0x1000+0x200\n";
     assert_eq!(shown, expected);
 }
