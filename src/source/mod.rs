@@ -5,12 +5,13 @@
 //! [`Filesystem`], which has no way to write. Disk images, archives and the live
 //! machine become further implementations of it.
 
-mod container;
+pub mod container;
 mod entry;
 mod file;
 mod folder;
 mod layout;
 mod listing;
+pub mod partition;
 mod volumes;
 
 use std::io;

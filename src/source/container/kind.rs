@@ -1,6 +1,5 @@
-//! Files that hold a file tree of their own. None can be opened yet: they are
-//! told from single files so that nobody takes a look at the wrapping for a look
-//! at the evidence.
+//! Files that hold a file tree of their own, told from single files so that nobody
+//! takes a look at the wrapping for a look at the evidence.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,8 +7,8 @@ use std::path::Path;
 
 use crate::model::ReadAt;
 
-use super::SourceError;
-use super::file::OpenFile;
+use crate::source::SourceError;
+use crate::source::file::OpenFile;
 
 const IMAGE: (&str, &str) =
     ("a disk image", "disk images come with a later version; mount it and give the folder");
@@ -56,7 +55,9 @@ const PARSED_STARTS: [&[u8]; 4] = [b"ElfFile\0", b"regf", b"MZ", b"PK"];
 /// # Errors
 ///
 /// When the file cannot be read.
-pub(super) fn of(path: &Path) -> Result<Option<(&'static str, &'static str)>, SourceError> {
+pub(in crate::source) fn of(
+    path: &Path,
+) -> Result<Option<(&'static str, &'static str)>, SourceError> {
     let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error };
     let file = OpenFile::open(&path.canonicalize().map_err(unreadable)?).map_err(unreadable)?;
     let mut start = [0; 512];
@@ -66,14 +67,25 @@ pub(super) fn of(path: &Path) -> Result<Option<(&'static str, &'static str)>, So
         |offset: usize, bytes: &[u8]| start.get(offset..).is_some_and(|s| s.starts_with(bytes));
     let any = |starts: &[&[u8]]| starts.iter().any(|bytes| start.starts_with(bytes));
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let boots = is(510, b"\x55\xaa") && !any(&PARSED_STARTS);
+    let boots = is(510, b"\x55\xaa") && !is_parsed(start);
     if any(&IMAGE_STARTS) || is(3, b"NTFS    ") || boots || IMAGE_NAMES.contains(&&*extension) {
         return Ok(Some(IMAGE));
     }
-    if any(&ARCHIVE_STARTS) || is(257, b"ustar") {
+    if is_archive(start) {
         return Ok(Some(ARCHIVE));
     }
     Ok((start.starts_with(b"PK") && is_collection(path)).then_some(COLLECTION))
+}
+
+/// Whether a file begins as an archive does.
+pub(super) fn is_archive(start: &[u8]) -> bool {
+    ARCHIVE_STARTS.iter().any(|bytes| start.starts_with(bytes))
+        || start.get(257..).is_some_and(|tar| tar.starts_with(b"ustar"))
+}
+
+/// Whether a file begins as one that a parser reads whole.
+pub(super) fn is_parsed(start: &[u8]) -> bool {
+    PARSED_STARTS.iter().any(|bytes| start.starts_with(bytes))
 }
 
 /// Whether a zip holds files from their places on a Windows drive.
