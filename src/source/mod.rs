@@ -8,6 +8,7 @@
 pub mod container;
 mod entry;
 mod file;
+pub mod filesystem;
 mod folder;
 mod layout;
 mod listing;
