@@ -31,13 +31,14 @@ impl Parser for Known {
     }
 }
 
-const PARSERS: [&dyn Parser; 7] = [
+const PARSERS: [&dyn Parser; 8] = [
     &Known("evtx", b"ElfFile\0"),
     &Known("event_xml", b"<Event "),
     &Known("registry", b"regf"),
     &Known("ngrok_config", b"authtoken:"),
     &Known("ngrok_log", b"t=2"),
     &Known("pe", b"MZ"),
+    &Known("usn_journal", b"USN "),
     &Known("zip", b"PK\x03\x04"),
 ];
 
@@ -454,7 +455,7 @@ fn a_definition_without_its_parser_is_a_problem() {
     let folder = tree(&[("x.evtx", LOG)]);
     let hosts = open(folder.path());
     let artifacts = Artifacts::builtin().unwrap();
-    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &PARSERS[..6], &|_| false);
+    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &PARSERS[..7], &|_| false);
     assert_eq!(found.problems.len(), 1);
     assert_eq!(found.problems[0].message, "windows.filesystem.archive: there is no parser zip");
 }

@@ -2,12 +2,13 @@
 
 use super::Exit;
 use super::arguments::Listed;
+use super::files;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::artifact::Artifacts;
 use crate::detect::Detector;
-use crate::{export, source};
+use crate::source;
 
 /// Prints the built-in profiles or artifacts, one per line, or the files of a source.
 pub fn run(what: &Listed, source: Option<&Path>) -> Exit {
@@ -48,7 +49,7 @@ fn files(source: Option<&Path>) -> Exit {
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout());
     let mut exit = Exit::Complete;
     for host in hosts {
-        match export::write_files(&*host.filesystem, &mut out) {
+        match files::write(&*host.filesystem, &mut out) {
             Ok(problems) => {
                 for problem in problems {
                     eprintln!("adit: {problem}");

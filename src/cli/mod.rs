@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod files;
 mod list;
 mod progress;
 mod scan;

@@ -124,7 +124,7 @@ fn field(text: &str, style: CsvStyle) -> Cow<'_, str> {
 }
 
 /// The text on one line: control characters and Unicode line separators as `\u000a`.
-pub(super) fn escape_controls(text: &str) -> Cow<'_, str> {
+pub fn escape_controls(text: &str) -> Cow<'_, str> {
     if !text.contains(breaks_a_line) {
         return Cow::Borrowed(text);
     }

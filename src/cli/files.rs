@@ -25,7 +25,7 @@ const TASK: usize = 512;
 /// # Errors
 ///
 /// When `out` takes no more.
-pub fn write_files(
+pub fn write(
     filesystem: &dyn Filesystem,
     out: &mut (dyn Write + Send),
 ) -> io::Result<Vec<Problem>> {
@@ -107,7 +107,7 @@ fn text(value: &str, out: &mut Vec<u8>) {
     if value.bytes().all(plain) {
         return out.extend_from_slice(value.as_bytes());
     }
-    let escaped = super::csv::escape_controls(value);
+    let escaped = crate::export::escape_controls(value);
     if !escaped.contains(['"', ',']) {
         return out.extend_from_slice(escaped.as_bytes());
     }
