@@ -95,9 +95,9 @@ fn kind(kind: Kind) -> &'static str {
 fn state(state: State) -> &'static str {
     match state {
         State::Present => "present",
-        State::Deleted(Remains::Whole) => "deleted-whole",
-        State::Deleted(Remains::Likely) => "deleted-likely",
-        State::Deleted(Remains::Nothing) => "deleted",
+        State::Deleted(Remains::Whole) => "deleted:whole",
+        State::Deleted(Remains::Likely) => "deleted:likely",
+        State::Deleted(Remains::Nothing) => "deleted:nothing",
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
             handle: 0,
         };
         line(&entry, &mut out);
-        let expected = "\"C:\\a \"\"b\"\", c\\u000a.txt\",file,deleted-whole,1234567,40-3,\
+        let expected = "\"C:\\a \"\"b\"\", c\\u000a.txt\",file,deleted:whole,1234567,40-3,\
                         1970-01-01T00:00:00.0000001Z,,,,,,,,\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

@@ -3,6 +3,7 @@
 mod bytes;
 pub mod ext;
 mod name;
+pub mod ntfs;
 pub mod recognize;
 mod runs;
 mod tree;

@@ -1,0 +1,246 @@
+//! One stretch of `$MFT` to rows.
+
+use super::bytes::{u16_at, u64_at};
+use super::complaint::{Complaints, Wrong};
+use super::record::{
+    Attribute, Body, DATA, Damage, Extents, FILE_NAME, REPARSE_POINT, Record, Reference,
+    STANDARD_INFORMATION,
+};
+use super::reparse::Point;
+use super::row::{Claim, Extension, NONE, Name, Node, Stream, name, node, stream};
+use super::runs::Pairs;
+use super::text::{self, Shown};
+
+/// `$FILE_NAME` up to the name itself; bytes.
+const NAME_AT: usize = 66;
+/// The name space of 8.3 names.
+const DOS: u8 = 2;
+
+/// The volume's measures that the rows depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measures {
+    /// Bytes per record.
+    pub(super) record: usize,
+    /// Bytes per cluster, and clusters; `None` for an `$MFT` without its volume.
+    pub(super) clusters: Option<(u64, u64)>,
+}
+
+/// The rows of some records that follow each other.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    /// One per record; empty where none could be read.
+    pub(super) nodes: Vec<Node>,
+    pub(super) names: Vec<Name>,
+    /// Of each name: created, modified, record changed, accessed.
+    pub(super) name_times: Vec<[u64; 4]>,
+    pub(super) streams: Vec<Stream>,
+    pub(super) text: Vec<u8>,
+    pub(super) extensions: Vec<Extension>,
+    pub(super) claims: Vec<Claim>,
+    pub(super) targets: Vec<(u32, String)>,
+    /// Owners of reparse points that lie in clusters.
+    pub(super) points: Vec<u32>,
+    pub(super) complaints: Complaints,
+}
+
+impl Segment {
+    /// The rows of the records in `bytes`, the first of which is `first`.
+    ///
+    /// The fixups are applied in place.
+    pub(super) fn scan(bytes: &mut [u8], first: u32, measures: Measures) -> Self {
+        let mut segment = Self::default();
+        let mut nodes = Vec::new();
+        let count = bytes.len() / measures.record;
+        for (number, record) in (first..).zip(bytes.chunks_exact_mut(measures.record)) {
+            match Record::read(record) {
+                Ok(record) => {
+                    if nodes.is_empty() {
+                        nodes = vec![Node::default(); count];
+                    }
+                    let at = number.saturating_sub(first) as usize;
+                    if let Some(node) = nodes.get_mut(at) {
+                        segment.record(&record, number, node, measures);
+                    }
+                }
+                Err(damage) => segment.damaged(damage, number),
+            }
+        }
+        segment.nodes = nodes;
+        segment
+    }
+
+    fn damaged(&mut self, damage: Damage, number: u32) {
+        let wrong = match damage {
+            Damage::Unused => return,
+            Damage::Baad => Wrong::Baad,
+            Damage::Signature => Wrong::Signature,
+            Damage::Torn => Wrong::Torn,
+            Damage::Header => Wrong::Header,
+        };
+        self.complaints.add(wrong, number);
+    }
+
+    fn record(&mut self, record: &Record<'_>, number: u32, node: &mut Node, measures: Measures) {
+        node.names = NONE;
+        node.streams = NONE;
+        node.sequence = record.sequence;
+        node.flags = node::READ;
+        if record.in_use() {
+            node.flags |= node::IN_USE;
+        }
+        if record.is_directory() {
+            node.flags |= node::DIRECTORY;
+        }
+        if record.base == 0 {
+            return self.attributes(record, number, number, node, measures);
+        }
+        node.flags |= node::EXTENSION;
+        let base = Reference::of(record.base);
+        let owner = u32::try_from(base.number).unwrap_or(NONE);
+        let before = (self.names.len() as u32, self.streams.len() as u32);
+        self.attributes(record, number, owner, node, measures);
+        self.extensions.push(Extension {
+            number,
+            base: owner,
+            base_sequence: base.sequence,
+            in_use: record.in_use(),
+            names: (before.0, self.names.len() as u32),
+            streams: (before.1, self.streams.len() as u32),
+        });
+    }
+
+    fn attributes(
+        &mut self,
+        record: &Record<'_>,
+        number: u32,
+        owner: u32,
+        node: &mut Node,
+        measures: Measures,
+    ) {
+        let mut attributes = record.attributes();
+        for attribute in attributes.by_ref() {
+            match (attribute.kind, attribute.body) {
+                (STANDARD_INFORMATION, Body::Resident(content)) => {
+                    node.times = times(content, 0).unwrap_or_default();
+                }
+                (FILE_NAME, Body::Resident(content)) => self.name(content, owner),
+                (DATA, _) => self.data(&attribute, owner, number, node, measures),
+                (REPARSE_POINT, Body::Resident(content)) => match Point::read(content) {
+                    Point::Link(target) => {
+                        node.flags |= node::LINK;
+                        self.targets.push((owner, target));
+                    }
+                    Point::Packed(_) => node.flags |= node::WOF,
+                    Point::Other => {}
+                },
+                (REPARSE_POINT, Body::Extents(extents)) if extents.first == 0 => {
+                    self.points.push(owner);
+                }
+                _ => {}
+            }
+        }
+        if attributes.is_broken() && record.in_use() {
+            self.complaints.add(Wrong::Attribute, number);
+        }
+    }
+
+    fn name(&mut self, content: &[u8], owner: u32) {
+        let row = || -> Option<(Name, [u64; 4], &[u8])> {
+            let parent = Reference::of(u64_at(content, 0)?);
+            let length = usize::from(*content.get(64)?).saturating_mul(2);
+            let utf16 = content.get(NAME_AT..NAME_AT.saturating_add(length))?;
+            let row = Name {
+                owner,
+                parent: u32::try_from(parent.number).unwrap_or(NONE),
+                parent_sequence: parent.sequence,
+                length: 0,
+                text: u32::try_from(self.text.len()).ok()?,
+                flags: if *content.get(65)? == DOS { name::DOS } else { 0 },
+            };
+            Some((row, times(content, 8)?, utf16))
+        };
+        let Some((mut row, times, utf16)) = row() else {
+            return self.complaints.add(Wrong::Attribute, owner);
+        };
+        let start = self.text.len();
+        if text::push_name(&mut self.text, utf16) == Shown::Altered {
+            row.flags |= name::ALTERED;
+        }
+        row.length = length_since(&self.text, start);
+        self.names.push(row);
+        self.name_times.push(times);
+    }
+
+    fn data(
+        &mut self,
+        attribute: &Attribute<'_>,
+        owner: u32,
+        holder: u32,
+        node: &mut Node,
+        measures: Measures,
+    ) {
+        let (size, mut flags) = match attribute.body {
+            Body::Resident(content) => (content.len() as u64, stream::RESIDENT),
+            Body::Extents(extents) => {
+                let removed = !node.is(node::IN_USE);
+                let flags = match measures.clusters.filter(|_| removed) {
+                    Some(clusters) => self.claim(&extents, owner, clusters),
+                    None => 0,
+                };
+                if extents.first != 0 {
+                    return;
+                }
+                (extents.size, flags)
+            }
+        };
+        let start = self.text.len();
+        if !attribute.name.is_empty()
+            && text::push_name(&mut self.text, attribute.name) == Shown::Altered
+        {
+            flags |= stream::ALTERED;
+        }
+        self.streams.push(Stream {
+            size,
+            owner,
+            holder,
+            id: attribute.id,
+            length: length_since(&self.text, start),
+            text: u32::try_from(start).unwrap_or_default(),
+            flags,
+        });
+    }
+
+    /// Notes the clusters of a removed file; what is wrong with the piece.
+    fn claim(&mut self, extents: &Extents<'_>, owner: u32, (size, count): (u64, u64)) -> u8 {
+        let mut end = extents.first;
+        for run in Pairs::new(extents.pairs, extents.first, count) {
+            let Ok(run) = run else { return stream::BROKEN };
+            end = run.end();
+            if let Some(lcn) = run.lcn {
+                self.claims.push(Claim { lcn, length: run.length, owner });
+            }
+        }
+        let written = extents.initialized.min(extents.size);
+        if end.saturating_mul(size) < written { stream::PARTIAL } else { 0 }
+    }
+}
+
+/// The four times of `$STANDARD_INFORMATION` or, from 8, of `$FILE_NAME`.
+fn times(content: &[u8], at: usize) -> Option<[u64; 4]> {
+    let mut times = [0; 4];
+    for (n, time) in times.iter_mut().enumerate() {
+        *time = u64_at(content, at.saturating_add(n.saturating_mul(8)))?;
+    }
+    Some(times)
+}
+
+fn length_since(text: &[u8], start: usize) -> u16 {
+    u16::try_from(text.len().saturating_sub(start)).unwrap_or(u16::MAX)
+}
+
+/// The size of a record, as the first of an `$MFT` file says it.
+pub(super) fn record_size(bytes: &[u8]) -> Option<usize> {
+    let size = super::bytes::u32_at(bytes, 28)? as usize;
+    let stated = usize::from(u16_at(bytes, 6)?).checked_sub(1)?.checked_mul(512)?;
+    (bytes.starts_with(b"FILE") && size == stated && size.is_power_of_two()).then_some(size)
+}

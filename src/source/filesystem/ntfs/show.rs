@@ -1,0 +1,403 @@
+//! Rows to entries: the walk, the look-up by path, and opening.
+
+use std::io;
+
+use crate::model::{EvidencePath, ReadAt};
+use crate::source::{Entry, FileId, Kind, Remains, SourceError, State, Times};
+
+use super::Ntfs;
+use super::complaint::{Complaints, Wrong};
+use super::open::{self, Pick};
+use super::remains;
+use super::row::{NONE, Name, Node, Stream, name, node, stream};
+use super::times::Clock;
+use super::tree::{ROOT, first_name, parent};
+
+/// Directories below directories are entered to this depth.
+const MAX_DEPTH: usize = 512;
+/// Longer paths are not entered: Windows allows 32,767 UTF-16 units; bytes.
+const MAX_PATH: usize = 32_767;
+/// Where removed files go whose directory is not known.
+const ORPHANS: &str = "$OrphanFiles";
+/// A handle's stream where there is none.
+const NO_STREAM: u32 = u32::MAX;
+
+/// Shows every entry in the order that the trait promises; orphans come last.
+pub(super) fn walk(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry), complaints: &mut Complaints) {
+    let mut walk = Walk {
+        ntfs,
+        path: ntfs.prefix.clone(),
+        clock: Clock::default(),
+        levels: Vec::new(),
+        visit,
+        complaints,
+    };
+    walk.streams(ROOT, None, &[]);
+    walk.below(ntfs.tree.children(ROOT));
+    walk.path.push_str(ORPHANS);
+    walk.path.push('\\');
+    walk.below(&ntfs.tree.orphans);
+    for number in &ntfs.tree.nameless {
+        walk.file(*number, None, &format!("OrphanFile-{number}"));
+    }
+}
+
+struct Walk<'a> {
+    ntfs: &'a Ntfs,
+    /// Of the present directory, with the separator.
+    path: String,
+    clock: Clock,
+    levels: Vec<Level<'a>>,
+    visit: &'a mut dyn FnMut(Entry),
+    complaints: &'a mut Complaints,
+}
+
+/// A directory under way.
+struct Level<'a> {
+    /// Rows of the names that are not shown yet.
+    rest: &'a [u32],
+    /// Length of its path.
+    path: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Shows names and everything below them. Not recursive: depth is the evidence's.
+    fn below(&mut self, names: &'a [u32]) {
+        self.levels.push(Level { rest: names, path: self.path.len() });
+        while let Some(level) = self.levels.last_mut() {
+            self.path.truncate(level.path);
+            let Some((row, rest)) = level.rest.split_first() else {
+                self.levels.pop();
+                continue;
+            };
+            level.rest = rest;
+            self.name(*row);
+        }
+    }
+
+    fn name(&mut self, row: u32) {
+        let ntfs = self.ntfs;
+        let Some(name) = ntfs.table.names.get(row as usize) else { return };
+        if name.flags & name::HIDDEN != 0 {
+            return;
+        }
+        if name.flags & name::ALTERED != 0 {
+            self.complaints.add(Wrong::Name, name.owner);
+        }
+        let shown = ntfs.table.text(name.text, name.length);
+        self.file(name.owner, Some(row), shown);
+        let is_directory = ntfs.table.node(name.owner).is_some_and(|node| node.is(node::DIRECTORY));
+        if !is_directory {
+            return;
+        }
+        let children = ntfs.tree.children(name.owner);
+        if first_name(&ntfs.table, name.owner) != Some(row) {
+            self.complaints.add(Wrong::Directories, name.owner);
+        } else if self.levels.len() >= MAX_DEPTH || self.path.len() > MAX_PATH {
+            if !children.is_empty() {
+                self.complaints.add(Wrong::Depth, name.owner);
+            }
+        } else if !children.is_empty() {
+            self.path.push_str(shown);
+            self.path.push('\\');
+            self.levels.push(Level { rest: children, path: self.path.len() });
+        }
+    }
+
+    /// Shows one file by one name, and its streams.
+    fn file(&mut self, number: u32, row: Option<u32>, shown: &str) {
+        let Some(entry) = entry(self.ntfs, &mut self.clock, number, row, &[&self.path, shown])
+        else {
+            return;
+        };
+        let name_times = entry.name_times.clone();
+        (self.visit)(entry);
+        self.streams(number, name_times, &[shown]);
+    }
+
+    fn streams(&mut self, number: u32, name_times: Option<Box<Times>>, shown: &[&str]) {
+        let ntfs = self.ntfs;
+        let Some(node) = ntfs.table.node(number) else { return };
+        for (at, stream) in named(ntfs, number, node) {
+            if stream.flags & stream::ALTERED != 0 {
+                self.complaints.add(Wrong::Name, number);
+            }
+            let shown = shown.first().copied().unwrap_or_default();
+            let path = stream_path(ntfs, &[&self.path, shown], stream);
+            let mut entry = stream_entry(ntfs, &mut self.clock, (at, stream), node, path);
+            entry.name_times.clone_from(&name_times);
+            (self.visit)(entry);
+        }
+    }
+}
+
+/// The streams of a file that are entries of their own, by name.
+fn named<'a>(
+    ntfs: &'a Ntfs,
+    number: u32,
+    node: &Node,
+) -> impl Iterator<Item = (u32, &'a Stream)> + use<'a> {
+    let all = ntfs.table.streams_of(number);
+    let own = main(node, all).map(|(at, _)| at);
+    let mut named: Vec<(u32, &Stream)> =
+        (0u32..).zip(all).filter(|(at, _)| Some(*at) != own).collect();
+    if named.len() > 1 {
+        named.sort_by_cached_key(|(at, stream)| {
+            let name = ntfs.table.text(stream.text, stream.length);
+            (name.to_lowercase(), name.to_owned(), *at)
+        });
+    }
+    named.into_iter()
+}
+
+/// The stream that is the file's content: the first without a name.
+fn main<'a>(node: &Node, streams: &'a [Stream]) -> Option<(u32, &'a Stream)> {
+    if node.is(node::DIRECTORY) {
+        return None;
+    }
+    (0u32..).zip(streams).find(|(_, stream)| stream.length == 0)
+}
+
+fn stream_path(ntfs: &Ntfs, file: &[&str], stream: &Stream) -> String {
+    match ntfs.table.text(stream.text, stream.length) {
+        "" => [&file.concat(), "::$DATA"].concat(),
+        name => [&file.concat(), ":", name].concat(),
+    }
+}
+
+/// The entry of a file under one of its names, or under none.
+fn entry(
+    ntfs: &Ntfs,
+    clock: &mut Clock,
+    number: u32,
+    row: Option<u32>,
+    path: &[&str],
+) -> Option<Entry> {
+    let table = &ntfs.table;
+    let node = table.node(number)?;
+    let kind = if node.is(node::LINK) {
+        Kind::Link
+    } else if node.is(node::DIRECTORY) {
+        Kind::Directory
+    } else {
+        Kind::File
+    };
+    let main = main(node, table.streams_of(number));
+    let (handle, size) = main.map_or((NO_STREAM, 0), |(at, stream)| (at, stream.size));
+    let name_times = row.and_then(|row| table.name_times.get(row as usize));
+    Some(Entry {
+        path: EvidencePath::new(path.concat()),
+        kind,
+        size: if kind == Kind::File { size } else { 0 },
+        times: clock.times(node.times),
+        name_times: name_times.map(|times| Box::new(clock.times(*times))),
+        id: Some(id(number, node)),
+        state: match main {
+            _ if node.is(node::IN_USE) => State::Present,
+            _ if kind != Kind::File => State::Deleted(Remains::Nothing),
+            None => State::Deleted(Remains::Whole),
+            Some((_, stream)) => State::Deleted(remains_of(ntfs, node, stream)),
+        },
+        link_target: table.target(number).filter(|_| kind == Kind::Link).map(str::to_owned),
+        handle: pack(number, handle),
+    })
+}
+
+/// The entry of a stream; the times of its name are its file's.
+fn stream_entry(
+    ntfs: &Ntfs,
+    clock: &mut Clock,
+    (at, stream): (u32, &Stream),
+    node: &Node,
+    path: String,
+) -> Entry {
+    Entry {
+        path: EvidencePath::new(path),
+        kind: Kind::File,
+        size: stream.size,
+        times: clock.times(node.times),
+        name_times: None,
+        id: Some(id(stream.owner, node)),
+        state: if node.is(node::IN_USE) {
+            State::Present
+        } else {
+            State::Deleted(remains_of(ntfs, node, stream))
+        },
+        link_target: None,
+        handle: pack(stream.owner, at),
+    }
+}
+
+fn id(number: u32, node: &Node) -> FileId {
+    FileId { number: u64::from(number), sequence: node.own_sequence() }
+}
+
+fn pack(number: u32, stream: u32) -> u64 {
+    u64::from(number) << 32 | u64::from(stream)
+}
+
+/// What is left of a removed stream.
+fn remains_of(ntfs: &Ntfs, node: &Node, stream: &Stream) -> Remains {
+    if stream.flags & stream::RESIDENT != 0 {
+        Remains::Whole
+    } else if node.is(node::REUSED)
+        || ntfs.volume.disk.is_none()
+        || !remains::is_whole(&ntfs.volume, &ntfs.table, stream)
+    {
+        Remains::Nothing
+    } else {
+        Remains::Likely
+    }
+}
+
+/// The content of an entry that this volume showed.
+pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
+    let absent = || SourceError::NotInEvidence { path: file.path.clone() };
+    let failed = |error| SourceError::File { path: file.path.clone(), error };
+    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
+    let at = u32::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
+    let node = ntfs.table.node(number).filter(|node| node.is_file()).ok_or_else(absent)?;
+    if file.kind != Kind::File || file.id != Some(id(number, node)) {
+        return Err(absent());
+    }
+    if at == NO_STREAM {
+        return Ok(Box::new(Vec::new()));
+    }
+    let stream = ntfs.table.streams_of(number).get(at as usize).ok_or_else(absent)?;
+    if !node.is(node::IN_USE) && remains_of(ntfs, node, stream) == Remains::Nothing {
+        return Err(failed(io::Error::new(
+            io::ErrorKind::NotFound,
+            "removed, and nothing that can be called its own is left of its content",
+        )));
+    }
+    open::attribute(&ntfs.volume, &ntfs.table, number, Pick::Row(stream))
+        .and_then(open::Found::reader)
+        .map_err(failed)
+}
+
+/// What is present at a path, by any of its names and in any letter case.
+pub(super) fn find(ntfs: &Ntfs, path: &EvidencePath) -> Option<Entry> {
+    let (head, below) = path.as_str().split_at_checked(ntfs.prefix.len())?;
+    if !same(head, &ntfs.prefix) {
+        return None;
+    }
+    let (file, stream) = match below.rsplit_once('\\') {
+        Some((folder, last)) => {
+            let (last, stream) = split_stream(last);
+            (Some(folder).into_iter().flat_map(|f| f.split('\\')).chain([last]).collect(), stream)
+        }
+        None => {
+            let (last, stream) = split_stream(below);
+            (vec![last], stream)
+        }
+    };
+    let mut shown = ntfs.prefix.trim_end_matches('\\').to_owned();
+    let mut number = ROOT;
+    let mut row = None;
+    let parts: Vec<&str> = file;
+    if !(parts.len() == 1 && parts.first() == Some(&"")) {
+        for part in parts {
+            let (found, name) = child(ntfs, number, part)?;
+            let text = long_name(ntfs, name).unwrap_or(name);
+            shown.push('\\');
+            shown.push_str(ntfs.table.text(text.text, text.length));
+            number = name.owner;
+            row = Some(found);
+        }
+    }
+    let node = ntfs.table.node(number)?;
+    let mut clock = Clock::default();
+    let Some(stream) = stream else {
+        row?; // the root has no entry
+        return entry(ntfs, &mut clock, number, row, &[&shown]);
+    };
+    let name = |s: &Stream| ntfs.table.text(s.text, s.length);
+    let (at, stream) = named(ntfs, number, node).find(|(_, s)| same(name(s), stream))?;
+    if row.is_none() {
+        shown.push('\\');
+    }
+    let path = stream_path(ntfs, &[&shown], stream);
+    let mut entry = stream_entry(ntfs, &mut clock, (at, stream), node, path);
+    let times = row.and_then(|row| ntfs.table.name_times.get(row as usize));
+    entry.name_times = times.map(|times| Box::new(clock.times(*times)));
+    Some(entry)
+}
+
+/// A last part of a path, and the stream that it names.
+fn split_stream(last: &str) -> (&str, Option<&str>) {
+    match last.split_once(':') {
+        Some((file, stream)) => {
+            let plain = stream.len().checked_sub(6).and_then(|at| stream.split_at_checked(at));
+            match plain {
+                Some((stream, kind)) if same(kind, ":$DATA") => {
+                    (file, Some(stream).filter(|stream| !stream.is_empty()))
+                }
+                _ => (file, Some(stream)),
+            }
+        }
+        None => (last, None),
+    }
+}
+
+/// The present name in a directory: as given, else in any letter case.
+fn child<'a>(ntfs: &'a Ntfs, directory: u32, part: &str) -> Option<(u32, &'a Name)> {
+    let present = |row: &u32| {
+        let name = ntfs.table.names.get(*row as usize)?;
+        let node = ntfs.table.node(name.owner)?;
+        node.is(node::IN_USE).then_some((*row, name))
+    };
+    let text = |name: &Name| ntfs.table.text(name.text, name.length);
+    let mut any_case = None;
+    for (row, name) in ntfs.tree.children(directory).iter().filter_map(present) {
+        if text(name) == part {
+            return Some((row, name));
+        }
+        if any_case.is_none() && same(text(name), part) {
+            any_case = Some((row, name));
+        }
+    }
+    any_case
+}
+
+/// The long name that stands beside an 8.3 name.
+fn long_name<'a>(ntfs: &'a Ntfs, name: &Name) -> Option<&'a Name> {
+    if name.flags & name::HIDDEN == 0 {
+        return None;
+    }
+    let (_, names) = ntfs.table.names_of(name.owner);
+    names.iter().find(|other| other.flags & name::HIDDEN == 0 && other.parent == name.parent)
+}
+
+/// Whether two texts differ in letter case at most.
+fn same(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
+    let upper = |text: &str| -> String { text.chars().flat_map(char::to_uppercase).collect() };
+    upper(a) == upper(b)
+}
+
+/// The path of a file by its first name.
+pub(super) fn path(ntfs: &Ntfs, number: u32) -> Option<String> {
+    let table = &ntfs.table;
+    let mut parts = Vec::new();
+    let mut at = number;
+    while at != ROOT {
+        let row = first_name(table, at);
+        let Some(name) = row.and_then(|row| table.names.get(row as usize)) else {
+            parts.push(format!("{ORPHANS}\\OrphanFile-{at}"));
+            break;
+        };
+        parts.push(table.text(name.text, name.length).to_owned());
+        if parts.len() > MAX_DEPTH {
+            return None;
+        }
+        at = parent(table, name);
+        if at == NONE {
+            parts.push(ORPHANS.to_owned());
+            break;
+        }
+    }
+    parts.reverse();
+    Some(format!("{}{}", ntfs.prefix, parts.join("\\")))
+}

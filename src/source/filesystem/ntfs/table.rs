@@ -1,0 +1,307 @@
+//! The table of all records, built in one sequential pass over `$MFT`.
+//!
+//! Stretches of a megabyte are read and taken apart side by side; their rows are
+//! then laid end to end, so the table is the same whatever the number of threads.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::bytes::fill;
+use super::complaint::{Complaints, Wrong};
+use super::record::fix;
+use super::row::{Claim, Extension, NONE, Name, Node, Rows, Stream, name, node};
+use super::scan::Segment;
+use super::volume::Volume;
+
+/// Read at a time; bytes.
+const STRETCH: usize = 1 << 20;
+/// More records are not listed: their rows would not fit into memory.
+pub(super) const MAX_RECORDS: u64 = 1 << 24;
+/// More runs of removed files are not compared with the volume's bitmap.
+const MAX_CLAIMS: usize = 1 << 21;
+
+/// What every record says, in rows.
+#[derive(Default)]
+pub(super) struct Table {
+    /// Nodes by stretch; a stretch without records is empty.
+    stretches: Vec<Vec<Node>>,
+    /// Records per stretch.
+    per_stretch: usize,
+    /// By owner, then as stored.
+    pub(super) names: Vec<Name>,
+    /// Of each name: created, modified, record changed, accessed.
+    pub(super) name_times: Vec<[u64; 4]>,
+    /// By owner, then as stored.
+    pub(super) streams: Vec<Stream>,
+    pub(super) text: Vec<u8>,
+    /// Those that continue a record that is there, by it and then by number.
+    pub(super) extensions: Vec<Extension>,
+    /// Targets of links; by owner once all are read.
+    pub(super) targets: Vec<(u32, String)>,
+    /// Owners of reparse points that lie in clusters.
+    pub(super) points: Vec<u32>,
+    pub(super) claims: Vec<Claim>,
+    pub(super) complaints: Complaints,
+}
+
+impl Table {
+    /// Reads all records of the volume.
+    pub(super) fn read(volume: &Volume) -> Self {
+        let record = volume.measures.record;
+        let per_stretch = (STRETCH / record).max(1);
+        let records = (volume.mft.size() / record as u64).min(MAX_RECORDS);
+        let stretches = usize::try_from(records.div_ceil(per_stretch as u64)).unwrap_or_default();
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(Vec::with_capacity(stretches));
+        // One task per thread takes the next stretch each time: reading stays
+        // in order, and a task has one buffer.
+        (0..rayon::current_num_threads().min(stretches)).into_par_iter().for_each(|_| {
+            let mut buffer = vec![0; per_stretch.saturating_mul(record)];
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= stretches {
+                    break;
+                }
+                let segment = stretch(volume, at, per_stretch, records, &mut buffer);
+                if let Ok(mut done) = done.lock() {
+                    done.push((at, segment));
+                }
+            }
+        });
+        let mut segments = done.into_inner().unwrap_or_default();
+        segments.sort_unstable_by_key(|(at, _)| *at);
+        Self::join(segments.into_iter().map(|(_, segment)| segment).collect(), per_stretch)
+    }
+
+    /// Records that there is room for.
+    pub(super) fn records(&self) -> u32 {
+        let count = self.stretches.len().saturating_mul(self.per_stretch);
+        u32::try_from(count).unwrap_or(NONE)
+    }
+
+    pub(super) fn node(&self, number: u32) -> Option<&Node> {
+        let number = number as usize;
+        self.stretches.get(number / self.per_stretch)?.get(number % self.per_stretch)
+    }
+
+    fn node_mut(&mut self, number: u32) -> Option<&mut Node> {
+        let number = number as usize;
+        self.stretches.get_mut(number / self.per_stretch)?.get_mut(number % self.per_stretch)
+    }
+
+    /// Says of a removed file that its clusters hold something else now.
+    pub(super) fn set_flag(&mut self, number: u32, flag: u16) {
+        if let Some(node) = self.node_mut(number) {
+            node.flags |= flag;
+        }
+    }
+
+    /// The names of a record, with the number of the first.
+    pub(super) fn names_of(&self, number: u32) -> (u32, &[Name]) {
+        let first = self.node(number).map_or(NONE, |node| node.names);
+        let rest = self.names.get(first as usize..).unwrap_or_default();
+        let count = rest.iter().take_while(|name| name.owner == number).count();
+        (first, rest.get(..count).unwrap_or_default())
+    }
+
+    /// The streams of a record.
+    pub(super) fn streams_of(&self, number: u32) -> &[Stream] {
+        let first = self.node(number).map_or(NONE, |node| node.streams);
+        let rest = self.streams.get(first as usize..).unwrap_or_default();
+        let count = rest.iter().take_while(|stream| stream.owner == number).count();
+        rest.get(..count).unwrap_or_default()
+    }
+
+    /// The records that continue a record.
+    pub(super) fn extensions_of(&self, number: u32) -> impl Iterator<Item = u32> + '_ {
+        let first = self.extensions.partition_point(|extension| extension.base < number);
+        let rest = self.extensions.get(first..).unwrap_or_default();
+        rest.iter().take_while(move |e| e.base == number).map(|e| e.number)
+    }
+
+    /// Where a link points.
+    pub(super) fn target(&self, number: u32) -> Option<&str> {
+        let at = self.targets.binary_search_by_key(&number, |(owner, _)| *owner).ok()?;
+        self.targets.get(at).map(|(_, target)| target.as_str())
+    }
+
+    /// A text of the arena.
+    pub(super) fn text(&self, at: u32, length: u16) -> &str {
+        let start = at as usize;
+        let bytes = self.text.get(start..start.saturating_add(usize::from(length)));
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// Lays the rows of all stretches end to end.
+    fn join(mut segments: Vec<Segment>, per_stretch: usize) -> Self {
+        let stretches = segments.iter_mut().map(|s| std::mem::take(&mut s.nodes)).collect();
+        let sum = |count: fn(&Segment) -> usize| segments.iter().map(count).sum::<usize>();
+        let mut table = Self {
+            stretches,
+            per_stretch,
+            names: Vec::with_capacity(sum(|s| s.names.len())),
+            name_times: Vec::with_capacity(sum(|s| s.names.len())),
+            streams: Vec::with_capacity(sum(|s| s.streams.len())),
+            text: Vec::with_capacity(sum(|s| s.text.len())),
+            ..Self::default()
+        };
+        for segment in segments {
+            table.append(segment);
+        }
+        table.extensions.sort_unstable_by_key(|extension| (extension.base, extension.number));
+        table.group();
+        table
+    }
+
+    fn append(&mut self, segment: Segment) {
+        let (mut bad_names, mut bad_streams) = (Vec::new(), Vec::new());
+        for extension in &segment.extensions {
+            if self.continues(extension) {
+                self.extensions.push(*extension);
+                let gained = self.node(extension.number).map_or(0, |node| node.flags);
+                self.set_flag(extension.base, gained & (node::LINK | node::WOF));
+            } else {
+                bad_names.push(extension.names);
+                bad_streams.push(extension.streams);
+            }
+        }
+        // The arena of a volume with more than 4 GiB of names would overflow.
+        let Ok(base) = u32::try_from(self.text.len()) else { return };
+        if u32::try_from(self.text.len().saturating_add(segment.text.len())).is_err() {
+            return;
+        }
+        self.text.extend_from_slice(&segment.text);
+        for (row, name) in segment.names.iter().enumerate() {
+            if !within(&bad_names, row) {
+                self.names.push(Name { text: name.text.saturating_add(base), ..*name });
+            }
+        }
+        for (row, times) in segment.name_times.iter().enumerate() {
+            if !within(&bad_names, row) {
+                self.name_times.push(*times);
+            }
+        }
+        for (row, stream) in segment.streams.iter().enumerate() {
+            if !within(&bad_streams, row) {
+                self.streams.push(Stream { text: stream.text.saturating_add(base), ..*stream });
+            }
+        }
+        self.targets.extend(segment.targets);
+        self.points.extend(segment.points);
+        self.complaints.append(&segment.complaints);
+        for claim in segment.claims {
+            if self.claims.len() < MAX_CLAIMS {
+                self.claims.push(claim);
+            } else if !self.node(claim.owner).is_none_or(|node| node.is(node::REUSED)) {
+                self.set_flag(claim.owner, node::REUSED);
+                self.complaints.add(Wrong::Claims, claim.owner);
+            }
+        }
+    }
+
+    /// Whether the record continues the very file that it names.
+    fn continues(&self, extension: &Extension) -> bool {
+        self.node(extension.base).is_some_and(|base| {
+            base.is_file()
+                && base.is(node::IN_USE) == extension.in_use
+                && (base.own_sequence() == extension.base_sequence
+                    || base.sequence == extension.base_sequence)
+        })
+    }
+
+    /// Brings the rows of one record together and tells it where they begin.
+    fn group(&mut self) {
+        if !self.names.is_sorted_by_key(|name| name.owner) {
+            let mut order: Vec<u32> = (0..).take(self.names.len()).collect();
+            order.sort_by_key(|row| self.names.get(*row as usize).map(|name| name.owner));
+            let rows = || order.iter().map(|row| *row as usize);
+            self.names = rows().filter_map(|row| self.names.get(row).copied()).collect();
+            self.name_times = rows().filter_map(|row| self.name_times.get(row).copied()).collect();
+        }
+        if !self.streams.is_sorted_by_key(|stream| stream.owner) {
+            self.streams.sort_by_key(|stream| stream.owner);
+        }
+        let mut names = std::mem::take(&mut self.names);
+        let mut first = 0u32;
+        for group in names.chunk_by_mut(|a, b| a.owner == b.owner) {
+            if let Some(node) = group.first().and_then(|name| self.node_mut(name.owner)) {
+                node.names = first;
+            }
+            if group.iter().any(|name| name.flags & name::DOS == 0) {
+                for name in group.iter_mut().filter(|name| name.flags & name::DOS != 0) {
+                    name.flags |= name::HIDDEN;
+                }
+            }
+            first = first.saturating_add(group.len() as u32);
+        }
+        self.names = names;
+        let streams = std::mem::take(&mut self.streams);
+        let mut first = 0u32;
+        for group in streams.chunk_by(|a, b| a.owner == b.owner) {
+            if let Some(node) = group.first().and_then(|stream| self.node_mut(stream.owner)) {
+                node.streams = first;
+            }
+            first = first.saturating_add(group.len() as u32);
+        }
+        self.streams = streams;
+    }
+}
+
+/// Whether a row lies in one of the ranges, which are in order.
+fn within(ranges: &[Rows], row: usize) -> bool {
+    let after = ranges.partition_point(|(from, _)| *from as usize <= row);
+    let last = after.checked_sub(1).and_then(|at| ranges.get(at));
+    last.is_some_and(|(_, to)| row < *to as usize)
+}
+
+/// Reads and scans one stretch.
+fn stretch(
+    volume: &Volume,
+    at: usize,
+    per_stretch: usize,
+    records: u64,
+    buffer: &mut [u8],
+) -> Segment {
+    let size = volume.measures.record;
+    let first = (at as u64).saturating_mul(per_stretch as u64);
+    let count = usize::try_from(records.saturating_sub(first)).unwrap_or(usize::MAX);
+    let bytes = buffer.get_mut(..count.min(per_stretch).saturating_mul(size)).unwrap_or_default();
+    let number = u32::try_from(first).unwrap_or(NONE);
+    let mut unreadable = Complaints::default();
+    let offset = first.saturating_mul(size as u64);
+    if !fill(&*volume.mft, offset, bytes).is_ok_and(|n| n == bytes.len()) {
+        one_by_one(volume, first, bytes, &mut unreadable);
+    }
+    if at == 0 {
+        mend(volume, bytes, &mut unreadable);
+    }
+    let mut segment = Segment::scan(bytes, number, volume.measures);
+    unreadable.append(&segment.complaints);
+    segment.complaints = unreadable;
+    segment
+}
+
+/// Reads each record by itself where a stretch could not be read as a whole.
+fn one_by_one(volume: &Volume, first: u64, bytes: &mut [u8], complaints: &mut Complaints) {
+    let size = volume.measures.record;
+    for (number, record) in (first..).zip(bytes.chunks_exact_mut(size)) {
+        let at = number.saturating_mul(size as u64);
+        if !fill(&*volume.mft, at, record).is_ok_and(|n| n == record.len()) {
+            record.fill(0);
+            complaints.add(Wrong::Unreadable, u32::try_from(number).unwrap_or(NONE));
+        }
+    }
+}
+
+/// Puts the copies of `$MFTMirr` in the place of damaged first records.
+fn mend(volume: &Volume, bytes: &mut [u8], complaints: &mut Complaints) {
+    for (number, record) in (0u32..).zip(bytes.chunks_exact_mut(volume.measures.record)) {
+        let Some(mirrored) = volume.mirrored_as_stored(number) else { return };
+        if volume.mirrored(number).is_some() && fix(&mut record.to_vec(), *b"FILE").is_err() {
+            record.copy_from_slice(mirrored);
+            complaints.add(Wrong::FromMirror, number);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A disk image as the hosts whose disks it holds.
+//!
+//! Each Windows system volume is a host, each Linux or macOS root another. What
+//! else lies on the disk belongs to the first host: its letters come from the
+//! hive that gave them, or it is called `volume2:`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::model::{EvidencePath, Problem, ReadAt, Stage};
+
+use super::container::Image;
+use super::filesystem::{self, Format, OpenError, Recognized};
+use super::partition::{self, Volume};
+use super::volumes::{Member, Volumes};
+use super::{DriveLetters, Filesystem, HostEvidence, Kind, Layout, Unread};
+
+/// Where a Windows that calls itself by no letter is taken to have been.
+const SYSTEM_DRIVE: char = 'C';
+
+/// What a volume is to its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Windows,
+    Linux,
+    Data,
+}
+
+/// A volume that can be read.
+struct Readable {
+    volume: Volume,
+    format: Format,
+    role: Role,
+}
+
+impl Readable {
+    fn is_windows_format(&self) -> bool {
+        self.format != Format::Ext
+    }
+
+    fn open(&self, prefix: &str) -> Result<Box<dyn Filesystem>, OpenError> {
+        filesystem::open(self.format, Arc::clone(&self.volume.bytes), prefix)
+    }
+}
+
+/// The hosts on a disk image, in the order of their volumes; one without a name
+/// when there is no system on it.
+pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec<HostEvidence> {
+    let image = Arc::new(image);
+    let partition::Volumes { volumes, mut problems } = partition::volumes(Arc::clone(&image.disk));
+    let (mut readable, mut unread) = (Vec::new(), Vec::new());
+    for volume in volumes {
+        let found = filesystem::recognize(&*volume.bytes);
+        match found.format {
+            None => unread.push(unread_of(&volume, &found)),
+            Some(format) => match role(&volume, format) {
+                Ok(role) => readable.push(Readable { volume, format, role }),
+                Err(error) => {
+                    problems.push(problem(&volume, &error.to_string()));
+                    let why = error.to_string();
+                    unread.push(Unread { path: prefix_of(&volume, '\\'), what: found.name, why });
+                }
+            },
+        }
+    }
+    let mut hosts: Vec<Vec<Readable>> = Vec::new();
+    let mut rest = Vec::new();
+    for volume in readable {
+        if volume.role == Role::Data { rest.push(volume) } else { hosts.push(vec![volume]) }
+    }
+    match hosts.first_mut() {
+        Some(first) => first.extend(rest),
+        None => hosts.push(rest),
+    }
+    let single = hosts.len() == 1;
+    let mut out = Vec::new();
+    for (number, volumes) in hosts.into_iter().enumerate() {
+        let mut host = assemble(path, volumes, letters);
+        if !single {
+            host.label = format!("{}#{}", host.label, number.saturating_add(1));
+        }
+        if number == 0 {
+            host.problems.append(&mut problems);
+            host.unread.append(&mut unread);
+        }
+        host.image = Some(Arc::clone(&image));
+        out.push(host);
+    }
+    out
+}
+
+/// One host from the volumes that are its own, the system's first.
+fn assemble(path: &Path, volumes: Vec<Readable>, letters: &DriveLetters<'_>) -> HostEvidence {
+    let role = volumes.first().map_or(Role::Data, |volume| volume.role);
+    let known = volumes.first().filter(|v| v.role == Role::Windows).map(|v| given(v, letters));
+    let known = known.unwrap_or_default();
+    let (mut members, mut problems, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    let mut taken: Vec<char> = Vec::new();
+    for (at, volume) in volumes.iter().enumerate() {
+        let mut letter = letter_of(&volume.volume, &known).filter(|l| !taken.contains(l));
+        if at == 0 && role == Role::Windows {
+            letter = letter.or(Some(SYSTEM_DRIVE));
+        }
+        taken.extend(letter);
+        let prefix = match (letter, role) {
+            (Some(letter), _) => format!("{letter}:\\"),
+            (None, Role::Linux) if at == 0 => "/".to_owned(),
+            (None, _) => {
+                prefix_of(&volume.volume, if volume.is_windows_format() { '\\' } else { '/' })
+            }
+        };
+        match volume.open(&prefix) {
+            Ok(filesystem) => {
+                members.push(Member { prefix: prefix.clone(), filesystem, snapshot: String::new() });
+            }
+            Err(error) => {
+                unread.push(Unread { path: prefix, what: "volume", why: error.to_string() });
+                continue;
+            }
+        }
+        if volume.format == Format::Ntfs {
+            snapshots(volume, &prefix, &mut members, &mut problems);
+        }
+    }
+    let any_case = volumes.iter().all(Readable::is_windows_format);
+    HostEvidence {
+        label: path.display().to_string(),
+        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        layout: match role {
+            Role::Windows => Layout::WindowsVolume,
+            Role::Linux => Layout::LinuxRoot,
+            Role::Data => Layout::Loose,
+        },
+        filesystem: Box::new(Volumes::new(members, any_case)),
+        problems,
+        unread,
+        image: None,
+    }
+}
+
+/// Adds the shadow copies of a volume, newest first.
+fn snapshots(
+    _volume: &Readable,
+    _prefix: &str,
+    _members: &mut Vec<Member>,
+    _problems: &mut Vec<Problem>,
+) {
+}
+
+/// What a volume is, told by the folders in its root.
+fn role(volume: &Volume, format: Format) -> Result<Role, OpenError> {
+    let root = if format == Format::Ext { "/" } else { "X:\\" };
+    let filesystem = filesystem::open(format, Arc::clone(&volume.bytes), root)?;
+    let holds = |path: &str| {
+        let entry = filesystem.entry(&EvidencePath::new(format!("{root}{path}")));
+        entry.is_some_and(|entry| entry.kind != Kind::File)
+    };
+    Ok(if format != Format::Ext {
+        let windows = ["Windows\\System32", "WINNT\\System32"].into_iter().any(holds);
+        if windows { Role::Windows } else { Role::Data }
+    } else if holds("etc") && ["var", "usr", "home"].into_iter().any(holds) {
+        Role::Linux
+    } else {
+        Role::Data
+    })
+}
+
+/// The letters that the Windows on a volume gave, and the devices they stand for.
+fn given(volume: &Readable, letters: &DriveLetters<'_>) -> Vec<(char, Vec<u8>)> {
+    let Ok(filesystem) = volume.open("X:\\") else { return Vec::new() };
+    let open = |folder: &str, name: &str| {
+        let path = EvidencePath::new(format!("X:\\{folder}\\System32\\config\\{name}"));
+        filesystem.open(&filesystem.entry(&path)?).ok()
+    };
+    let hive = |folder| Some((folder, open(folder, "SYSTEM")?));
+    let Some((folder, hive)) = ["Windows", "WINNT"].into_iter().find_map(hive) else {
+        return Vec::new();
+    };
+    let logs: Vec<_> =
+        ["SYSTEM.LOG1", "SYSTEM.LOG2"].into_iter().filter_map(|log| open(folder, log)).collect();
+    let logs: Vec<&dyn ReadAt> = logs.iter().map(|log| &**log as &dyn ReadAt).collect();
+    letters(&*hive, &logs)
+}
+
+/// The letter whose device is this volume.
+fn letter_of(volume: &Volume, known: &[(char, Vec<u8>)]) -> Option<char> {
+    let device = volume.device()?;
+    known.iter().find(|(_, bytes)| *bytes == device).map(|(letter, _)| *letter)
+}
+
+fn prefix_of(volume: &Volume, separator: char) -> String {
+    format!("volume{}:{separator}", volume.number)
+}
+
+fn unread_of(volume: &Volume, found: &Recognized) -> Unread {
+    let name = volume.name.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default();
+    let why = format!("{} of {} bytes{name}: {}", found.name, volume.size, found.why);
+    Unread { path: prefix_of(volume, '\\'), what: found.name, why }
+}
+
+fn problem(volume: &Volume, message: &str) -> Problem {
+    Problem {
+        path: Some(EvidencePath::new(prefix_of(volume, '\\'))),
+        locator: None,
+        stage: Stage::Source,
+        message: message.to_owned(),
+    }
+}
