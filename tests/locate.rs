@@ -63,11 +63,11 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn open(at: &Path) -> Vec<HostEvidence> {
-    source::open(at).unwrap()
+    source::open(at, &|_, _| Vec::new()).unwrap()
 }
 
 fn refusal(at: &Path) -> String {
-    source::open(at).err().unwrap().to_string()
+    source::open(at, &|_, _| Vec::new()).err().unwrap().to_string()
 }
 
 fn walked(filesystem: &dyn Filesystem) -> Vec<String> {
@@ -374,7 +374,10 @@ fn special_files_are_never_opened() {
     assert_eq!(kind, Kind::Special);
     assert!(located(&hosts[0]).files.is_empty());
     assert_eq!(read(&hosts[0], r"C:\socket.evtx"), None);
-    assert!(matches!(source::open(Path::new("/dev/null")), Err(SourceError::Unsupported { .. })));
+    assert!(matches!(
+        source::open(Path::new("/dev/null"), &|_, _| Vec::new()),
+        Err(SourceError::Unsupported { .. })
+    ));
 }
 
 #[test]

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use crate::artifact::Artifacts;
 use crate::detect::Detector;
-use crate::source;
+use crate::run;
 
 /// Prints the built-in profiles or artifacts, one per line, or the files of a source.
-pub fn run(what: &Listed, source: Option<&Path>) -> Exit {
+pub fn list(what: &Listed, source: Option<&Path>) -> Exit {
     let lines: Result<Vec<String>, String> = match what {
         Listed::Profiles => Detector::load(&[]).map_err(|e| e.to_string()).map(|detector| {
             detector.profiles().iter().map(|p| format!("{}\t{}", p.id, p.title)).collect()
@@ -39,7 +39,7 @@ fn files(source: Option<&Path>) -> Exit {
         eprintln!("adit: say which image, collection or folder: `adit list files IMAGE`");
         return Exit::Usage;
     };
-    let hosts = match source::open(source) {
+    let hosts = match run::open_source(source) {
         Ok(hosts) => hosts,
         Err(error) => {
             eprintln!("adit: {error}");
@@ -49,6 +49,13 @@ fn files(source: Option<&Path>) -> Exit {
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout());
     let mut exit = Exit::Complete;
     for host in hosts {
+        for problem in &host.problems {
+            eprintln!("adit: {problem}");
+            exit = Exit::Incomplete;
+        }
+        for unread in &host.unread {
+            eprintln!("adit: {}: {}", unread.path, unread.why);
+        }
         match files::write(&*host.filesystem, &mut out) {
             Ok(problems) => {
                 for problem in problems {

@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Scan(scan)) => scan::run(*scan),
         Some(Command::Verify { bundles }) => verify::run(&bundles),
-        Some(Command::List { what, source }) => list::run(&what, source.as_deref()),
+        Some(Command::List { what, source }) => list::list(&what, source.as_deref()),
         Some(Command::Check { file }) => check::run(&file),
         Some(Command::Live(_)) => {
             later("live", "mount the volume and give its folder to `adit scan`")

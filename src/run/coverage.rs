@@ -6,10 +6,12 @@ use super::passes::{Definitions, Reading};
 use super::problem;
 use crate::artifact::{Locations, Presence};
 use crate::model::{Coverage, CoverageState, Extent, Locator, Problem, Stage};
-use crate::source::{HostEvidence, Layout};
+use crate::source::{HostEvidence, Layout, Unread};
 
 /// The artifact id under which the file system itself is covered.
 const NAMES: &str = "windows.filesystem.name";
+/// The artifact id of volumes that could not be read.
+const VOLUME: &str = "volume";
 /// Parsers of which every file of a system has its own line.
 const ONE_BY_ONE: [&str; 5] = ["evtx", "event_xml", "registry", "ngrok_log", "usn_journal"];
 
@@ -58,6 +60,7 @@ pub fn of(
     cleared(&mut out, reading);
     out.extend(kinds.into_values());
     out.push(names(evidence, found));
+    out.extend(evidence.unread.iter().map(unread));
     absent(&mut out, definitions, evidence, found);
     out.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
     out
@@ -110,6 +113,13 @@ fn cleared(out: &mut [Coverage], reading: &Reading) {
             }
         }
     }
+}
+
+/// A volume whose files were not seen.
+fn unread(part: &Unread) -> Coverage {
+    let mut line = empty(VOLUME, &part.path);
+    (line.state, line.why) = (CoverageState::Unreadable, part.why.clone());
+    line
 }
 
 /// Why files outside a whole volume cannot deny what the volume held.
@@ -212,6 +222,8 @@ fn misnamed(found: &Locations) -> impl Iterator<Item = Problem> + '_ {
 /// Everything that could not be read, in order.
 pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -> Vec<Problem> {
     let mut out = found.problems.clone();
+    out.extend(evidence.problems.iter().cloned());
+    out.extend(evidence.image.iter().flat_map(|image| image.problems()));
     if !evidence.layout.is_supported() {
         out.push(problem(
             Stage::Source,

@@ -45,3 +45,17 @@ fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
     };
     registry::facts_of_hive(&input).ok()
 }
+
+/// The drive letters that a SYSTEM hive gave, replayed with its logs; none when it
+/// cannot be read.
+pub fn drive_letters(hive: &dyn ReadAt, logs: &[&dyn ReadAt]) -> Vec<(char, Vec<u8>)> {
+    let input = Input {
+        bytes: hive,
+        sidecars: logs.to_vec(),
+        name: "SYSTEM",
+        modified: None,
+        filter: &Everything,
+        paths: None,
+    };
+    registry::drive_letters_of_hive(&input).unwrap_or_default()
+}

@@ -10,7 +10,7 @@ mod passes;
 mod read;
 mod snapshots;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
@@ -132,13 +132,23 @@ pub fn scan(job: &Job, progress: &Progress) -> Result<Outcome, RunError> {
     pool.install(|| run(job, &definitions, progress))
 }
 
+/// Opens a source as its hosts, volumes under the letters that their own Windows
+/// gave them.
+///
+/// # Errors
+///
+/// As [`source::open`].
+pub fn open_source(path: &Path) -> Result<Vec<HostEvidence>, SourceError> {
+    source::open(path, &facts::drive_letters)
+}
+
 fn run(
     job: &Job,
     definitions: &passes::Definitions<'_>,
     progress: &Progress,
 ) -> Result<Outcome, RunError> {
     let mut outcome = Outcome::default();
-    let opened: Vec<_> = job.sources.par_iter().map(|path| source::open(path)).collect();
+    let opened: Vec<_> = job.sources.par_iter().map(|path| open_source(path)).collect();
     let mut evidence = Vec::new();
     for result in opened {
         match result {

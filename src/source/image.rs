@@ -10,13 +10,16 @@ use std::sync::Arc;
 use crate::model::{EvidencePath, Problem, ReadAt, Stage};
 
 use super::container::Image;
-use super::filesystem::{self, Format, OpenError, Recognized};
+use super::filesystem::{self, Format, OpenError, Opened, Recognized};
 use super::partition::{self, Volume};
 use super::volumes::{Member, Volumes};
 use super::{DriveLetters, Filesystem, HostEvidence, Kind, Layout, Unread};
 
 /// Where a Windows that calls itself by no letter is taken to have been.
 const SYSTEM_DRIVE: char = 'C';
+
+/// What paths of a Windows volume begin with until its letter is known.
+const PROVISIONAL: &str = "C:\\";
 
 /// What a volume is to its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +34,23 @@ struct Readable {
     volume: Volume,
     format: Format,
     role: Role,
+    opened: Opened,
 }
 
 impl Readable {
-    fn is_windows_format(&self) -> bool {
-        self.format != Format::Ext
+    fn open(volume: Volume, format: Format) -> Result<Self, (Volume, OpenError)> {
+        let root = if format == Format::Ext { "/" } else { PROVISIONAL };
+        match Opened::new(format, Arc::clone(&volume.bytes), root) {
+            Ok(opened) => {
+                let role = role(opened.tree(), format, root);
+                Ok(Self { volume, format, role, opened })
+            }
+            Err(error) => Err((volume, error)),
+        }
     }
 
-    fn open(&self, prefix: &str) -> Result<Box<dyn Filesystem>, OpenError> {
-        filesystem::open(self.format, Arc::clone(&self.volume.bytes), prefix)
+    fn separator(&self) -> char {
+        if self.format == Format::Ext { '/' } else { '\\' }
     }
 }
 
@@ -53,12 +64,12 @@ pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec
         let found = filesystem::recognize(&*volume.bytes);
         match found.format {
             None => unread.push(unread_of(&volume, &found)),
-            Some(format) => match role(&volume, format) {
-                Ok(role) => readable.push(Readable { volume, format, role }),
-                Err(error) => {
-                    problems.push(problem(&volume, &error.to_string()));
-                    let why = error.to_string();
-                    unread.push(Unread { path: prefix_of(&volume, '\\'), what: found.name, why });
+            Some(format) => match Readable::open(volume, format) {
+                Ok(volume) => readable.push(volume),
+                Err((volume, error)) => {
+                    let (path, why) = (prefix_of(&volume, '\\'), error.to_string());
+                    problems.push(problem(&path, &why));
+                    unread.push(Unread { path, what: found.name, why });
                 }
             },
         }
@@ -96,51 +107,49 @@ fn assemble(path: &Path, volumes: Vec<Readable>, letters: &DriveLetters<'_>) -> 
     let known = known.unwrap_or_default();
     let (mut members, mut problems, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken: Vec<char> = Vec::new();
-    for (at, volume) in volumes.iter().enumerate() {
+    let any_case = volumes.iter().all(|volume| volume.format != Format::Ext);
+    for (at, volume) in volumes.into_iter().enumerate() {
         let mut letter = letter_of(&volume.volume, &known).filter(|l| !taken.contains(l));
         if at == 0 && role == Role::Windows {
             letter = letter.or(Some(SYSTEM_DRIVE));
         }
         taken.extend(letter);
-        let prefix = match (letter, role) {
-            (Some(letter), _) => format!("{letter}:\\"),
-            (None, Role::Linux) if at == 0 => "/".to_owned(),
-            (None, _) => {
-                prefix_of(&volume.volume, if volume.is_windows_format() { '\\' } else { '/' })
-            }
+        let prefix = match letter {
+            Some(letter) => format!("{letter}:\\"),
+            None if at == 0 && role == Role::Linux => "/".to_owned(),
+            None => prefix_of(&volume.volume, volume.separator()),
         };
-        match volume.open(&prefix) {
+        let Readable { volume, format, opened, .. } = volume;
+        match opened.under(&prefix) {
             Ok(filesystem) => {
-                members.push(Member { prefix: prefix.clone(), filesystem, snapshot: String::new() });
+                let snapshot = String::new();
+                members.push(Member { prefix: prefix.clone(), filesystem, snapshot });
             }
             Err(error) => {
-                unread.push(Unread { path: prefix, what: "volume", why: error.to_string() });
+                let why = error.to_string();
+                problems.push(problem(&prefix, &why));
+                unread.push(Unread { path: prefix, what: "volume", why });
                 continue;
             }
         }
-        if volume.format == Format::Ntfs {
-            snapshots(volume, &prefix, &mut members, &mut problems);
+        if format == Format::Ntfs {
+            snapshots(&volume, &prefix, &mut members, &mut problems);
         }
     }
-    let any_case = volumes.iter().all(Readable::is_windows_format);
-    HostEvidence {
-        label: path.display().to_string(),
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        layout: match role {
-            Role::Windows => Layout::WindowsVolume,
-            Role::Linux => Layout::LinuxRoot,
-            Role::Data => Layout::Loose,
-        },
-        filesystem: Box::new(Volumes::new(members, any_case)),
-        problems,
-        unread,
-        image: None,
-    }
+    let layout = match role {
+        Role::Windows => Layout::WindowsVolume,
+        Role::Linux => Layout::LinuxRoot,
+        Role::Data => Layout::Loose,
+    };
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let tree = Volumes::new(members, any_case);
+    let host = HostEvidence::new(path.display().to_string(), name, layout, tree);
+    HostEvidence { problems, unread, ..host }
 }
 
 /// Adds the shadow copies of a volume, newest first.
 fn snapshots(
-    _volume: &Readable,
+    _volume: &Volume,
     _prefix: &str,
     _members: &mut Vec<Member>,
     _problems: &mut Vec<Problem>,
@@ -148,29 +157,27 @@ fn snapshots(
 }
 
 /// What a volume is, told by the folders in its root.
-fn role(volume: &Volume, format: Format) -> Result<Role, OpenError> {
-    let root = if format == Format::Ext { "/" } else { "X:\\" };
-    let filesystem = filesystem::open(format, Arc::clone(&volume.bytes), root)?;
+fn role(tree: &dyn Filesystem, format: Format, root: &str) -> Role {
     let holds = |path: &str| {
-        let entry = filesystem.entry(&EvidencePath::new(format!("{root}{path}")));
+        let entry = tree.entry(&EvidencePath::new(format!("{root}{path}")));
         entry.is_some_and(|entry| entry.kind != Kind::File)
     };
-    Ok(if format != Format::Ext {
+    if format != Format::Ext {
         let windows = ["Windows\\System32", "WINNT\\System32"].into_iter().any(holds);
         if windows { Role::Windows } else { Role::Data }
     } else if holds("etc") && ["var", "usr", "home"].into_iter().any(holds) {
         Role::Linux
     } else {
         Role::Data
-    })
+    }
 }
 
 /// The letters that the Windows on a volume gave, and the devices they stand for.
 fn given(volume: &Readable, letters: &DriveLetters<'_>) -> Vec<(char, Vec<u8>)> {
-    let Ok(filesystem) = volume.open("X:\\") else { return Vec::new() };
+    let tree = volume.opened.tree();
     let open = |folder: &str, name: &str| {
-        let path = EvidencePath::new(format!("X:\\{folder}\\System32\\config\\{name}"));
-        filesystem.open(&filesystem.entry(&path)?).ok()
+        let path = format!("{PROVISIONAL}{folder}\\System32\\config\\{name}");
+        tree.open(&tree.entry(&EvidencePath::new(path))?).ok()
     };
     let hive = |folder| Some((folder, open(folder, "SYSTEM")?));
     let Some((folder, hive)) = ["Windows", "WINNT"].into_iter().find_map(hive) else {
@@ -184,8 +191,8 @@ fn given(volume: &Readable, letters: &DriveLetters<'_>) -> Vec<(char, Vec<u8>)> 
 
 /// The letter whose device is this volume.
 fn letter_of(volume: &Volume, known: &[(char, Vec<u8>)]) -> Option<char> {
-    let device = volume.device()?;
-    known.iter().find(|(_, bytes)| *bytes == device).map(|(letter, _)| *letter)
+    let device = volume.device.as_ref()?;
+    known.iter().find(|(_, bytes)| bytes == device).map(|(letter, _)| *letter)
 }
 
 fn prefix_of(volume: &Volume, separator: char) -> String {
@@ -198,9 +205,9 @@ fn unread_of(volume: &Volume, found: &Recognized) -> Unread {
     Unread { path: prefix_of(volume, '\\'), what: found.name, why }
 }
 
-fn problem(volume: &Volume, message: &str) -> Problem {
+fn problem(path: &str, message: &str) -> Problem {
     Problem {
-        path: Some(EvidencePath::new(prefix_of(volume, '\\'))),
+        path: Some(EvidencePath::new(path)),
         locator: None,
         stage: Stage::Source,
         message: message.to_owned(),

@@ -49,12 +49,12 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceErro
         found.into_iter().map(|found| host(source, &found.at, found.shape)).collect();
     if rest_matters {
         let root = Root::rest(source, excluded);
-        hosts.push(HostEvidence {
-            label: source.display().to_string(),
-            name: last_name(source),
-            layout: Layout::Loose,
-            filesystem: Box::new(Folder::plain(root)),
-        });
+        hosts.push(HostEvidence::new(
+            source.display().to_string(),
+            last_name(source),
+            Layout::Loose,
+            Folder::plain(root),
+        ));
     }
     Ok(hosts)
 }
@@ -65,12 +65,12 @@ pub(super) fn open_file(source: &Path) -> Result<HostEvidence, SourceError> {
         return Err(SourceError::Unsupported { path: source.to_owned(), what, advice });
     }
     let name = last_name(source);
-    Ok(HostEvidence {
-        label: source.display().to_string(),
-        name: name.clone(),
-        layout: Layout::SingleFile,
-        filesystem: Box::new(Single { at: source.to_owned(), name }),
-    })
+    Ok(HostEvidence::new(
+        source.display().to_string(),
+        name.clone(),
+        Layout::SingleFile,
+        Single { at: source.to_owned(), name },
+    ))
 }
 
 /// How much a drive's name alone is worth.
@@ -197,12 +197,7 @@ fn host(source: &Path, at: &Path, shape: Shape) -> HostEvidence {
         Shape::Mac => (Layout::MacRoot, Folder::plain(Root::new("/", at))),
         Shape::Unknown => (Layout::Loose, Folder::plain(Root::new("", at))),
     };
-    HostEvidence {
-        label: at.display().to_string(),
-        name: host_name(source, at),
-        layout,
-        filesystem: Box::new(folder),
-    }
+    HostEvidence::new(at.display().to_string(), host_name(source, at), layout, folder)
 }
 
 /// Every drive, and what lies beside them as loose files.

@@ -10,6 +10,7 @@ mod entry;
 mod file;
 pub mod filesystem;
 mod folder;
+mod image;
 mod layout;
 mod listing;
 pub mod partition;
@@ -17,6 +18,7 @@ mod volumes;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
 
@@ -102,7 +104,47 @@ pub struct HostEvidence {
     pub name: String,
     pub layout: Layout,
     pub filesystem: Box<dyn Filesystem>,
+    /// What was wrong with the source before its files could be seen.
+    pub problems: Vec<Problem>,
+    /// Parts of the source that were recognised and not read.
+    pub unread: Vec<Unread>,
+    /// The disk image that the files lie in.
+    pub image: Option<Arc<container::Image>>,
 }
+
+impl HostEvidence {
+    /// Evidence of which everything can be seen.
+    fn new(
+        label: String,
+        name: String,
+        layout: Layout,
+        filesystem: impl Filesystem + 'static,
+    ) -> Self {
+        Self {
+            label,
+            name,
+            layout,
+            filesystem: Box::new(filesystem),
+            problems: Vec::new(),
+            unread: Vec::new(),
+            image: None,
+        }
+    }
+}
+
+/// A part of a source whose files were not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// `volume3:\\`
+    pub path: String,
+    /// What it is: `BitLocker`.
+    pub what: &'static str,
+    pub why: String,
+}
+
+/// Reads a SYSTEM hive, with its logs, for the letters it gave to volumes: letter,
+/// and what tells the volume (`MountedDevices`).
+pub type DriveLetters<'a> = dyn Fn(&dyn ReadAt, &[&dyn ReadAt]) -> Vec<(char, Vec<u8>)> + Sync + 'a;
 
 /// A source, or a file of it, cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +155,8 @@ pub enum SourceError {
     Unreadable { path: PathBuf, error: io::Error },
     #[error("{} is {what}: {advice}", path.display())]
     Unsupported { path: PathBuf, what: &'static str, advice: &'static str },
+    #[error(transparent)]
+    Image(#[from] container::ContainerError),
     #[error("{path}: no such regular file in the evidence")]
     NotInEvidence { path: EvidencePath },
     #[error("{path}: cannot be opened: {error}")]
@@ -126,7 +170,7 @@ pub enum SourceError {
 ///
 /// When the source does not exist, cannot be listed, or is of a kind that this
 /// version cannot read.
-pub fn open(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
+pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
     let root;
     let source = if cfg!(windows) && is_drive(source) {
         root = PathBuf::from(format!("{}\\", source.display())); // `E:` alone is the drive's current folder
@@ -141,7 +185,10 @@ pub fn open(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
     if metadata.is_dir() {
         layout::open_folder(source)
     } else if metadata.is_file() {
-        layout::open_file(source).map(|host| vec![host])
+        match container::open(source)? {
+            Some(disk) => Ok(image::open(source, disk, letters)),
+            None => layout::open_file(source).map(|host| vec![host]),
+        }
     } else {
         Err(SourceError::Unsupported {
             path: source.to_owned(),

@@ -9,6 +9,12 @@ mod runs;
 mod tree;
 
 use std::io;
+use std::sync::Arc;
+
+use crate::model::ReadAt;
+
+use super::Filesystem;
+use ntfs::{Ntfs, NtfsError};
 
 pub use recognize::{Format, Recognized, recognize};
 pub use runs::MAX_RUNS;
@@ -28,4 +34,71 @@ pub enum OpenError {
         found: u64,
         expected: &'static str,
     },
+    #[error(transparent)]
+    Ntfs(#[from] NtfsError),
+}
+
+/// A volume whose place among the others is not decided yet.
+pub struct Opened {
+    format: Format,
+    volume: Arc<dyn ReadAt>,
+    tree: Tree,
+}
+
+enum Tree {
+    /// Its list of files is made at opening.
+    Ntfs(Box<Ntfs>),
+    Other(Box<dyn Filesystem>),
+}
+
+impl Opened {
+    /// Opens a volume of that format; paths begin with `prefix` for now.
+    ///
+    /// # Errors
+    ///
+    /// When it is damaged where nothing can be read without.
+    pub fn new(format: Format, volume: Arc<dyn ReadAt>, prefix: &str) -> Result<Self, OpenError> {
+        let tree = match format {
+            Format::Ntfs => Tree::Ntfs(Box::new(Ntfs::open(Arc::clone(&volume), prefix)?)),
+            other => Tree::Other(open(other, Arc::clone(&volume), prefix)?),
+        };
+        Ok(Self { format, volume, tree })
+    }
+
+    /// The tree as it is now.
+    pub fn tree(&self) -> &dyn Filesystem {
+        match &self.tree {
+            Tree::Ntfs(ntfs) => &**ntfs,
+            Tree::Other(tree) => &**tree,
+        }
+    }
+
+    /// The tree with paths that begin with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Opened::new`].
+    pub fn under(self, prefix: &str) -> Result<Box<dyn Filesystem>, OpenError> {
+        match self.tree {
+            Tree::Ntfs(mut ntfs) => {
+                ntfs.set_prefix(prefix);
+                Ok(ntfs)
+            }
+            Tree::Other(_) => open(self.format, self.volume, prefix),
+        }
+    }
+}
+
+fn open(
+    format: Format,
+    volume: Arc<dyn ReadAt>,
+    prefix: &str,
+) -> Result<Box<dyn Filesystem>, OpenError> {
+    Ok(match format {
+        Format::Ntfs => Box::new(Ntfs::open(volume, prefix)?),
+        Format::Ext => Box::new(ext::open(volume, prefix)?),
+        Format::Fat | Format::ExFat => {
+            return Err(OpenError::Unreadable(io::Error::from(io::ErrorKind::Unsupported)));
+        }
+    })
 }

@@ -110,6 +110,7 @@ fn areas(copy: &Copy, table: &mut Table) {
             size: sectors.saturating_mul(copy.sector),
             type_name: guid::type_name(kind),
             name: Some(String::from_utf16_lossy(&units)).filter(|name| !name.is_empty()),
+            device: entry.get(16..32).map(|guid| [b"DMIO:ID:".as_slice(), guid].concat()),
             entry: at,
         });
     }

@@ -13,6 +13,8 @@ use crate::model::ReadAt;
 const MAX_LOGICAL: usize = 256;
 const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 const PROTECTIVE: u8 = 0xee;
+/// The disk's signature in its MBR.
+const SIGNATURE: std::ops::Range<usize> = 440..444;
 
 /// What the first sector of a disk announces.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,7 @@ pub(super) fn read(disk: &dyn ReadAt, sector: &[u8]) -> Table {
 
 fn read_with(disk: &dyn ReadAt, sector: &[u8], sector_size: u64) -> Table {
     let mut table = Table::default();
+    let signature = sector.get(SIGNATURE).unwrap_or_default();
     for entry in entries(sector) {
         if EXTENDED.contains(&entry.kind) {
             logical(disk, entry.first, sector_size, &mut table);
@@ -101,6 +104,9 @@ fn read_with(disk: &dyn ReadAt, sector: &[u8], sector_size: u64) -> Table {
             table.areas.push(area(&entry, 0, 0, sector_size));
         }
     }
+    for area in &mut table.areas {
+        area.device = Some([signature, &area.start.to_le_bytes()].concat());
+    }
     table
 }
 
@@ -110,6 +116,7 @@ fn area(entry: &Entry, base: u64, sector_at: u64, sector_size: u64) -> Area {
         size: entry.count.saturating_mul(sector_size),
         type_name: type_name(entry.kind),
         name: None,
+        device: None,
         entry: sector_at.saturating_add(entry.at),
     }
 }

@@ -37,6 +37,9 @@ pub struct Volume {
     pub type_name: String,
     /// The label of a GPT entry, if not empty.
     pub name: Option<String>,
+    /// What Windows knows it by in `MountedDevices`: the disk's signature and the
+    /// volume's offset, or `DMIO:ID:` and the GUID of its GPT entry.
+    pub device: Option<Vec<u8>>,
     pub bytes: Arc<dyn ReadAt>,
 }
 
@@ -46,6 +49,7 @@ struct Area {
     size: u64,
     type_name: String,
     name: Option<String>,
+    device: Option<Vec<u8>>,
     /// Where its entry lies on the disk.
     entry: u64,
 }
@@ -89,6 +93,7 @@ pub fn volumes(disk: Arc<dyn ReadAt>) -> Volumes {
             size,
             type_name: area.type_name,
             name: area.name,
+            device: area.device,
             bytes: Arc::new(Slice { disk: Arc::clone(&disk), start: area.start, size }),
         });
     }
@@ -152,8 +157,14 @@ fn table(disk: &dyn ReadAt) -> Table {
 
 /// A volume that fills the disk.
 fn bare(disk: &dyn ReadAt, type_name: &str) -> Table {
-    let area =
-        Area { start: 0, size: disk.size(), type_name: type_name.into(), name: None, entry: 0 };
+    let area = Area {
+        start: 0,
+        size: disk.size(),
+        type_name: type_name.into(),
+        name: None,
+        device: None,
+        entry: 0,
+    };
     Table { areas: vec![area], problems: Vec::new() }
 }
 

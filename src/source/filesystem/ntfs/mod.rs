@@ -126,6 +126,11 @@ impl Ntfs {
         Self { volume, table, tree, prefix: prefix.to_owned(), complaints, notes }
     }
 
+    /// Lets paths begin with something else.
+    pub fn set_prefix(&mut self, prefix: &str) {
+        prefix.clone_into(&mut self.prefix);
+    }
+
     /// The measures of the volume; `None` for an `$MFT` without one.
     pub fn geometry(&self) -> Option<Geometry> {
         self.volume.disk.as_ref().map(|(_, geometry)| *geometry)
