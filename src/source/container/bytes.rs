@@ -39,8 +39,3 @@ pub(super) fn utf16(bytes: &[u8], read: fn([u8; 2]) -> u16) -> String {
         .collect();
     String::from_utf16_lossy(&units)
 }
-
-/// A file length or count as an index; what does not fit is past every end.
-pub(super) fn index(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}

@@ -15,9 +15,15 @@ mod heads;
 mod inflate;
 mod kind;
 mod log;
+mod pages;
 mod parts;
+mod qcow2;
 mod raw;
+mod runs;
 mod series;
+mod vhd;
+mod vhdx;
+mod vmdk;
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -171,6 +177,16 @@ struct Opened {
     format: &'static str,
     parts: Vec<PathBuf>,
     stored: Vec<StoredHash>,
+    /// What its children know it by: UUID, GUID or CID.
+    identity: Option<String>,
+}
+
+/// How a parent is to be read.
+#[derive(Clone, Copy)]
+enum ParentKind {
+    ByContent,
+    /// The child says that it is raw, whatever it looks like.
+    Raw,
 }
 
 /// How an image came to be opened: by the user, or as the parent of others.
@@ -188,6 +204,15 @@ impl Context {
     ///
     /// When it cannot be found or opened, or the chain is too long or a loop.
     fn parent(&self, child: &Path, names: &[String]) -> Result<(PathBuf, Opened), ContainerError> {
+        self.parent_of_kind(child, names, ParentKind::ByContent)
+    }
+
+    fn parent_of_kind(
+        &self,
+        child: &Path,
+        names: &[String],
+        kind: ParentKind,
+    ) -> Result<(PathBuf, Opened), ContainerError> {
         let named = names.first().cloned().unwrap_or_default();
         let fail = |why: String| ContainerError::Parent {
             path: child.to_owned(),
@@ -205,7 +230,11 @@ impl Context {
         if context.children.iter().any(|above| same_file(above, &path)) {
             return Err(fail("is its own child".to_owned()));
         }
-        match open_one(&path, &context) {
+        let opened = match kind {
+            ParentKind::ByContent => open_one(&path, &context),
+            ParentKind::Raw => raw::whole(&path).map(Some),
+        };
+        match opened {
             Ok(Some(opened)) => Ok((path, opened)),
             Ok(None) => Err(fail("is no disk image".to_owned())),
             Err(error) => Err(fail(format!("cannot be opened: {error}"))),
@@ -292,7 +321,7 @@ pub fn open(path: &Path) -> Result<Option<Image>, ContainerError> {
     };
     let context = Context::default();
     let opened = open_one(&target, &context)?;
-    Ok(opened.map(|Opened { disk, format, parts, stored }| Image {
+    Ok(opened.map(|Opened { disk, format, parts, stored, .. }| Image {
         disk,
         format,
         parts,
@@ -314,7 +343,30 @@ fn open_one(path: &Path, context: &Context) -> Result<Option<Opened>, ContainerE
     if let Some((format, what)) = refused(start) {
         return Err(ContainerError::unsupported(path, format, what));
     }
+    if is(qcow2::SIGNATURE) {
+        return qcow2::open(path, context).map(Some);
+    }
+    if is(vhdx::SIGNATURE) {
+        return vhdx::open(path, context).map(Some);
+    }
+    if vmdk::SIGNATURES.iter().any(|bytes| is(bytes)) {
+        return vmdk::open(path, context).map(Some);
+    }
+    if is(vhd::SIGNATURE) || vhd::ends_as_vhd(&file) {
+        return vhd::open(path, context).map(Some);
+    }
     raw::open(path, &file, context)
+}
+
+/// Fills from the image below at the same place; zeros beyond its end, and where
+/// there is none.
+fn read_below(parent: Option<&dyn ReadAt>, at: u64, to: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0usize;
+    if let Some(parent) = parent {
+        filled = parent.read_at(at, to)?;
+    }
+    to.get_mut(filled..).unwrap_or_default().fill(0);
+    Ok(())
 }
 
 /// Containers that are told and not read.

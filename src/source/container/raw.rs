@@ -50,7 +50,19 @@ pub(super) fn open(
     };
     let (parts, split) = (disk.parts.paths(), disk.pieces.len() > 1);
     let format = if split { "split raw image" } else { "raw image" };
-    Ok(Some(Opened { disk: Arc::new(disk), format, parts, stored: Vec::new() }))
+    Ok(Some(Opened { disk: Arc::new(disk), format, parts, stored: Vec::new(), identity: None }))
+}
+
+/// A file as the bytes of a disk, whatever it holds.
+///
+/// # Errors
+///
+/// When it cannot be opened.
+pub(super) fn whole(path: &Path) -> Result<Opened, ContainerError> {
+    let disk = Split::one(path)?;
+    let parts = disk.parts.paths();
+    let disk = Arc::new(disk);
+    Ok(Opened { disk, format: "raw image", parts, stored: Vec::new(), identity: None })
 }
 
 fn is_raw(path: &Path) -> bool {

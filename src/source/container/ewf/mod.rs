@@ -161,7 +161,7 @@ fn finish(
         chunks: Cache::new(CHUNK_CACHE_BYTES, chunk_len),
         pages: Cache::new(TABLE_CACHE_BYTES, PAGE_BYTES),
     };
-    Ok(Opened { disk: Arc::new(ewf), format: FORMAT, parts: paths, stored })
+    Ok(Opened { disk: Arc::new(ewf), format: FORMAT, parts: paths, stored, identity: None })
 }
 
 impl Ewf {
