@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex};
 
 use adit::model::{Problem, ReadAt};
-use adit::source::filesystem::{self, Format, recognize};
+use adit::source::filesystem::{self, Format, OpenError, recognize};
 use adit::source::{Entry, Filesystem, Kind, Remains, State};
 use sha2::{Digest, Sha256};
 
@@ -59,11 +59,18 @@ fn list_the_volumes_asked_for() {
 fn open(volume: Arc<dyn ReadAt>) -> Result<Box<dyn Filesystem>, String> {
     let found = recognize(&*volume);
     match found.format {
-        Some(Format::Ext) => match filesystem::ext::open(volume, "/") {
-            Ok(tree) => Ok(Box::new(tree)),
-            Err(error) => Err(error.to_string()),
-        },
+        Some(Format::Ext) => boxed(filesystem::ext::open(volume, "/")),
+        Some(Format::Fat) => boxed(filesystem::fat::open(volume, "E:\\")),
         _ => Err(format!("{}: {}", found.name, found.why)),
+    }
+}
+
+fn boxed<T: Filesystem + 'static>(
+    opened: Result<T, OpenError>,
+) -> Result<Box<dyn Filesystem>, String> {
+    match opened {
+        Ok(tree) => Ok(Box::new(tree)),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -42,7 +42,7 @@ def populate(folder):
     write("home/ann/ümläut ☃.txt", b"x" * 100, 1_720_000_004)
     write("home/ann/inline-150.txt", b"y" * 150, 1_720_000_005)
     write("far.txt", b"after 2038", 2_500_000_000)
-    for n in range(400):
+    for n in range(150):
         write(f"many/a rather long name to fill blocks with {n:04}.txt", b"%d" % n, 1_600_000_000 + n)
     for n in range(20):
         write(f"gone/file{n:02}.txt", b"to be removed %d" % n * 20, 1_650_000_000 + n)
@@ -82,11 +82,36 @@ def main():
                 print(name, "not made:", made.stderr.decode().strip())
                 os.path.exists(image) and os.remove(image)
                 continue
-            subprocess.run(["debugfs", "-w", "-f", "-", image], input="\n".join(REMOVED).encode(),
-                           capture_output=True)
-            # Hash the directories of one, so that it has an index.
+            # Give the directories of some an index of hashes.
             if name in ("ext4-1k", "ext3-1k"):
                 subprocess.run(["e2fsck", "-fyD", image], capture_output=True)
+            subprocess.run(["debugfs", "-w", "-f", "-", image], input="\n".join(REMOVED).encode(),
+                           capture_output=True)
+    written_by_kernel(target)
+
+
+def written_by_kernel(target):
+    """Volumes that the kernel itself changed, where it may be mounted: what it leaves of removed files."""
+    for kind in ("ext2", "ext3", "ext4"):
+        image = os.path.join(target, f"kernel-{kind}.raw")
+        os.path.exists(image) and os.remove(image)
+        subprocess.run(["mke2fs", "-q", "-F", "-t", kind, "-I", "256", "-b", "1024", image, "12M"], check=True)
+        with tempfile.TemporaryDirectory() as at:
+            if subprocess.run(["mount", "-o", "loop", image, at], capture_output=True).returncode:
+                print(kind, "cannot be mounted here")
+                os.remove(image)
+                continue
+            try:
+                populate(at)
+                subprocess.run(["sync"])
+                for name in ("gone/file01.txt", "gone/file02.txt", "gone/large.bin", "gone/folder/inner.txt"):
+                    os.remove(os.path.join(at, name))
+                os.rmdir(os.path.join(at, "gone/folder"))
+                os.rename(os.path.join(at, "gone/file03.txt"), os.path.join(at, "gone/renamed with a longer name.txt"))
+                for n in range(0, 150, 7):
+                    os.remove(os.path.join(at, f"many/a rather long name to fill blocks with {n:04}.txt"))
+            finally:
+                subprocess.run(["umount", at], check=True)
 
 
 main()

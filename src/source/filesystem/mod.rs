@@ -1,7 +1,10 @@
 //! File systems of a volume, read from its bytes: nothing is mounted.
 
 mod bytes;
+mod clusters;
+mod dos_time;
 pub mod ext;
+pub mod fat;
 mod name;
 pub mod ntfs;
 pub mod recognize;
