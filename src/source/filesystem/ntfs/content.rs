@@ -36,10 +36,16 @@ impl Content {
             buf.fill(0);
             return Ok(buf.len());
         }
+        let written = self.initialized.saturating_sub(offset);
+        let n = usize::try_from(written).unwrap_or(usize::MAX).min(buf.len());
+        self.read_stored(offset, buf.get_mut(..n).unwrap_or_default())
+    }
+
+    /// The same without regard to what was written: the clusters as they are.
+    pub(super) fn read_stored(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let run = self.run_at(offset / self.cluster).ok_or_else(|| unmapped(offset))?;
         let within = offset.saturating_sub(run.vcn.saturating_mul(self.cluster));
         let left = run.length.saturating_mul(self.cluster).saturating_sub(within);
-        let left = left.min(self.initialized.saturating_sub(offset));
         let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         let part = buf.get_mut(..n).unwrap_or_default();
         match run.lcn {

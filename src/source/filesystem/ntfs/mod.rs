@@ -27,6 +27,7 @@ mod bytes;
 mod complaint;
 mod content;
 mod list;
+mod lznt1;
 mod open;
 mod record;
 mod remains;

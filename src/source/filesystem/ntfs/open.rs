@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::model::ReadAt;
 
 use super::content::Content;
-use super::record::{Attribute, Body, Record};
+use super::lznt1::Compressed;
+use super::record::{Attribute, Body, COMPRESSED, Record};
 use super::row::Stream;
 use super::runs::{MAX_RUNS, Pairs, Run};
 use super::table::Table;
@@ -167,10 +168,8 @@ impl Found {
                     "encrypted (EFS): only its user's key opens it",
                 ))
             }
-            Self::Extents { unit, flags, .. }
-                if unit != 0 && flags & super::record::COMPRESSED != 0 =>
-            {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "compressed"))
+            Self::Extents { content, unit, flags } if unit != 0 && flags & COMPRESSED != 0 => {
+                Ok(Box::new(Compressed::new(content, unit)?))
             }
             Self::Extents { content, .. } => Ok(Box::new(content)),
         }
