@@ -15,6 +15,7 @@ mod layout;
 mod listing;
 pub mod partition;
 mod volumes;
+pub mod vss;
 
 use std::io;
 use std::path::{Path, PathBuf};
