@@ -135,7 +135,7 @@ fn names(evidence: &HostEvidence, found: &Locations) -> Coverage {
             found.not_looked_into
         );
     }
-    if !evidence.layout.has_fixed_places() {
+    if !evidence.layout.is_whole_volume() {
         (line.state, line.why) = (CoverageState::Absent, NO_VOLUME.into());
     }
     if let Some(problem) = found.problems.first() {
@@ -169,7 +169,7 @@ fn absent(
         if artifact.anywhere && !artifact.expected && artifact.store.is_none() {
             line.path = evidence.label.clone();
             line.why = "looked for by content; none there".into();
-            if !evidence.layout.has_fixed_places() {
+            if !evidence.layout.is_whole_volume() {
                 (line.state, line.why) = (CoverageState::Absent, NO_VOLUME.into());
             }
         } else {
@@ -224,6 +224,7 @@ pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -
     let mut out = found.problems.clone();
     out.extend(evidence.problems.iter().cloned());
     out.extend(evidence.image.iter().flat_map(|image| image.problems()));
+    out.extend(evidence.filesystem.late_problems());
     if !evidence.layout.is_supported() {
         out.push(problem(
             Stage::Source,

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use crate::model::{EvidencePath, Problem, ReadAt, Stage};
 
 use super::container::Image;
+use super::filesystem::ntfs::Ntfs;
 use super::filesystem::{self, Format, OpenError, Opened, Recognized};
 use super::partition::{self, Volume};
 use super::volumes::{Member, Volumes};
-use super::{DriveLetters, Filesystem, HostEvidence, Kind, Layout, Unread};
+use super::{DriveLetters, Filesystem, HostEvidence, Kind, Layout, Unread, vss};
 
 /// Where a Windows that calls itself by no letter is taken to have been.
 const SYSTEM_DRIVE: char = 'C';
@@ -149,11 +150,27 @@ fn assemble(path: &Path, volumes: Vec<Readable>, letters: &DriveLetters<'_>) -> 
 
 /// Adds the shadow copies of a volume, newest first.
 fn snapshots(
-    _volume: &Volume,
-    _prefix: &str,
-    _members: &mut Vec<Member>,
-    _problems: &mut Vec<Problem>,
+    volume: &Volume,
+    prefix: &str,
+    members: &mut Vec<Member>,
+    problems: &mut Vec<Problem>,
 ) {
+    let (copies, damages) = match vss::snapshots(&volume.bytes) {
+        Ok(found) => found,
+        Err(error) => {
+            return problems.push(problem(prefix, &format!("shadow copies: {error}")));
+        }
+    };
+    let at_volume = |damage: Problem| Problem { path: Some(EvidencePath::new(prefix)), ..damage };
+    problems.extend(damages.into_iter().map(at_volume));
+    for copy in copies.into_iter().rev() {
+        let snapshot = format!("vss{}:", copy.number);
+        let prefix = format!("{snapshot}{prefix}");
+        match Ntfs::open(copy.bytes, &prefix) {
+            Ok(ntfs) => members.push(Member { prefix, filesystem: Box::new(ntfs), snapshot }),
+            Err(error) => problems.push(problem(&prefix, &error.to_string())),
+        }
+    }
 }
 
 /// What a volume is, told by the folders in its root.

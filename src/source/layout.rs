@@ -3,12 +3,13 @@
 //! Known trees: a Windows volume (`Windows\System32`), drives side by side as
 //! collectors write them (`C`, `C_`, `C:`, `C%3A`, `%5C%5C.%5CC%3A`), a Linux
 //! root, a macOS root; any of them a few levels below a folder of many hosts.
+//! Collections with a layout of their own, packed or not, come from [`collection`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::folder::{Folder, Root, Single};
-use super::{HostEvidence, Layout, SourceError, container, listing};
+use super::{HostEvidence, Layout, SourceError, collection, container, listing};
 
 /// Hosts are looked for this many folders below the source (`hosts/WS01/uploads/auto`).
 const MAX_HOST_DEPTH: usize = 4;
@@ -23,10 +24,10 @@ enum Shape {
     Unknown,
 }
 
-/// A host found below the source.
+/// What was found below the source: a folder or an archive, and its hosts.
 struct Found {
     at: PathBuf,
-    shape: Shape,
+    hosts: Vec<HostEvidence>,
 }
 
 /// The hosts of a folder, as [`super::open`] orders them.
@@ -37,16 +38,18 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceErro
         let (what, advice) = ("an empty folder", "check that the evidence is mounted there");
         return Err(SourceError::Unsupported { path: source.to_owned(), what, advice });
     }
+    if let Some(host) = collected(source, source) {
+        return Ok(vec![host]);
+    }
     let own = shape(source, Trust::Names);
     if !matches!(own, Shape::Unknown) {
         return Ok(vec![host(source, source, own)]);
     }
     let mut found = Vec::new();
-    search(source, 1, &mut found);
+    search(source, source, 1, &mut found);
     let excluded: BTreeSet<PathBuf> = found.iter().map(|host| host.at.clone()).collect();
     let rest_matters = excluded.is_empty() || holds_file(source, &excluded);
-    let mut hosts: Vec<HostEvidence> =
-        found.into_iter().map(|found| host(source, &found.at, found.shape)).collect();
+    let mut hosts: Vec<HostEvidence> = found.into_iter().flat_map(|found| found.hosts).collect();
     if rest_matters {
         let root = Root::rest(source, excluded);
         hosts.push(HostEvidence::new(
@@ -148,7 +151,7 @@ fn drives(children: &[(String, PathBuf)]) -> BTreeMap<char, PathBuf> {
 }
 
 /// The letter of `C`, `c:`, `C_`, `C%3A`, `%5C%5C.%5CC%3A`.
-fn drive_letter(name: &str) -> Option<char> {
+pub(super) fn drive_letter(name: &str) -> Option<char> {
     let name = name.to_ascii_uppercase();
     let name = name.strip_prefix("%5C%5C.%5C").unwrap_or(&name);
     let name = [":", "_", "%3A"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
@@ -158,16 +161,50 @@ fn drive_letter(name: &str) -> Option<char> {
 }
 
 /// Collects the hosts below a folder, in walk order; a host's own tree is not searched.
-fn search(at: &Path, depth: usize, found: &mut Vec<Found>) {
+fn search(source: &Path, at: &Path, depth: usize, found: &mut Vec<Found>) {
     if depth > MAX_HOST_DEPTH {
         return;
     }
-    for (_, at) in folders(at) {
-        match shape(&at, Trust::Content) {
-            Shape::Unknown => search(&at, depth.saturating_add(1), found),
-            shape => found.push(Found { at, shape }),
+    let Ok((names, _)) = listing::names(at, '/') else { return };
+    for name in names {
+        let at = at.join(&name.stored);
+        let Ok(metadata) = std::fs::symlink_metadata(&at) else { continue };
+        let hosts = if metadata.is_file() {
+            archived(&at, &name.shown)
+        } else if !metadata.is_dir() {
+            None
+        } else if let Some(host) = collected(source, &at) {
+            Some(vec![host])
+        } else {
+            match shape(&at, Trust::Content) {
+                Shape::Unknown => {
+                    search(source, &at, depth.saturating_add(1), found);
+                    None
+                }
+                shape => Some(vec![host(source, &at, shape)]),
+            }
+        };
+        if let Some(hosts) = hosts {
+            found.push(Found { at, hosts });
         }
     }
+}
+
+/// The hosts of a collection in an archive; what cannot be opened stays a loose file.
+fn archived(at: &Path, name: &str) -> Option<Vec<HostEvidence>> {
+    const ENDINGS: [&str; 5] = [".zip", ".tar", ".tgz", ".gz", ".partial"];
+    let name = name.to_lowercase();
+    if !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        return None;
+    }
+    collection::open(at, collection::Wanted::Collections).ok().flatten()
+}
+
+/// The host of an unpacked collection whose layout is its collector's own.
+fn collected(source: &Path, at: &Path) -> Option<HostEvidence> {
+    let host = collection::in_folder(at)?;
+    let name = if host.name.is_empty() { host_name(source, at) } else { host.name };
+    Some(HostEvidence { name, ..host })
 }
 
 /// Whether any file lies below a folder outside the excluded ones.
@@ -177,12 +214,13 @@ fn holds_file(at: &Path, excluded: &BTreeSet<PathBuf>) -> bool {
         let Ok((names, _)) = listing::names(&at, '/') else { return true };
         for at in names.iter().map(|name| at.join(&name.stored)) {
             let is_dir = std::fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir());
+            if excluded.contains(&at) {
+                continue;
+            }
             if !is_dir || depth >= super::MAX_DEPTH {
                 return true;
             }
-            if !excluded.contains(&at) {
-                open.push((at, depth.saturating_add(1)));
-            }
+            open.push((at, depth.saturating_add(1)));
         }
     }
     false
@@ -212,17 +250,22 @@ fn drive_roots(at: &Path, drives: BTreeMap<char, PathBuf>) -> Vec<Root> {
 /// The last folder on the way to the host that is not a word of collectors for
 /// where a host's files lie; the source's own name for a host at the source.
 fn host_name(source: &Path, at: &Path) -> String {
-    const NOT_A_NAME: [&str; 12] = [
-        "hosts", "uploads", "auto", "ntfs", "evidence", "tree", "root", "[root]", "mnt", "image",
-        "files", "fs",
-    ];
     let below = at.strip_prefix(source).unwrap_or(at);
     below
         .components()
         .rev()
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
-        .find(|part| !NOT_A_NAME.contains(&part.to_lowercase().as_str()))
+        .find(|part| !is_common_word(part))
         .unwrap_or_else(|| last_name(source))
+}
+
+/// Whether a folder's name is a word of collectors, not of a host.
+pub(super) fn is_common_word(name: &str) -> bool {
+    const NOT_A_NAME: [&str; 12] = [
+        "hosts", "uploads", "auto", "ntfs", "evidence", "tree", "root", "[root]", "mnt", "image",
+        "files", "fs",
+    ];
+    NOT_A_NAME.contains(&name.to_lowercase().as_str())
 }
 
 /// The name of a source, also of `.` and `..`.

@@ -5,6 +5,7 @@
 //! [`Filesystem`], which has no way to write. Disk images, archives and the live
 //! machine become further implementations of it.
 
+mod collection;
 pub mod container;
 mod entry;
 mod file;
@@ -53,6 +54,11 @@ pub trait Filesystem: Send + Sync {
     fn directories(&self, _path: &EvidencePath) -> Option<&dyn PathResolver> {
         None
     }
+
+    /// What turned out wrong with files only while they were read, by path.
+    fn late_problems(&self) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 /// How a host's files lie in its source.
@@ -62,6 +68,8 @@ pub enum Layout {
     WindowsVolume,
     /// One folder per drive letter; paths are `C:\…`, `D:\…`.
     Drives,
+    /// What a collector took from a Windows machine; paths are `C:\…`, `D:\…`.
+    Collection,
     /// The root of a Linux system; paths are `/…`. Walked, but no artifacts exist for it yet.
     LinuxRoot,
     /// The root of a macOS system; paths are `/…`. Walked, but no artifacts exist for it yet.
@@ -80,6 +88,11 @@ impl Layout {
 
     /// Whether places are fixed in such a tree, so that a missing file says something.
     pub fn has_fixed_places(self) -> bool {
+        matches!(self, Self::WindowsVolume | Self::Drives | Self::Collection)
+    }
+
+    /// Whether everything that was on the volume is there, so that a name's absence says something.
+    pub fn is_whole_volume(self) -> bool {
         matches!(self, Self::WindowsVolume | Self::Drives)
     }
 
@@ -88,6 +101,7 @@ impl Layout {
         match self {
             Self::WindowsVolume => "Windows volume",
             Self::Drives => "folder of Windows drives",
+            Self::Collection => "collection from a Windows machine",
             Self::LinuxRoot => "Linux root",
             Self::MacRoot => "macOS root",
             Self::Loose => "loose folder",
@@ -186,6 +200,9 @@ pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidenc
     if metadata.is_dir() {
         layout::open_folder(source)
     } else if metadata.is_file() {
+        if let Some(hosts) = collection::open(source, collection::Wanted::Anything)? {
+            return Ok(hosts);
+        }
         match container::open(source)? {
             Some(disk) => Ok(image::open(source, disk, letters)),
             None => layout::open_file(source).map(|host| vec![host]),

@@ -69,6 +69,10 @@ impl Filesystem for Volumes {
         self.any_case
     }
 
+    fn late_problems(&self) -> Vec<Problem> {
+        self.members.iter().flat_map(|member| member.filesystem.late_problems()).collect()
+    }
+
     fn directories(&self, path: &EvidencePath) -> Option<&dyn PathResolver> {
         self.member(path)?.filesystem.directories(path)
     }

@@ -1,8 +1,6 @@
 //! Files that hold a file tree of their own, told from single files so that nobody
 //! takes a look at the wrapping for a look at the evidence.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use crate::model::ReadAt;
@@ -14,11 +12,6 @@ const IMAGE: (&str, &str) =
     ("a disk image", "disk images come with a later version; mount it and give the folder");
 const ARCHIVE: (&str, &str) =
     ("an archive", "archives come with a later version; unpack it and give the folder");
-const COLLECTION: (&str, &str) = (
-    "a zipped collection of a Windows machine",
-    "collections come with a later version; unpack it and give the folder",
-);
-
 /// First bytes of EWF (E01, L01, Ex01), VMDK, VHDX, VHD, QCOW and AFF files.
 const IMAGE_STARTS: [&[u8]; 9] = [
     b"EVF\x09\x0d\x0a\xff\x00",
@@ -74,7 +67,7 @@ pub(in crate::source) fn of(
     if is_archive(start) {
         return Ok(Some(ARCHIVE));
     }
-    Ok((start.starts_with(b"PK") && is_collection(path)).then_some(COLLECTION))
+    Ok(None)
 }
 
 /// Whether a file begins as an archive does.
@@ -86,14 +79,4 @@ pub(super) fn is_archive(start: &[u8]) -> bool {
 /// Whether a file begins as one that a parser reads whole.
 pub(super) fn is_parsed(start: &[u8]) -> bool {
     PARSED_STARTS.iter().any(|bytes| start.starts_with(bytes))
-}
-
-/// Whether a zip holds files from their places on a Windows drive.
-fn is_collection(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    let Ok(archive) = zip::ZipArchive::new(BufReader::new(file)) else { return false };
-    archive.file_names().flatten().any(|name| {
-        let name = name.to_lowercase().replace('\\', "/");
-        name.contains("windows/system32/") || name.contains("$mft") || name.contains("c%3a/")
-    })
 }

@@ -220,7 +220,8 @@ impl Usage {
 
     /// Whether none of the clusters is in use; those not known are.
     pub(super) fn is_free(&self, clusters: &Range<u64>) -> bool {
-        let (first, end) = (clusters.start.saturating_sub(FIRST), clusters.end.saturating_sub(FIRST));
+        let (first, end) =
+            (clusters.start.saturating_sub(FIRST), clusters.end.saturating_sub(FIRST));
         end <= self.len && self.below(first) == self.below(end)
     }
 }

@@ -29,9 +29,8 @@ mod tests {
 
     #[test]
     fn stamps_are_read_to_ten_milliseconds_and_nonsense_is_no_time() {
-        let iso = |date, time, more, offset| {
-            moment(date, time, more, offset).map(|at| at.to_string())
-        };
+        let iso =
+            |date, time, more, offset| moment(date, time, more, offset).map(|at| at.to_string());
         let date = 46 << 9 | 3 << 5 | 4;
         let time = 10 << 11 | 11 << 5 | 6;
         assert_eq!(iso(date, time, 123, 0).as_deref(), Some("2026-03-04T10:11:13.23Z"));

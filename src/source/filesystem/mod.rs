@@ -100,7 +100,8 @@ fn open(
     Ok(match format {
         Format::Ntfs => Box::new(Ntfs::open(volume, prefix)?),
         Format::Ext => Box::new(ext::open(volume, prefix)?),
-        Format::Fat | Format::ExFat => {
+        Format::Fat => Box::new(fat::open(volume, prefix)?),
+        Format::ExFat => {
             return Err(OpenError::Unreadable(io::Error::from(io::ErrorKind::Unsupported)));
         }
     })

@@ -56,7 +56,13 @@ impl Boot {
         let tables = bytes.get(16).copied().unwrap_or_default();
         let sector = half(11);
         check("sector size", 11, sector, |n| matches!(n, 512 | 1024 | 2048 | 4096), "512 to 4096")?;
-        check("sectors per cluster", 13, per_cluster.into(), u64::is_power_of_two, "a power of two")?;
+        check(
+            "sectors per cluster",
+            13,
+            per_cluster.into(),
+            u64::is_power_of_two,
+            "a power of two",
+        )?;
         check("reserved sectors", 14, half(14), |n| n > 0, "at least 1")?;
         check("number of tables", 16, tables.into(), |n| (1..=4).contains(&n), "1 to 4")?;
         let table = either(half(22), word(36));

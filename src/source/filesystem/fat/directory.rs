@@ -173,7 +173,8 @@ fn long_name(parts: &[Part], stored: &[u8], removed: bool) -> Option<Vec<u16>> {
         let expected = parts.len().saturating_sub(n);
         part.number == REMOVED || usize::from(part.number & 0x3f) == expected
     };
-    let starts = parts.first().is_some_and(|part| part.number == REMOVED || part.number & 0x40 != 0);
+    let starts =
+        parts.first().is_some_and(|part| part.number == REMOVED || part.number & 0x40 != 0);
     if !starts || !parts.iter().enumerate().all(numbered) {
         return None;
     }
