@@ -22,7 +22,7 @@ use crate::detect::Detector;
 use crate::export::{self, ExportError, ExportOptions, HostOutput, HostSummary, RunFacts};
 use crate::model::{HostReport, Level, Problem, Stage};
 use crate::parse::{PARSERS, secret};
-use crate::source::{self, HostEvidence, SourceError};
+use crate::source::{self, HostEvidence, Lead, SourceError};
 
 /// What a scan is asked to do.
 #[derive(Clone, Debug)]
@@ -148,30 +148,39 @@ fn run(
     progress: &Progress,
 ) -> Result<Outcome, RunError> {
     let mut outcome = Outcome::default();
-    let opened: Vec<_> = job.sources.par_iter().map(|path| open_source(path)).collect();
-    let mut evidence = Vec::new();
-    for result in opened {
+    let found: Vec<_> = job.sources.par_iter().map(|path| source::leads(path)).collect();
+    let mut leads = Vec::new();
+    for result in found {
         match result {
-            Ok(hosts) => evidence.extend(hosts),
+            Ok(found) => leads.extend(found),
             Err(error) => outcome.refused.push(error),
         }
     }
-    progress.hosts_total.store(evidence.len() as u64, Ordering::Relaxed);
+    progress.hosts_total.store(leads.len() as u64, Ordering::Relaxed);
     if let Some(path) = &job.export.bodyfile {
         export::start_bodyfile(path)?;
     }
     let (mut names, mut summaries) = (hosts::Names::default(), Vec::new());
-    // As many hosts at a time as there are threads: memory stays bounded, and
+    // As many sources at a time as there are threads: memory stays bounded, and
     // results are written in the order of the sources.
-    for batch in evidence.chunks(job.threads.max(1)) {
-        let reports: Vec<Vec<HostReport>> =
-            batch.par_iter().map(|host| examine(job, definitions, host, progress)).collect();
-        for (host, reports) in batch.iter().zip(reports) {
-            for mut report in reports {
-                report.host = names.unique(&report.host);
-                report.rename_rows();
-                summaries.push(HostSummary::of(&report));
-                outcome.hosts.push(write(job, definitions, host, &report)?);
+    let mut leads = leads.into_iter().peekable();
+    while leads.peek().is_some() {
+        let batch: Vec<Lead> = leads.by_ref().take(job.threads.max(1)).collect();
+        let examined: Vec<Result<Vec<Examined>, SourceError>> =
+            batch.into_par_iter().map(|lead| follow(job, definitions, lead, progress)).collect();
+        for result in examined {
+            match result {
+                Ok(hosts) => {
+                    for (host, reports) in hosts {
+                        for mut report in reports {
+                            report.host = names.unique(&report.host);
+                            report.rename_rows();
+                            summaries.push(HostSummary::of(&report));
+                            outcome.hosts.push(write(job, definitions, &host, &report)?);
+                        }
+                    }
+                }
+                Err(error) => outcome.refused.push(error),
             }
             progress.hosts_done.fetch_add(1, Ordering::Relaxed);
         }
@@ -180,6 +189,24 @@ fn run(
         outcome.hosts_csv = Some(export::write_hosts(&job.output, &summaries)?);
     }
     Ok(outcome)
+}
+
+/// A host's evidence and the reports of all hosts that it speaks of.
+type Examined = (HostEvidence, Vec<HostReport>);
+
+/// Opens what a lead holds and examines every host of it.
+fn follow(
+    job: &Job,
+    definitions: &passes::Definitions<'_>,
+    lead: Lead,
+    progress: &Progress,
+) -> Result<Vec<Examined>, SourceError> {
+    let hosts = lead.open(&facts::drive_letters)?;
+    let examine = |host: HostEvidence| {
+        let reports = examine(job, definitions, &host, progress);
+        (host, reports)
+    };
+    Ok(hosts.into_par_iter().map(examine).collect())
 }
 
 /// One source's evidence into the reports of the hosts that it speaks of.

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::folder::{Folder, Root, Single};
-use super::{HostEvidence, Layout, SourceError, collection, container, listing};
+use super::{HostEvidence, Layout, Lead, SourceError, collection, container, listing};
+
+/// Smaller files of a folder are not taken for disk images.
+const MIN_IMAGE_BYTES: u64 = 64 << 10;
 
 /// Hosts are looked for this many folders below the source (`hosts/WS01/uploads/auto`).
 const MAX_HOST_DEPTH: usize = 4;
@@ -24,14 +27,21 @@ enum Shape {
     Unknown,
 }
 
-/// What was found below the source: a folder or an archive, and its hosts.
+/// What was found below the source.
 struct Found {
-    at: PathBuf,
-    hosts: Vec<HostEvidence>,
+    lead: Lead,
+    /// The folder, archive or files of an image that it takes.
+    taken: Vec<PathBuf>,
+}
+
+impl Found {
+    fn hosts(at: PathBuf, hosts: Vec<HostEvidence>) -> Self {
+        Self { lead: Lead::open_already(&at, hosts), taken: vec![at] }
+    }
 }
 
 /// The hosts of a folder, as [`super::open`] orders them.
-pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceError> {
+pub(super) fn open_folder(source: &Path) -> Result<Vec<Lead>, SourceError> {
     let (names, errors) = listing::names(source, '/')
         .map_err(|error| SourceError::Unreadable { path: source.to_owned(), error })?;
     if names.is_empty() && errors.is_empty() {
@@ -39,27 +49,27 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<HostEvidence>, SourceErro
         return Err(SourceError::Unsupported { path: source.to_owned(), what, advice });
     }
     if let Some(host) = collected(source, source) {
-        return Ok(vec![host]);
+        return Ok(vec![Lead::open_already(source, vec![host])]);
     }
     let own = shape(source, Trust::Names);
     if !matches!(own, Shape::Unknown) {
-        return Ok(vec![host(source, source, own)]);
+        let host = host(source, source, own);
+        return Ok(vec![Lead::open_already(source, vec![host])]);
     }
     let mut found = Vec::new();
     search(source, source, 1, &mut found);
-    let excluded: BTreeSet<PathBuf> = found.iter().map(|host| host.at.clone()).collect();
+    let excluded: BTreeSet<PathBuf> =
+        found.iter().flat_map(|found| found.taken.iter().cloned()).collect();
     let rest_matters = excluded.is_empty() || holds_file(source, &excluded);
-    let mut hosts: Vec<HostEvidence> = found.into_iter().flat_map(|found| found.hosts).collect();
+    let mut leads: Vec<Lead> = found.into_iter().map(|found| found.lead).collect();
     if rest_matters {
         let root = Root::rest(source, excluded);
-        hosts.push(HostEvidence::new(
-            source.display().to_string(),
-            last_name(source),
-            Layout::Loose,
-            Folder::plain(root),
-        ));
+        let label = source.display().to_string();
+        let tree = Folder::plain(root);
+        let rest = HostEvidence::new(label, last_name(source), Layout::Loose, tree);
+        leads.push(Lead::open_already(source, vec![rest]));
     }
-    Ok(hosts)
+    Ok(leads)
 }
 
 /// A file as a host of its own; images and archives are refused with advice.
@@ -166,8 +176,13 @@ fn search(source: &Path, at: &Path, depth: usize, found: &mut Vec<Found>) {
         return;
     }
     let Ok((names, _)) = listing::names(at, '/') else { return };
+    let mut images = images(at, &names);
     for name in names {
         let at = at.join(&name.stored);
+        if let Some(taken) = images.remove(&at) {
+            found.push(Found { lead: Lead::image(&at), taken });
+            continue;
+        }
         let Ok(metadata) = std::fs::symlink_metadata(&at) else { continue };
         let hosts = if metadata.is_file() {
             archived(&at, &name.shown)
@@ -185,9 +200,30 @@ fn search(source: &Path, at: &Path, depth: usize, found: &mut Vec<Found>) {
             }
         };
         if let Some(hosts) = hosts {
-            found.push(Found { at, hosts });
+            found.push(Found::hosts(at, hosts));
         }
     }
+}
+
+/// The disk images among the files of a folder, each with all files it is made of.
+///
+/// Told by content; a file that is part of an image which is given is not one. An
+/// image that cannot be opened is one all the same, so that its error is told.
+fn images(at: &Path, names: &[listing::Name]) -> BTreeMap<PathBuf, Vec<PathBuf>> {
+    let is_large = |path: &PathBuf| {
+        let metadata = std::fs::symlink_metadata(path);
+        metadata.is_ok_and(|found| found.is_file() && found.len() >= MIN_IMAGE_BYTES)
+    };
+    let files = names.iter().map(|name| at.join(&name.stored)).filter(is_large);
+    let files: Vec<PathBuf> = files.filter(|path| container::looks_like_image(path)).collect();
+    container::heads(&files)
+        .into_iter()
+        .filter_map(|path| match container::open(&path) {
+            Ok(Some(image)) => Some((path, image.parts)),
+            Ok(None) => None,
+            Err(_) => Some((path.clone(), vec![path])),
+        })
+        .collect()
 }
 
 /// The hosts of a collection in an archive; what cannot be opened stays a loose file.

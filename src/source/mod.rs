@@ -13,6 +13,7 @@ pub mod filesystem;
 mod folder;
 mod image;
 mod layout;
+mod lead;
 mod listing;
 pub mod partition;
 mod volumes;
@@ -26,6 +27,7 @@ use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
 
 pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
+pub use lead::Lead;
 
 /// A file tree of one host, read-only.
 pub trait Filesystem: Send + Sync {
@@ -178,14 +180,14 @@ pub enum SourceError {
     File { path: EvidencePath, error: io::Error },
 }
 
-/// Opens a source as its hosts: those found by their folders in path order, then
-/// the loose rest, if files lie beside them.
+/// What there is to open in a source: those found by their folders in path order,
+/// then the loose rest, if files lie beside them.
 ///
 /// # Errors
 ///
 /// When the source does not exist, cannot be listed, or is of a kind that this
 /// version cannot read.
-pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
+pub fn leads(source: &Path) -> Result<Vec<Lead>, SourceError> {
     let root;
     let source = if cfg!(windows) && is_drive(source) {
         root = PathBuf::from(format!("{}\\", source.display())); // `E:` alone is the drive's current folder
@@ -201,12 +203,12 @@ pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidenc
         layout::open_folder(source)
     } else if metadata.is_file() {
         if let Some(hosts) = collection::open(source, collection::Wanted::Anything)? {
-            return Ok(hosts);
+            return Ok(vec![Lead::open_already(source, hosts)]);
         }
-        match container::open(source)? {
-            Some(disk) => Ok(image::open(source, disk, letters)),
-            None => layout::open_file(source).map(|host| vec![host]),
+        if container::open(source)?.is_some() {
+            return Ok(vec![Lead::image(source)]);
         }
+        layout::open_file(source).map(|host| vec![Lead::open_already(source, vec![host])])
     } else {
         Err(SourceError::Unsupported {
             path: source.to_owned(),
@@ -214,6 +216,17 @@ pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidenc
             advice: "devices come with a later version; mount it read-only and give the folder",
         })
     }
+}
+
+/// Opens everything in a source at once.
+///
+/// # Errors
+///
+/// As [`leads`] and [`Lead::open`], whichever fails first.
+pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
+    let hosts: Result<Vec<_>, _> =
+        leads(source)?.into_iter().map(|lead| lead.open(letters)).collect();
+    Ok(hosts?.into_iter().flatten().collect())
 }
 
 /// Whether a path is a drive without a folder: `E:`.

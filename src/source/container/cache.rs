@@ -187,3 +187,42 @@ pub(super) fn copy(block: &[u8], within: u64, to: &mut [u8]) {
     head.copy_from_slice(from.get(..n).unwrap_or_default());
     tail.fill(0);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_block_is_made_once_by_whoever_asks_first() {
+        let cache = Cache::new(1 << 20, 1 << 10);
+        let made = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for key in 0..200 {
+                        let load = || {
+                            made.fetch_add(1, Ordering::SeqCst);
+                            Ok(vec![0; 1 << 10])
+                        };
+                        cache.get(key, load).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 200);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_allowed_and_errors_are_not() {
+        let cache = Cache::new(64 << 10, 1 << 10);
+        for key in 0..1000 {
+            cache.get(key, || Ok(vec![0; 1 << 10])).unwrap();
+        }
+        let kept: usize = cache.shards.iter().map(|shard| shard.lock().bytes).sum();
+        assert!(kept <= 64 << 10 && kept > 32 << 10, "{kept}");
+        assert!(cache.get(5000, || Err(io::ErrorKind::Other.into())).is_err());
+        assert!(cache.get(5000, || Ok(vec![1])).is_ok());
+    }
+}

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::model::ReadAt;
 
-use crate::source::SourceError;
 use crate::source::file::OpenFile;
+use crate::source::{SourceError, partition};
 
 const IMAGE: (&str, &str) =
     ("a disk image", "disk images come with a later version; mount it and give the folder");
@@ -68,6 +68,20 @@ pub(in crate::source) fn of(
         return Ok(Some(ARCHIVE));
     }
     Ok(None)
+}
+
+/// Whether the content of a file among others is that of a disk image, or of a
+/// part that begins like one.
+pub(in crate::source) fn looks_like_image(path: &Path) -> bool {
+    let Ok(file) = OpenFile::open(path) else { return false };
+    let mut start = [0; 512];
+    let n = file.read_at(0, &mut start).unwrap_or_default();
+    let start = start.get(..n).unwrap_or_default();
+    if is_archive(start) || is_parsed(start) {
+        return false;
+    }
+    IMAGE_STARTS.iter().any(|bytes| start.starts_with(bytes))
+        || partition::holds_disk_or_volume(&file)
 }
 
 /// Whether a file begins as an archive does.

@@ -36,7 +36,7 @@ use crate::model::{Problem, ReadAt};
 use crate::source::file::OpenFile;
 
 pub use heads::heads;
-pub(in crate::source) use kind::of;
+pub(in crate::source) use kind::{looks_like_image, of};
 use log::Log;
 
 /// Images stacked on one another: a snapshot, its parent, that one's parent.
@@ -240,6 +240,12 @@ impl Context {
             Err(error) => Err(fail(format!("cannot be opened: {error}"))),
         }
     }
+}
+
+/// The file name of an opened image.
+fn name_of(opened: &Opened) -> String {
+    let name = opened.parts.first().and_then(|path| path.file_name());
+    name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {

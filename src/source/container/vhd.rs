@@ -14,7 +14,7 @@ use super::cache::read_blocks;
 use super::pages::Pages;
 use super::parts::Parts;
 use super::runs::by_runs;
-use super::{ContainerError, Context, Opened, hex, read_below};
+use super::{ContainerError, Context, Opened, hex, name_of, read_below};
 use crate::model::ReadAt;
 
 /// First bytes of a footer and its copy.
@@ -68,21 +68,23 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerEr
     let parts = Parts::one(path)?;
     let unreadable = |error| ContainerError::unreadable(path, error);
     let file_size = parts.size(0);
-    let mut footer = None;
     // Versions before 2004 wrote 511 bytes.
-    for len in [FOOTER, FOOTER - 1] {
-        let at = file_size.saturating_sub(len);
-        footer = footer.or(read_footer(&parts.bytes(0, at, 512).map_err(unreadable)?));
+    let mut found = Vec::new();
+    for at in [file_size.saturating_sub(FOOTER), file_size.saturating_sub(FOOTER - 1), 0] {
+        let footer = read_footer(&parts.bytes(0, at, 512).map_err(unreadable)?);
+        found.extend(footer.map(|(whole, footer)| (whole, at, footer)));
     }
-    if footer.is_none() {
-        footer = read_footer(&parts.bytes(0, 0, 512).map_err(unreadable)?);
+    let at_end = found.first().is_some_and(|(_, at, _)| *at > 0 || file_size <= FOOTER);
+    let best = found.iter().position(|(whole, ..)| *whole).unwrap_or(0);
+    let Some((whole, at, footer)) = found.into_iter().nth(best) else {
+        return Err(ContainerError::damaged(path, FORMAT, 0, "neither footer is there"));
+    };
+    if !whole {
+        context.log.note(path, Some(at), "checksum of the footer is wrong");
+    } else if !at_end || at == 0 {
         let message = "the footer is damaged or cut off: its copy at the start is used";
         context.log.note(path, Some(file_size.saturating_sub(FOOTER)), message);
     }
-    let Some(footer) = footer else {
-        let what = "neither footer is whole";
-        return Err(ContainerError::damaged(path, FORMAT, 0, what));
-    };
     if footer.size > MAX_DISK {
         let what = format!("a disk of {} bytes", footer.size);
         return Err(ContainerError::damaged(path, FORMAT, 48, what));
@@ -94,17 +96,18 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerEr
     }
 }
 
-fn read_footer(bytes: &[u8]) -> Option<Footer> {
-    let whole = bytes.starts_with(SIGNATURE) && checksum(bytes, 64) == be32(bytes, 64)?;
-    if !whole {
+/// A footer, and whether its checksum is right.
+fn read_footer(bytes: &[u8]) -> Option<(bool, Footer)> {
+    if !bytes.starts_with(SIGNATURE) {
         return None;
     }
-    Some(Footer {
+    let footer = Footer {
         data: be64(bytes, 16)?,
         size: be64(bytes, 48)?,
         kind: be32(bytes, 60)?,
         identity: array(bytes, 68)?,
-    })
+    };
+    Some((be32(bytes, 64)? == checksum(bytes, 64), footer))
 }
 
 /// The complement of the sum of all bytes but those of the checksum at `at`.
@@ -159,8 +162,11 @@ fn blocks(
     let header = parts
         .bytes(0, footer.data, 1024)
         .map_err(|error| ContainerError::unreadable(path, error))?;
-    if !header.starts_with(b"cxsparse") || Some(checksum(&header, 36)) != be32(&header, 36) {
-        return Err(damaged(footer.data, "the dynamic header is not whole"));
+    if !header.starts_with(b"cxsparse") {
+        return Err(damaged(footer.data, "the dynamic header is not there"));
+    }
+    if Some(checksum(&header, 36)) != be32(&header, 36) {
+        context.log.note(path, Some(footer.data), "checksum of the dynamic header is wrong");
     }
     let cut = || damaged(footer.data, "the dynamic header is cut");
     let table = be64(&header, 16).ok_or_else(cut)?;
@@ -182,7 +188,7 @@ fn blocks(
         if opened.identity != identity {
             return Err(ContainerError::Parent {
                 path: path.to_owned(),
-                parent: opened.parts.first().map(|p| p.display().to_string()).unwrap_or_default(),
+                parent: name_of(&opened),
                 why: "has another identity: it is not the parent, or was changed".to_owned(),
             });
         }

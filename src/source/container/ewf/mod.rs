@@ -24,6 +24,7 @@ use super::parts::Parts;
 use super::series::Place;
 use super::{ContainerError, Context, HashKind, Opened, StoredHash, hex};
 use crate::model::ReadAt;
+use crate::source::file::OpenFile;
 use section::{Segment, Volume};
 use table::{Chunk, PAGE_BYTES, Table};
 
@@ -44,6 +45,12 @@ struct Ewf {
     gap: String,
     chunks: Cache,
     pages: Cache,
+}
+
+fn begins_as_segment(path: &Path) -> bool {
+    let mut start = [0; SIGNATURE.len()];
+    let file = OpenFile::open(path);
+    file.is_ok_and(|file| file.read_at(0, &mut start).is_ok() && start == SIGNATURE)
 }
 
 /// Opens an E01 image by its first segment.
@@ -70,6 +77,8 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerEr
     let mut missing = None;
     if let Some(place) = place.filter(|place| place.number == 1) {
         let mut files = place.files(path);
+        // `x.RAW` beside `x.E01` bears a segment's name and is none.
+        files.retain(|_, file| begins_as_segment(file));
         let last = files.keys().next_back().copied().unwrap_or(1);
         for number in 2..=last {
             let mut found = None;
@@ -249,3 +258,6 @@ impl ReadAt for Ewf {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

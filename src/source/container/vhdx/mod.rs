@@ -17,7 +17,7 @@ use super::cache::read_blocks;
 use super::pages::Pages;
 use super::parts::Parts;
 use super::runs::by_runs;
-use super::{ContainerError, Context, Opened, read_below};
+use super::{ContainerError, Context, Opened, name_of, read_below};
 use crate::model::ReadAt;
 use metadata::Metadata;
 
@@ -128,7 +128,7 @@ fn finish(
         if !known {
             return Err(ContainerError::Parent {
                 path: path.to_owned(),
-                parent: opened.parts.first().map(|p| p.display().to_string()).unwrap_or_default(),
+                parent: name_of(&opened),
                 why: "has another identity: it is not the parent, or was changed".to_owned(),
             });
         }

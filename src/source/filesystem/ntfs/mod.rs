@@ -45,7 +45,7 @@ mod volume;
 use std::io;
 use std::sync::Arc;
 
-use crate::model::{EvidencePath, Problem, ReadAt, Stage};
+use crate::model::{EvidencePath, FileReference, PathResolver, Problem, ReadAt, Stage};
 use crate::source::{Entry, FileId, Filesystem, SourceError};
 
 pub use boot::Geometry;
@@ -206,5 +206,27 @@ impl Filesystem for Ntfs {
 
     fn case_insensitive(&self) -> bool {
         true
+    }
+
+    fn directories(&self, _: &EvidencePath) -> Option<&dyn PathResolver> {
+        Some(self)
+    }
+}
+
+impl PathResolver for Ntfs {
+    fn directory(&self, reference: FileReference) -> Option<(String, FileReference)> {
+        let number = u32::try_from(reference.record).ok()?;
+        let node = self.table.node(number).filter(|node| node.is_file())?;
+        if reference.sequence != node.own_sequence() && reference.sequence != node.sequence {
+            return None;
+        }
+        let row = tree::first_name(&self.table, number)?;
+        let name = self.table.names.get(row as usize)?;
+        let parent = FileReference { record: name.parent.into(), sequence: name.parent_sequence };
+        Some((self.table.text(name.text, name.length).to_owned(), parent))
+    }
+
+    fn volume(&self) -> &str {
+        self.prefix.trim_end_matches('\\')
     }
 }

@@ -1,0 +1,56 @@
+//! Where hosts are to be had: found at once, opened when their turn comes.
+//!
+//! A folder may hold hundreds of disk images, each with a list of files that
+//! takes memory. So only what is cheap is opened while a source is looked through.
+
+use std::path::{Path, PathBuf};
+
+use super::{DriveLetters, HostEvidence, SourceError, container, image};
+
+/// One or more hosts to be opened together.
+pub struct Lead {
+    at: PathBuf,
+    held: Held,
+}
+
+enum Held {
+    Hosts(Vec<HostEvidence>),
+    Image,
+}
+
+impl Lead {
+    /// Hosts that are open already.
+    pub(super) fn open_already(at: &Path, hosts: Vec<HostEvidence>) -> Self {
+        Self { at: at.to_owned(), held: Held::Hosts(hosts) }
+    }
+
+    /// A disk image by its first file.
+    pub(super) fn image(at: &Path) -> Self {
+        Self { at: at.to_owned(), held: Held::Image }
+    }
+
+    /// The file or folder that the hosts come from.
+    pub fn path(&self) -> &Path {
+        &self.at
+    }
+
+    /// Opens the hosts; volumes get the drive letters that `letters` reads from
+    /// their own hives.
+    ///
+    /// # Errors
+    ///
+    /// When the image cannot be opened.
+    pub fn open(self, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
+        match self.held {
+            Held::Hosts(hosts) => Ok(hosts),
+            Held::Image => match container::open(&self.at)? {
+                Some(disk) => Ok(image::open(&self.at, disk, letters)),
+                None => Err(SourceError::Unsupported {
+                    path: self.at,
+                    what: "no disk image any more",
+                    advice: "it was changed while adit ran; keep evidence still",
+                }),
+            },
+        }
+    }
+}
