@@ -3,7 +3,7 @@
 //!
 //! An image may be made of many files: segments, extents, parents. Segments lie
 //! beside the first one under the name that follows. A parent is named by the
-//! evidence, so its name is not followed everywhere: see [`parent_beside`].
+//! evidence, so its name is not followed everywhere: see `parent_beside`.
 //!
 //! Damage never turns into zeros: what cannot be read is an error of the reads that
 //! touch it, and a [`Problem`] of the image.

@@ -78,7 +78,8 @@ fn looks_like_disk(path: &Path, file: &OpenFile) -> bool {
         return false;
     }
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let named = NAMES.contains(&&*extension) && file.size() >= SECTOR && file.size() % SECTOR == 0;
+    let named =
+        NAMES.contains(&&*extension) && file.size() >= SECTOR && file.size().is_multiple_of(SECTOR);
     named || partition::holds_disk_or_volume(file)
 }
 

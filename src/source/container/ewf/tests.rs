@@ -1,3 +1,5 @@
+//! Images made by hand: split, with segments missing, tables and chunks damaged.
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
