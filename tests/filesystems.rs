@@ -61,6 +61,7 @@ fn open(volume: Arc<dyn ReadAt>) -> Result<Box<dyn Filesystem>, String> {
     match found.format {
         Some(Format::Ext) => boxed(filesystem::ext::open(volume, "/")),
         Some(Format::Fat) => boxed(filesystem::fat::open(volume, "E:\\")),
+        Some(Format::ExFat) => boxed(filesystem::exfat::open(volume, "E:\\")),
         _ => Err(format!("{}: {}", found.name, found.why)),
     }
 }

@@ -3,6 +3,7 @@
 mod bytes;
 mod clusters;
 mod dos_time;
+pub mod exfat;
 pub mod ext;
 pub mod fat;
 mod name;

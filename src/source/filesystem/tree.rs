@@ -28,8 +28,8 @@ pub(super) trait Volume: Send + Sync {
     const ANY_CASE: bool;
 
     fn root(&self) -> Self::Directory;
-    /// Tells directories of this volume apart.
-    fn identity(directory: &Self::Directory) -> u64;
+    /// Tells directories of this volume apart, and whether it was removed.
+    fn identity(directory: &Self::Directory) -> (u64, State);
     /// Every name but `.` and `..`, in any order.
     fn list(&self, directory: &Self::Directory, listing: &mut Listing<Self::Directory>);
     /// The bytes of a regular file.
@@ -96,6 +96,11 @@ impl<D> Listing<D> {
         Self { children: Vec::new(), budget, present_only, faults: Vec::new(), untold: 0 }
     }
 
+    /// One whose faults nobody reads.
+    pub(super) fn quiet(bytes: u64) -> Self {
+        Self::new(Budget::new(bytes), true)
+    }
+
     /// Notes what is wrong.
     pub(super) fn fault(&mut self, offset: impl Into<Option<u64>>, message: impl Into<String>) {
         if self.faults.len() < MAX_FAULTS {
@@ -119,14 +124,9 @@ impl<V: Volume> Tree<V> {
         Self { volume, prefix: prefix.to_owned() }
     }
 
-    #[cfg(test)]
-    pub(super) fn volume(&self) -> &V {
-        &self.volume
-    }
-
     /// What is present below a directory under that name.
     fn find(&self, directory: &V::Directory, name: &str) -> Option<Child<V::Directory>> {
-        let mut listing = Listing::new(Budget::new(self.volume.bytes()), true);
+        let mut listing = Listing::quiet(self.volume.bytes());
         self.volume.list(directory, &mut listing);
         let mut children = listing.children;
         children.retain(|child| child.state == State::Present);
@@ -202,8 +202,9 @@ struct Walk<'a, V: Volume> {
     volume: &'a V,
     /// The directories from the root down to the present one.
     levels: Vec<Level<V::Directory>>,
-    /// Every directory entered so far: no volume has one in two places.
-    entered: BTreeSet<u64>,
+    /// Every directory entered so far: no volume has one in two places, but a
+    /// removed one may have had two names.
+    entered: BTreeSet<(u64, State)>,
     /// Bytes of directories that may still be read.
     left: u64,
     visit: &'a mut dyn FnMut(Entry),

@@ -73,8 +73,9 @@ impl Volume for Ext {
         Directory { inode: ROOT, removed: false }
     }
 
-    fn identity(directory: &Directory) -> u64 {
-        directory.inode.into()
+    fn identity(directory: &Directory) -> (u64, State) {
+        let removed = State::Deleted(Remains::Likely);
+        (directory.inode.into(), if directory.removed { removed } else { State::Present })
     }
 
     fn list(&self, directory: &Directory, listing: &mut Listing<Directory>) {

@@ -65,10 +65,11 @@ impl Volume for Fat {
         Directory::Root
     }
 
-    fn identity(directory: &Directory) -> u64 {
+    fn identity(directory: &Directory) -> (u64, State) {
         match directory {
-            Directory::Root => 0,
-            Directory::Chain(cluster) | Directory::Removed(cluster) => *cluster,
+            Directory::Root => (0, State::Present),
+            Directory::Chain(cluster) => (*cluster, State::Present),
+            Directory::Removed(cluster) => (*cluster, State::Deleted(Remains::Likely)),
         }
     }
 
