@@ -28,7 +28,9 @@ mod complaint;
 mod content;
 mod list;
 mod lznt1;
+mod lzx;
 mod open;
+mod prefix;
 mod record;
 mod remains;
 mod reparse;
@@ -41,6 +43,8 @@ mod text;
 mod times;
 mod tree;
 mod volume;
+mod wof;
+mod xpress;
 
 use std::io;
 use std::sync::Arc;

@@ -9,9 +9,11 @@ use super::Ntfs;
 use super::complaint::{Complaints, Wrong};
 use super::open::{self, Pick};
 use super::remains;
+use super::reparse::{self, Point};
 use super::row::{NONE, Name, Node, Stream, name, node, stream};
 use super::times::Clock;
 use super::tree::{ROOT, first_name, parent};
+use super::wof::{self, Packed};
 
 /// Directories below directories are entered to this depth.
 const MAX_DEPTH: usize = 512;
@@ -238,6 +240,13 @@ fn pack(number: u32, stream: u32) -> u64 {
 
 /// What is left of a removed stream.
 fn remains_of(ntfs: &Ntfs, node: &Node, stream: &Stream) -> Remains {
+    let mut stream = stream;
+    if node.is(node::WOF) && stream.length == 0 {
+        match packed(ntfs, stream.owner) {
+            Some(packed) => stream = packed,
+            None => return Remains::Nothing,
+        }
+    }
     if stream.flags & stream::RESIDENT != 0 {
         Remains::Whole
     } else if node.is(node::REUSED)
@@ -270,9 +279,32 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
             "removed, and nothing that can be called its own is left of its content",
         )));
     }
-    open::attribute(&ntfs.volume, &ntfs.table, number, Pick::Row(stream))
-        .and_then(open::Found::reader)
-        .map_err(failed)
+    let is_main = main(node, ntfs.table.streams_of(number)).is_some_and(|(own, _)| own == at);
+    if is_main && node.is(node::WOF) {
+        return open_packed(ntfs, number, stream.size).map_err(failed);
+    }
+    open_stream(ntfs, stream).map_err(failed)
+}
+
+fn open_stream(ntfs: &Ntfs, stream: &Stream) -> io::Result<Box<dyn ReadAt>> {
+    open::attribute(&ntfs.volume, &ntfs.table, stream.owner, Pick::Row(stream))?.reader()
+}
+
+/// The content of a file that the system keeps packed.
+fn open_packed(ntfs: &Ntfs, number: u32, size: u64) -> io::Result<Box<dyn ReadAt>> {
+    let point = reparse::far(&ntfs.volume, &ntfs.table, number)?;
+    let Point::Packed(algorithm) = Point::read(&point) else {
+        return Err(open::invalid("its reparse point does not say how it is packed"));
+    };
+    let stream = packed(ntfs, number)
+        .ok_or_else(|| open::invalid("packed by the system, but its packed stream is missing"))?;
+    Ok(Box::new(Packed::new(open_stream(ntfs, stream)?, algorithm, size)?))
+}
+
+/// The stream that holds the packed content.
+fn packed(ntfs: &Ntfs, number: u32) -> Option<&Stream> {
+    let streams = ntfs.table.streams_of(number).iter();
+    streams.clone().find(|s| same(ntfs.table.text(s.text, s.length), wof::STREAM))
 }
 
 /// What is present at a path, by any of its names and in any letter case.
