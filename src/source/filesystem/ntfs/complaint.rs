@@ -21,10 +21,11 @@ pub(super) enum Wrong {
     Depth,
     Name,
     Claims,
+    Streams,
 }
 
 impl Wrong {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Unreadable,
         Self::Baad,
         Self::Signature,
@@ -38,6 +39,7 @@ impl Wrong {
         Self::Depth,
         Self::Name,
         Self::Claims,
+        Self::Streams,
     ];
 
     fn as_str(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Wrong {
             Self::Depth => "deeper or with a longer path than Windows allows; not entered",
             Self::Name => "its name cannot be shown as stored: U+FFFD stands for the rest",
             Self::Claims => "removed with very many runs; its content is not looked for",
+            Self::Streams => "very many names and streams; the streams are shown by its first name",
         }
     }
 }

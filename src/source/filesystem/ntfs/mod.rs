@@ -23,9 +23,13 @@
 //! for reparse points.
 
 mod boot;
+#[cfg(test)]
+mod build;
 mod bytes;
 mod complaint;
 mod content;
+#[cfg(test)]
+mod hostile;
 mod list;
 mod lznt1;
 mod lzx;
@@ -39,6 +43,8 @@ mod runs;
 mod scan;
 mod show;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod times;
 mod tree;

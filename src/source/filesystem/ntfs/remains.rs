@@ -7,7 +7,7 @@ use crate::model::ReadAt;
 use super::bytes::fill_exactly;
 use super::open::{self, Found, Pick};
 use super::record::DATA;
-use super::row::{Claim, Node, node, stream};
+use super::row::{Claim, Node, Piece, node, stream};
 use super::table::Table;
 use super::volume::Volume;
 
@@ -23,6 +23,7 @@ const WINDOW: usize = 256 << 10;
 ///
 /// Why the bitmap cannot be read.
 pub(super) fn mark(volume: &Volume, table: &mut Table) -> io::Result<()> {
+    complete(table);
     let mut claims = std::mem::take(&mut table.claims);
     if claims.is_empty() {
         return Ok(());
@@ -77,22 +78,36 @@ fn overlap(table: &mut Table, a: Claim, b: Claim) {
     }
 }
 
-/// Whether all pieces of a removed stream are there, as its records map them.
-pub(super) fn is_whole(volume: &Volume, table: &Table, row: &super::row::Stream) -> bool {
-    if row.flags & stream::BROKEN != 0 {
-        return false;
-    }
-    if row.flags & stream::PARTIAL == 0 {
-        return true;
-    }
-    match open::attribute(volume, table, row.owner, Pick::Row(row)) {
-        Ok(Found::Extents { content, .. }) => {
-            let mapped = content.runs.last().map_or(0, super::runs::Run::end);
-            mapped.saturating_mul(content.cluster) >= content.initialized
+/// Tells of each removed stream that its first piece does not map all of whether
+/// the other pieces do: those of all streams of the file, or none of them counts.
+fn complete(table: &mut Table) {
+    let mut pieces = std::mem::take(&mut table.pieces);
+    pieces.sort_unstable();
+    let mut last = None;
+    for stream in table.streams.iter_mut().filter(|stream| stream.flags & stream::PARTIAL != 0) {
+        let owner = stream.owner;
+        let whole = match last {
+            Some((of, whole)) if of == owner => whole,
+            _ => {
+                let start = pieces.partition_point(|piece| piece.owner < owner);
+                let own = pieces.get(start..).unwrap_or_default();
+                own.chunk_by(|a, b| a.owner == b.owner && a.hash == b.hash)
+                    .take_while(|group| group.first().is_some_and(|piece| piece.owner == owner))
+                    .all(maps_all)
+            }
+        };
+        last = Some((owner, whole));
+        if !whole {
+            stream.flags |= stream::BROKEN;
         }
-        Ok(Found::Resident(_)) => true,
-        Err(_) => false,
     }
+}
+
+/// Whether the pieces of one stream, in order, map all that was written.
+fn maps_all(pieces: &[Piece]) -> bool {
+    let written = pieces.first().map_or(0, |piece| piece.written);
+    let end = pieces.iter().fold(0, |end, piece| if piece.first == end { piece.end } else { end });
+    end >= written
 }
 
 /// The volume's bitmap, read forwards.

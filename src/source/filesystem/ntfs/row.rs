@@ -66,9 +66,11 @@ pub(super) mod name {
     pub(in super::super) const ALTERED: u8 = 4;
 }
 
-/// One `$FILE_NAME`; its times stand in a table beside.
+/// One `$FILE_NAME`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name {
+    /// Created, modified, record changed, accessed: 100 ns since 1601.
+    pub(super) times: [u64; 4],
     pub(super) owner: u32,
     /// [`NONE`] where the stored number is beyond any record.
     pub(super) parent: u32,
@@ -86,7 +88,7 @@ pub(super) mod stream {
     /// Its first piece does not map all of it.
     pub(in super::super) const PARTIAL: u8 = 2;
     pub(in super::super) const ALTERED: u8 = 4;
-    /// Its run list cannot be.
+    /// Its run list cannot be, or pieces of it are missing.
     pub(in super::super) const BROKEN: u8 = 8;
 }
 
@@ -119,6 +121,19 @@ pub(super) struct Extension {
 
 /// Rows that follow each other: the first, and the one behind the last.
 pub(super) type Rows = (u32, u32);
+
+/// A piece of a removed stream that its first piece does not map all of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Piece {
+    pub(super) owner: u32,
+    /// Of the stream's name.
+    pub(super) hash: u64,
+    /// The clusters of the content that it maps: from here, to before there.
+    pub(super) first: u64,
+    pub(super) end: u64,
+    /// Clusters that were written; 0 in all but the first piece.
+    pub(super) written: u64,
+}
 
 /// Clusters that a removed file had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,5 +1,7 @@
 //! One stretch of `$MFT` to rows.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::bytes::{u16_at, u64_at};
 use super::complaint::{Complaints, Wrong};
 use super::record::{
@@ -7,12 +9,14 @@ use super::record::{
     STANDARD_INFORMATION,
 };
 use super::reparse::Point;
-use super::row::{Claim, Extension, NONE, Name, Node, Stream, name, node, stream};
+use super::row::{Claim, Extension, NONE, Name, Node, Piece, Stream, name, node, stream};
 use super::runs::Pairs;
 use super::text::{self, Shown};
 
 /// `$FILE_NAME` up to the name itself; bytes.
 const NAME_AT: usize = 66;
+/// More runs of removed files are not noted for one stretch of records.
+const MAX_CLAIMS: usize = 1 << 14;
 /// The name space of 8.3 names.
 const DOS: u8 = 2;
 
@@ -31,12 +35,11 @@ pub(super) struct Segment {
     /// One per record; empty where none could be read.
     pub(super) nodes: Vec<Node>,
     pub(super) names: Vec<Name>,
-    /// Of each name: created, modified, record changed, accessed.
-    pub(super) name_times: Vec<[u64; 4]>,
     pub(super) streams: Vec<Stream>,
     pub(super) text: Vec<u8>,
     pub(super) extensions: Vec<Extension>,
     pub(super) claims: Vec<Claim>,
+    pub(super) pieces: Vec<Piece>,
     pub(super) targets: Vec<(u32, String)>,
     /// Owners of reparse points that lie in clusters.
     pub(super) points: Vec<u32>,
@@ -145,11 +148,12 @@ impl Segment {
     }
 
     fn name(&mut self, content: &[u8], owner: u32) {
-        let row = || -> Option<(Name, [u64; 4], &[u8])> {
+        let row = || -> Option<(Name, &[u8])> {
             let parent = Reference::of(u64_at(content, 0)?);
             let length = usize::from(*content.get(64)?).saturating_mul(2);
             let utf16 = content.get(NAME_AT..NAME_AT.saturating_add(length))?;
             let row = Name {
+                times: times(content, 8)?,
                 owner,
                 parent: u32::try_from(parent.number).unwrap_or(NONE),
                 parent_sequence: parent.sequence,
@@ -157,9 +161,9 @@ impl Segment {
                 text: u32::try_from(self.text.len()).ok()?,
                 flags: if *content.get(65)? == DOS { name::DOS } else { 0 },
             };
-            Some((row, times(content, 8)?, utf16))
+            Some((row, utf16))
         };
-        let Some((mut row, times, utf16)) = row() else {
+        let Some((mut row, utf16)) = row() else {
             return self.complaints.add(Wrong::Attribute, owner);
         };
         let start = self.text.len();
@@ -168,7 +172,6 @@ impl Segment {
         }
         row.length = length_since(&self.text, start);
         self.names.push(row);
-        self.name_times.push(times);
     }
 
     fn data(
@@ -184,7 +187,7 @@ impl Segment {
             Body::Extents(extents) => {
                 let removed = !node.is(node::IN_USE);
                 let flags = match measures.clusters.filter(|_| removed) {
-                    Some(clusters) => self.claim(&extents, owner, clusters),
+                    Some(clusters) => self.claim(attribute.name, &extents, owner, clusters),
                     None => 0,
                 };
                 if extents.first != 0 {
@@ -211,17 +214,38 @@ impl Segment {
     }
 
     /// Notes the clusters of a removed file; what is wrong with the piece.
-    fn claim(&mut self, extents: &Extents<'_>, owner: u32, (size, count): (u64, u64)) -> u8 {
+    fn claim(
+        &mut self,
+        name: &[u8],
+        extents: &Extents<'_>,
+        owner: u32,
+        (size, count): (u64, u64),
+    ) -> u8 {
         let mut end = extents.first;
         for run in Pairs::new(extents.pairs, extents.first, count) {
             let Ok(run) = run else { return stream::BROKEN };
             end = run.end();
-            if let Some(lcn) = run.lcn {
-                self.claims.push(Claim { lcn, length: run.length, owner });
+            let Some(lcn) = run.lcn else { continue };
+            if self.claims.len() >= MAX_CLAIMS {
+                self.complaints.add(Wrong::Claims, owner);
+                return stream::BROKEN;
             }
+            self.claims.push(Claim { lcn, length: run.length, owner });
         }
-        let written = extents.initialized.min(extents.size);
-        if end.saturating_mul(size) < written { stream::PARTIAL } else { 0 }
+        let written = extents.initialized.min(extents.size).div_ceil(size);
+        let mut hash = DefaultHasher::new();
+        name.hash(&mut hash);
+        let mut piece = Piece { owner, hash: hash.finish(), first: extents.first, end, written };
+        if extents.first != 0 {
+            piece.written = 0;
+            self.pieces.push(piece);
+            0
+        } else if end < written {
+            self.pieces.push(piece);
+            stream::PARTIAL
+        } else {
+            0
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::source::{Entry, FileId, Kind, Remains, SourceError, State, Times};
 use super::Ntfs;
 use super::complaint::{Complaints, Wrong};
 use super::open::{self, Pick};
-use super::remains;
 use super::reparse::{self, Point};
 use super::row::{NONE, Name, Node, Stream, name, node, stream};
 use super::times::Clock;
@@ -19,6 +18,9 @@ use super::wof::{self, Packed};
 const MAX_DEPTH: usize = 512;
 /// Longer paths are not entered: Windows allows 32,767 UTF-16 units; bytes.
 const MAX_PATH: usize = 32_767;
+/// Streams times names of one file; where there are more, as no file has, the
+/// streams are shown by its first name only.
+const MAX_STREAMS: usize = 1 << 14;
 /// Where removed files go whose directory is not known.
 const ORPHANS: &str = "$OrphanFiles";
 /// A handle's stream where there is none.
@@ -114,6 +116,13 @@ impl<'a> Walk<'a> {
         };
         let name_times = entry.name_times.clone();
         (self.visit)(entry);
+        let table = &self.ntfs.table;
+        if row != first_name(table, number) {
+            let streams = table.streams_of(number).len();
+            if streams.saturating_mul(table.names_of(number).1.len()) > MAX_STREAMS {
+                return self.complaints.add(Wrong::Streams, number);
+            }
+        }
         self.streams(number, name_times, &[shown]);
     }
 
@@ -186,13 +195,13 @@ fn entry(
     };
     let main = main(node, table.streams_of(number));
     let (handle, size) = main.map_or((NO_STREAM, 0), |(at, stream)| (at, stream.size));
-    let name_times = row.and_then(|row| table.name_times.get(row as usize));
+    let name = row.and_then(|row| table.names.get(row as usize));
     Some(Entry {
         path: EvidencePath::new(path.concat()),
         kind,
         size: if kind == Kind::File { size } else { 0 },
         times: clock.times(node.times),
-        name_times: name_times.map(|times| Box::new(clock.times(*times))),
+        name_times: name.map(|name| Box::new(clock.times(name.times))),
         id: Some(id(number, node)),
         state: match main {
             _ if node.is(node::IN_USE) => State::Present,
@@ -251,7 +260,7 @@ fn remains_of(ntfs: &Ntfs, node: &Node, stream: &Stream) -> Remains {
         Remains::Whole
     } else if node.is(node::REUSED)
         || ntfs.volume.disk.is_none()
-        || !remains::is_whole(&ntfs.volume, &ntfs.table, stream)
+        || stream.flags & stream::BROKEN != 0
     {
         Remains::Nothing
     } else {
@@ -350,8 +359,8 @@ pub(super) fn find(ntfs: &Ntfs, path: &EvidencePath) -> Option<Entry> {
     }
     let path = stream_path(ntfs, &[&shown], stream);
     let mut entry = stream_entry(ntfs, &mut clock, (at, stream), node, path);
-    let times = row.and_then(|row| ntfs.table.name_times.get(row as usize));
-    entry.name_times = times.map(|times| Box::new(clock.times(*times)));
+    let name = row.and_then(|row| ntfs.table.names.get(row as usize));
+    entry.name_times = name.map(|name| Box::new(clock.times(name.times)));
     Some(entry)
 }
 

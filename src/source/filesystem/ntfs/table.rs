@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::bytes::fill;
 use super::complaint::{Complaints, Wrong};
 use super::record::fix;
-use super::row::{Claim, Extension, NONE, Name, Node, Rows, Stream, name, node};
+use super::row::{Claim, Extension, NONE, Name, Node, Piece, Rows, Stream, name, node};
 use super::scan::Segment;
 use super::volume::Volume;
 
@@ -29,13 +29,11 @@ pub(super) struct Table {
     stretches: Vec<Vec<Node>>,
     /// Records per stretch.
     per_stretch: usize,
-    /// By owner, then as stored.
+    /// By owner, then shown ones first, then as stored.
     pub(super) names: Vec<Name>,
-    /// Of each name: created, modified, record changed, accessed.
-    pub(super) name_times: Vec<[u64; 4]>,
     /// By owner, then as stored.
     pub(super) streams: Vec<Stream>,
-    pub(super) text: Vec<u8>,
+    pub(super) text: String,
     /// Those that continue a record that is there, by it and then by number.
     pub(super) extensions: Vec<Extension>,
     /// Targets of links; by owner once all are read.
@@ -43,6 +41,7 @@ pub(super) struct Table {
     /// Owners of reparse points that lie in clusters.
     pub(super) points: Vec<u32>,
     pub(super) claims: Vec<Claim>,
+    pub(super) pieces: Vec<Piece>,
     pub(super) complaints: Complaints,
 }
 
@@ -130,8 +129,7 @@ impl Table {
     /// A text of the arena.
     pub(super) fn text(&self, at: u32, length: u16) -> &str {
         let start = at as usize;
-        let bytes = self.text.get(start..start.saturating_add(usize::from(length)));
-        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.text.get(start..start.saturating_add(usize::from(length))).unwrap_or_default()
     }
 
     /// Lays the rows of all stretches end to end.
@@ -142,9 +140,8 @@ impl Table {
             stretches,
             per_stretch,
             names: Vec::with_capacity(sum(|s| s.names.len())),
-            name_times: Vec::with_capacity(sum(|s| s.names.len())),
             streams: Vec::with_capacity(sum(|s| s.streams.len())),
-            text: Vec::with_capacity(sum(|s| s.text.len())),
+            text: String::with_capacity(sum(|s| s.text.len())),
             ..Self::default()
         };
         for segment in segments {
@@ -172,15 +169,10 @@ impl Table {
         if u32::try_from(self.text.len().saturating_add(segment.text.len())).is_err() {
             return;
         }
-        self.text.extend_from_slice(&segment.text);
+        self.text.push_str(std::str::from_utf8(&segment.text).unwrap_or_default());
         for (row, name) in segment.names.iter().enumerate() {
             if !within(&bad_names, row) {
                 self.names.push(Name { text: name.text.saturating_add(base), ..*name });
-            }
-        }
-        for (row, times) in segment.name_times.iter().enumerate() {
-            if !within(&bad_names, row) {
-                self.name_times.push(*times);
             }
         }
         for (row, stream) in segment.streams.iter().enumerate() {
@@ -190,6 +182,7 @@ impl Table {
         }
         self.targets.extend(segment.targets);
         self.points.extend(segment.points);
+        self.pieces.extend(segment.pieces);
         self.complaints.append(&segment.complaints);
         for claim in segment.claims {
             if self.claims.len() < MAX_CLAIMS {
@@ -214,11 +207,7 @@ impl Table {
     /// Brings the rows of one record together and tells it where they begin.
     fn group(&mut self) {
         if !self.names.is_sorted_by_key(|name| name.owner) {
-            let mut order: Vec<u32> = (0..).take(self.names.len()).collect();
-            order.sort_by_key(|row| self.names.get(*row as usize).map(|name| name.owner));
-            let rows = || order.iter().map(|row| *row as usize);
-            self.names = rows().filter_map(|row| self.names.get(row).copied()).collect();
-            self.name_times = rows().filter_map(|row| self.name_times.get(row).copied()).collect();
+            self.names.sort_by_key(|name| name.owner);
         }
         if !self.streams.is_sorted_by_key(|stream| stream.owner) {
             self.streams.sort_by_key(|stream| stream.owner);
@@ -229,10 +218,12 @@ impl Table {
             if let Some(node) = group.first().and_then(|name| self.node_mut(name.owner)) {
                 node.names = first;
             }
-            if group.iter().any(|name| name.flags & name::DOS == 0) {
+            let long = |name: &Name| name.flags & name::DOS == 0;
+            if group.len() > 1 && group.iter().any(long) {
                 for name in group.iter_mut().filter(|name| name.flags & name::DOS != 0) {
                     name.flags |= name::HIDDEN;
                 }
+                group.sort_by_key(|name| name.flags & name::HIDDEN);
             }
             first = first.saturating_add(group.len() as u32);
         }

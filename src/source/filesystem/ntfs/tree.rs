@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use rayon::prelude::*;
 
 use super::complaint::{Complaints, Wrong};
-use super::row::{NONE, Name, Node, name, node};
+use super::row::{NONE, Name, Node, node};
 use super::table::Table;
 
 /// The root directory's record.
@@ -99,9 +99,7 @@ pub(super) fn parent(table: &Table, name: &Name) -> u32 {
 
 /// The row of the name by which a directory is entered: its first that is shown.
 pub(super) fn first_name(table: &Table, number: u32) -> Option<u32> {
-    let (first, names) = table.names_of(number);
-    let at = names.iter().position(|name| name.flags & name::HIDDEN == 0)?;
-    first.checked_add(at as u32)
+    table.node(number).map(|node| node.names).filter(|row| *row != NONE)
 }
 
 /// Makes an orphan of one directory in every ring of directories.
