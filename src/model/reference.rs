@@ -29,12 +29,39 @@ impl fmt::Display for FileReference {
     }
 }
 
+/// Directories above a file that are followed; a loop ends here too.
+const MAX_DEPTH: usize = 256;
+/// Longer paths do not exist (32767 characters of UTF-16).
+const MAX_PATH_BYTES: usize = 98_301;
+
 /// What a volume knows of its directories now; the seam between a parser that
 /// meets bare references and the $MFT.
 pub trait PathResolver: Send + Sync {
     /// The name of that directory and the reference of the one it lies in; `None`
     /// when it is unknown or its record is used by another file.
     fn directory(&self, reference: FileReference) -> Option<(String, FileReference)>;
+
+    /// The path of that directory without a backslash at its end: whole and with the
+    /// volume in front if everything above is known, else as much of its end as is.
+    fn path(&self, reference: FileReference) -> Option<String> {
+        let mut names = Vec::new();
+        let (mut at, mut bytes) = (reference, 0usize);
+        for _ in 0..MAX_DEPTH {
+            if at.record == FileReference::ROOT_RECORD {
+                names.push(self.volume().to_owned());
+                break;
+            }
+            let Some((name, parent)) = self.directory(at) else { break };
+            bytes = bytes.saturating_add(name.len());
+            if bytes > MAX_PATH_BYTES {
+                break;
+            }
+            names.push(name);
+            at = parent;
+        }
+        names.reverse();
+        (!names.is_empty()).then(|| names.join("\\"))
+    }
 
     /// What stands before the root's backslash: `C:`, `vss2:C:`.
     fn volume(&self) -> &str;

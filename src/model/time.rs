@@ -50,6 +50,15 @@ impl Moment {
     pub fn exact(at: Timestamp, meaning: &'static str) -> Self {
         Self { at: Some(at), meaning, precision: Precision::Exact, raw: format!("{at:.7}") }
     }
+
+    /// The moment of a FILETIME as stored; `None` for 0, which is no time. An
+    /// impossible one keeps its digits.
+    pub fn of_filetime(ticks: u64, meaning: &'static str) -> Option<Self> {
+        let impossible =
+            || Self { at: None, meaning, precision: Precision::Exact, raw: format!("{ticks:#x}") };
+        let at = from_filetime(ticks).map(|at| Self::exact(at, meaning));
+        (ticks != 0).then(|| at.unwrap_or_else(impossible))
+    }
 }
 
 /// The moment of a Windows FILETIME (100-ns ticks since 1601-01-01 UTC).

@@ -8,6 +8,8 @@ mod archive;
 mod bytes;
 pub mod event_xml;
 mod evtx;
+mod flags;
+pub mod index;
 mod lines;
 mod pe;
 pub mod registry;
@@ -86,4 +88,5 @@ pub static PARSERS: &[&dyn Parser] = &[
     &pe::Pe,
     &archive::Zip,
     &usn::UsnJournal,
+    &index::DirectoryIndex,
 ];

@@ -44,6 +44,7 @@ impl<W: Write> Sink for Printer<W> {
         }
         let times: Vec<_> = record.times.iter().map(|m| json!([m.meaning, m.raw])).collect();
         object.insert("times".into(), times.into());
+        object.insert("recovered".into(), record.recovered.into());
         match writeln!(self.0, "{}", serde_json::Value::Object(object)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

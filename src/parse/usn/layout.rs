@@ -83,30 +83,6 @@ pub(super) const SOURCES: &[(u32, &str)] = &[
     (0x8, "CLIENT_REPLICATION_MANAGEMENT"),
 ];
 
-/// File attributes, without `FILE_ATTRIBUTE_`.
-pub(super) const ATTRIBUTES: &[(u32, &str)] = &[
-    (0x0000_0001, "READONLY"),
-    (0x0000_0002, "HIDDEN"),
-    (0x0000_0004, "SYSTEM"),
-    (DIRECTORY, "DIRECTORY"),
-    (0x0000_0020, "ARCHIVE"),
-    (0x0000_0040, "DEVICE"),
-    (0x0000_0080, "NORMAL"),
-    (0x0000_0100, "TEMPORARY"),
-    (0x0000_0200, "SPARSE_FILE"),
-    (0x0000_0400, "REPARSE_POINT"),
-    (0x0000_0800, "COMPRESSED"),
-    (0x0000_1000, "OFFLINE"),
-    (0x0000_2000, "NOT_CONTENT_INDEXED"),
-    (0x0000_4000, "ENCRYPTED"),
-    (0x0000_8000, "INTEGRITY_STREAM"),
-    (0x0001_0000, "VIRTUAL"),
-    (0x0002_0000, "NO_SCRUB_DATA"),
-    (0x0004_0000, "EA"),
-    (0x0008_0000, "PINNED"),
-    (0x0010_0000, "UNPINNED"),
-    (0x0040_0000, "RECALL_ON_DATA_ACCESS"),
-];
 const DIRECTORY: u32 = 0x10;
 
 /// A file's identity: a [`FileReference`] on NTFS, 128 bits on ReFS.
@@ -259,25 +235,6 @@ impl<'a> Entry<'a> {
     pub(super) fn has(&self, reason: u32) -> bool {
         self.reasons & reason != 0
     }
-}
-
-/// The names of the bits that are set, lowest first, joined by `|`; bits without
-/// a name as one number at the end.
-pub(super) fn joined(bits: u32, names: &[(u32, &str)]) -> String {
-    let mut text = String::new();
-    let mut rest = bits;
-    for (bit, name) in names.iter().filter(|(bit, _)| bits & bit != 0) {
-        if !text.is_empty() {
-            text.push('|');
-        }
-        text.push_str(name);
-        rest &= !bit;
-    }
-    if rest != 0 {
-        let bar = if text.is_empty() { "" } else { "|" };
-        text.push_str(&format!("{bar}{rest:#x}"));
-    }
-    text
 }
 
 fn u128_at(bytes: &[u8], at: usize) -> Option<u128> {

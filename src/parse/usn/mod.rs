@@ -19,12 +19,11 @@ use std::ops::ControlFlow;
 
 use self::blocks::Blocks;
 use self::history::{History, Paths, Place};
-use self::layout::{ALIGNMENT, ATTRIBUTES, Entry, Found, Identity, REASONS, SOURCES, joined};
+use self::layout::{ALIGNMENT, Entry, Found, Identity, REASONS, SOURCES};
 use super::bytes::u64_at;
+use super::flags::{FILE_ATTRIBUTES, joined};
 use super::{ParseError, Parser};
-use crate::model::{
-    Damage, Extent, Filter, Input, Locator, Moment, Precision, Record, Sink, from_filetime,
-};
+use crate::model::{Damage, Extent, Filter, Input, Locator, Moment, Record, Sink, from_filetime};
 
 const FORMAT: &str = "change journal";
 /// Text that is screened at once.
@@ -176,7 +175,7 @@ impl Screened<'_> {
         }
         let flags = [entry.reasons, entry.source, entry.attributes];
         if !self.batch.flags.contains(&flags) {
-            for (bits, names) in flags.iter().zip([REASONS, SOURCES, ATTRIBUTES]) {
+            for (bits, names) in flags.iter().zip([REASONS, SOURCES, FILE_ATTRIBUTES]) {
                 text.push_str(&joined(*bits, names));
                 text.push('\n');
             }
@@ -218,13 +217,15 @@ impl Screened<'_> {
         record.push("ParentReference", entry.parent.shown());
         record.push("Reason", joined(entry.reasons, REASONS));
         record.push("SourceInfo", joined(entry.source, SOURCES));
-        record.push("FileAttributes", joined(entry.attributes, ATTRIBUTES));
+        record.push("FileAttributes", joined(entry.attributes, FILE_ATTRIBUTES));
         record.push("Usn", i64::try_from(entry.usn).unwrap_or(i64::MAX));
         let extents = extents(entry);
         if !extents.is_empty() {
             record.push("Extents", crate::model::Value::List(extents));
         }
-        record.times.extend(entry.time.map(moment));
+        record
+            .times
+            .extend(entry.time.and_then(|ticks| Moment::of_filetime(ticks, "Change Recorded")));
         record
     }
 }
@@ -265,19 +266,6 @@ fn is_same_place(one: &Entry<'_>, other: &Entry<'_>) -> bool {
         && one.name == other.name
         && !one.has(RENAMED)
         && !other.has(RENAMED)
-}
-
-fn moment(ticks: u64) -> Moment {
-    const MEANING: &str = "Change Recorded";
-    from_filetime(ticks).map_or_else(
-        || Moment {
-            at: None,
-            meaning: MEANING,
-            precision: Precision::Exact,
-            raw: format!("{ticks:#x}"),
-        },
-        |at| Moment::exact(at, MEANING),
-    )
 }
 
 /// The changed ranges of a version 4 record, as `offset+length`.

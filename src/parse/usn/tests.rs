@@ -199,7 +199,7 @@ fn wide_references_and_ranges() {
     let shown = parse(&UsnJournal, &bytes).unwrap().shown();
     let expected = "file_change usn:8192 | TargetFilename=é! | FileName=é! | FileReference=4711-3 \
         | ParentReference=0x00000000000000010000000000000000 | Reason=DATA_OVERWRITE|0x2000000 \
-        | SourceInfo=CLIENT_REPLICATION_MANAGEMENT | Usn=8192 | Change Recorded - exact 0x0\n\
+        | SourceInfo=CLIENT_REPLICATION_MANAGEMENT | Usn=8192\n\
         file_change usn:8272 | FileReference=4711-0 | ParentReference=5-0 | Reason=DATA_OVERWRITE \
         | Usn=8272 | Extents=0x1000+0x200\n";
     assert_eq!(shown, expected);
