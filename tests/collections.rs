@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-use testing::{Made, zip};
+use testing::{Made, Tarred, gzip, tar, zip};
 
 /// When every file of the machine was modified.
 const MODIFIED: u32 = 1_725_300_000;
@@ -181,6 +181,43 @@ fn velociraptor() {
 fn acquire_in_a_zip() {
     check("x.zip", members(|path| format!("fs/sysvol/{path}")), &[]);
     check("x.zip", members(|path| format!("fs/C:/{path}")), &[("$metadata$/report.json", "{}")]);
+}
+
+#[test]
+fn acquire_in_a_tar() {
+    let place = TempDir::new().unwrap();
+    let names: Vec<String> = JUMP.files.keys().map(|path| format!("fs/C:/{path}")).collect();
+    let contents = names.iter().zip(JUMP.files.values());
+    let members: Vec<Tarred<'_>> =
+        contents.map(|(name, bytes)| (name.as_str(), b'0', "", bytes.as_slice())).collect();
+    let bytes = tar(&members, MODIFIED);
+    for (name, bytes) in [("x.tar", bytes.clone()), ("x.tar.gz", gzip(&bytes, 1))] {
+        let at = place.path().join(name);
+        fs::write(&at, bytes).unwrap();
+        let scanned = scan(&at, &["--no-bundle"]);
+        assert_eq!(scanned.code, 0, "{name}: {}", problems(&scanned, "JUMP-01"));
+        assert_eq!(results(&scanned, "JUMP-01"), JUMP.findings, "{name}");
+    }
+}
+
+#[test]
+fn uac_is_a_linux_root() {
+    let place = TempDir::new().unwrap();
+    let log = b"2024-09-05 07:08:09 +0000 INF Hostname: web1\n";
+    let bytes = tar(
+        &[
+            ("[root]/etc/passwd", b'0', "", b"root:x:0:0::/root:/bin/sh\n"),
+            ("[root]/root/.config/ngrok/ngrok.yml", b'0', "", b"version: 3\n"),
+            ("[root]/usr/local/bin/ngrok", b'2', "/opt/ngrok", b""),
+            ("live_response/process/ps.txt", b'0', "", b"ngrok tcp 22\n"),
+            ("uac.log", b'0', "", log),
+        ],
+        MODIFIED,
+    );
+    let at = place.path().join("uac-other-linux-20240905070809.tar.gz");
+    fs::write(&at, gzip(&bytes, 1)).unwrap();
+    let scanned = scan(&at, &["--no-bundle"]);
+    assert!(problems(&scanned, "web1").contains("Linux root"), "{}", scanned.stderr);
 }
 
 #[test]

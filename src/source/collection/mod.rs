@@ -30,7 +30,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::archive::ZipTree;
+use self::archive::{TarTree, ZipTree};
 use self::arranged::{Arranged, small};
 use self::bundle::Bundle;
 use self::name::{host_of, last_part};
@@ -68,13 +68,16 @@ pub(super) fn open(path: &Path, wanted: Wanted) -> Result<Option<Vec<HostEvidenc
     let mut start = Vec::new();
     let file = File::open(&at).map_err(unreadable)?;
     file.take(START_BYTES).read_to_end(&mut start).map_err(unreadable)?;
-    if !start.starts_with(b"PK") {
-        return Ok(None);
-    }
     let source: Arc<dyn ReadAt> = Arc::new(OpenFile::open(&at).map_err(unreadable)?);
+    if !start.starts_with(b"PK") {
+        // What cannot be inflated is refused as what it is, not as a tar.
+        let tar = archive::unwrapped(source).and_then(TarTree::open);
+        let tar = tar.ok().flatten();
+        return Ok(tar.and_then(|tar| hosts(path, Arc::new(tar), wanted, Loose::Any)));
+    }
     let Some(zip) = ZipTree::open(source).map_err(unreadable)? else { return Ok(None) };
     let locked = zip.is_encrypted("data.zip");
-    let hosts = hosts(path, Arc::new(zip), wanted);
+    let hosts = hosts(path, Arc::new(zip), wanted, Loose::Logs);
     if hosts.is_none() && locked {
         return Err(SourceError::Unsupported {
             path: path.to_owned(),
@@ -98,14 +101,28 @@ pub(super) fn in_folder(at: &Path) -> Option<HostEvidence> {
     Some(HostEvidence::new(at.display().to_string(), name, layout, arranged))
 }
 
+/// When files in no known order are worth opening an archive for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loose {
+    /// A zip may as well be one file of the evidence.
+    Logs,
+    Any,
+}
+
 /// The hosts of a file tree.
-fn hosts(path: &Path, inner: Arc<dyn Filesystem>, wanted: Wanted) -> Option<Vec<HostEvidence>> {
+fn hosts(
+    path: &Path,
+    inner: Arc<dyn Filesystem>,
+    wanted: Wanted,
+    loose: Loose,
+) -> Option<Vec<HostEvidence>> {
     let (entries, problems) = walk(&*inner);
     let outline = Outline::of(&entries);
     let sites = outline::sites(&outline);
     let label = path.display().to_string();
     let own = host_of(&last_part(path));
-    if sites.is_empty() && (wanted == Wanted::Collections || !entries.iter().any(is_store)) {
+    let matters = |entry: &Entry| is_store(entry) || loose == Loose::Any && entry.is_file();
+    if sites.is_empty() && (wanted == Wanted::Collections || !entries.iter().any(matters)) {
         return None;
     }
     let (mut shares, mut left) = divide(entries, &sites);

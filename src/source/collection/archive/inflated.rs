@@ -13,9 +13,14 @@ use super::stream::{State, Stream, WRONG_CHECKSUM};
 use crate::model::ReadAt;
 
 /// States of one stream to return to.
-const MAX_STATES: usize = 256;
+const MAX_STATES: usize = 768;
+/// What a gzip stream may inflate to: so much, or so many times its size.
+const MAX_GZIP_BYTES: u64 = 8 << 30;
+const MAX_GZIP_RATIO: u64 = 400;
 /// Blocks before the wanted one that are kept too: another thread may be there.
 const KEPT_ON_THE_WAY: u64 = 8;
+
+const BOMB: &str = "it inflates to more than any archive does: refused as a bomb";
 
 /// Told once when content turns out not to match its checksum.
 pub(in super::super) type Complain = Box<dyn Fn(String) + Send + Sync>;
@@ -70,7 +75,10 @@ impl Inflated {
         loop {
             let at = state.output / BLOCK_BYTES as u64;
             let mut bytes = vec![0; self.wanted(state.output)];
-            let (n, error) = state.fill(&self.stream, &mut bytes);
+            let (n, error) = match self.is_bomb(&state) {
+                true => (0, Some(io::Error::new(io::ErrorKind::InvalidData, BOMB))),
+                false => state.fill(&self.stream, &mut bytes),
+            };
             let whole = n == bytes.len() && error.is_none();
             bytes.truncate(n);
             let bytes = Arc::new(bytes);
@@ -85,6 +93,13 @@ impl Inflated {
                 return Ok(if at == block { bytes } else { Arc::default() });
             }
         }
+    }
+
+    /// Whether a gzip stream has come to more than any honest one does.
+    fn is_bomb(&self, state: &State) -> bool {
+        let packed = self.stream.end.saturating_sub(self.stream.start);
+        let limit = packed.saturating_mul(MAX_GZIP_RATIO).max(MAX_GZIP_BYTES);
+        self.promise.is_none() && state.output >= limit
     }
 
     /// How much of the block at that offset is to be inflated.

@@ -89,3 +89,47 @@ pub fn zip(members: &[Made]) -> Vec<u8> {
     out.extend([0, 0]);
     out
 }
+
+/// A member of a tar file: name, type, link, content.
+pub type Tarred<'a> = (&'a str, u8, &'a str, &'a [u8]);
+
+/// The tar file (ustar) of these members, modified at that Unix time.
+pub fn tar(members: &[Tarred<'_>], modified: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, kind, link, content) in members {
+        let mut block = [0; 512];
+        let (prefix, name) = match name.len() {
+            ..=100 => ("", *name),
+            _ => name.rsplit_once('/').expect("a folder"),
+        };
+        let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, name.as_bytes());
+        put(100, b"0000644\0");
+        put(124, format!("{:011o}\0", content.len()).as_bytes());
+        put(136, format!("{modified:011o}\0").as_bytes());
+        put(148, b"        ");
+        put(156, &[*kind]);
+        put(157, link.as_bytes());
+        put(257, b"ustar\x0000");
+        put(345, prefix.as_bytes());
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        out.extend(block);
+        out.extend(*content);
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.resize(out.len() + 1024, 0);
+    out
+}
+
+/// The gzip file of some bytes, in as many gzip members.
+pub fn gzip(bytes: &[u8], members: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    for part in bytes.chunks(bytes.len().div_ceil(members).max(1)) {
+        out.extend(b"\x1f\x8b\x08\x08\0\0\0\0\0\xffname\0");
+        out.extend(compress_to_vec(part, 6));
+        out.extend(crc32fast::hash(part).to_le_bytes());
+        out.extend((part.len() as u32).to_le_bytes());
+    }
+    out
+}
