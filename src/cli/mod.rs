@@ -2,7 +2,7 @@
 
 mod arguments;
 mod check;
-mod files;
+pub mod files;
 mod list;
 mod progress;
 mod scan;

@@ -39,15 +39,11 @@ struct Readable {
 }
 
 impl Readable {
-    fn open(volume: Volume, format: Format) -> Result<Self, (Volume, OpenError)> {
+    fn open(volume: Volume, format: Format) -> Result<Self, OpenError> {
         let root = if format == Format::Ext { "/" } else { PROVISIONAL };
-        match Opened::new(format, Arc::clone(&volume.bytes), root) {
-            Ok(opened) => {
-                let role = role(opened.tree(), format, root);
-                Ok(Self { volume, format, role, opened })
-            }
-            Err(error) => Err((volume, error)),
-        }
+        let opened = Opened::new(format, Arc::clone(&volume.bytes), root)?;
+        let role = role(opened.tree(), format, root);
+        Ok(Self { volume, format, role, opened })
     }
 
     fn separator(&self) -> char {
@@ -65,14 +61,17 @@ pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec
         let found = filesystem::recognize(&*volume.bytes);
         match found.format {
             None => unread.push(unread_of(&volume, &found)),
-            Some(format) => match Readable::open(volume, format) {
-                Ok(volume) => readable.push(volume),
-                Err((volume, error)) => {
-                    let (path, why) = (prefix_of(&volume, '\\'), error.to_string());
-                    problems.push(problem(&path, &why));
-                    unread.push(Unread { path, what: found.name, why });
+            Some(format) => {
+                let path = prefix_of(&volume, '\\');
+                match Readable::open(volume, format) {
+                    Ok(volume) => readable.push(volume),
+                    Err(error) => {
+                        let why = error.to_string();
+                        problems.push(problem(&path, &why));
+                        unread.push(Unread { path, what: found.name, why });
+                    }
                 }
-            },
+            }
         }
     }
     let mut hosts: Vec<Vec<Readable>> = Vec::new();

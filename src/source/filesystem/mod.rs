@@ -102,8 +102,6 @@ fn open(
         Format::Ntfs => Box::new(Ntfs::open(volume, prefix)?),
         Format::Ext => Box::new(ext::open(volume, prefix)?),
         Format::Fat => Box::new(fat::open(volume, prefix)?),
-        Format::ExFat => {
-            return Err(OpenError::Unreadable(io::Error::from(io::ErrorKind::Unsupported)));
-        }
+        Format::ExFat => Box::new(exfat::open(volume, prefix)?),
     })
 }

@@ -90,7 +90,7 @@ impl Superblock {
         let fits = |n: u64| n >= 128 && n <= block_size;
         check("inode size", 0x58, inode_size.into(), fits, "128 to a block")?;
         let descriptor_size = if wide { half(0xfe).max(32) } else { 32 };
-        let fits = |n: u64| n <= 1024 && n % 8 == 0;
+        let fits = |n: u64| n <= 1024 && n.is_multiple_of(8);
         check("descriptor size", 0xfe, descriptor_size.into(), fits, "at most 1024")?;
         let high = if wide { u64::from(word(0x150)) << 32 } else { 0 };
         let bits = u64::from(word(0x24));

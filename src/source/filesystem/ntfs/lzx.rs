@@ -82,7 +82,7 @@ impl Bits<'_> {
     }
 
     /// The bytes from the next word on; a whole word is skipped at its start.
-    fn to_bytes(&mut self) -> usize {
+    fn align(&mut self) -> usize {
         (self.at / 16 + 1) * 2
     }
 }
@@ -124,7 +124,7 @@ impl State<'_> {
     }
 
     fn bytes(&mut self, length: usize, end: usize) -> Option<()> {
-        let mut at = self.bits.to_bytes();
+        let mut at = self.bits.align();
         for distance in &mut self.recent {
             *distance = u32_at(self.bits.bytes, at)? as usize;
             at = at.checked_add(4)?;

@@ -71,12 +71,12 @@ fn main() -> ExitCode {
     match what.as_str() {
         "hash" => hash(&filesystem),
         "time" => {
-            files::list(&filesystem, &mut io::sink()).unwrap();
+            files::write(&filesystem, &mut io::sink()).unwrap();
             let read = volume.read.load(Ordering::Relaxed);
             println!("{:.3} s, {read} bytes read", began.elapsed().as_secs_f64());
         }
         _ => {
-            for problem in files::list(&filesystem, &mut io::stdout().lock()).unwrap() {
+            for problem in files::write(&filesystem, &mut io::stdout()).unwrap() {
                 eprintln!("{}", problem.message);
             }
         }
