@@ -120,6 +120,7 @@ pub fn locate(
         &mut |problem| problems.push(problem),
     );
     search.look_into(batch);
+    filesystem.indexes(&mut |entry| search.index(entry));
     problems.append(&mut search.found.problems);
     search.found.problems = problems;
     search.finish()
@@ -276,6 +277,14 @@ impl<'a> Search<'a> {
                 self.elsewhere.insert(Arc::clone(&named.id));
                 self.claim(named, &entry, &mut parsers);
             }
+        }
+    }
+
+    /// Gives a list of names to whoever claims its place.
+    fn index(&mut self, entry: Entry) {
+        let mut parsers = BTreeSet::new();
+        for artifact in self.index.by_place(entry.path.as_str()) {
+            self.claim(artifact, &entry, &mut parsers);
         }
     }
 

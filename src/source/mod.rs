@@ -51,6 +51,10 @@ pub trait Filesystem: Send + Sync {
     /// Whether the system that wrote the tree ignores letter case in names.
     fn case_insensitive(&self) -> bool;
 
+    /// Lists of names that the file system keeps beside its files, as entries for
+    /// [`Filesystem::open`]: the indexes of NTFS directories.
+    fn indexes(&self, _visit: &mut dyn FnMut(Entry)) {}
+
     /// The directories of the volume that holds `path`, for formats that name
     /// files by reference; `None` where the source is no volume.
     fn directories(&self, _path: &EvidencePath) -> Option<&dyn PathResolver> {

@@ -69,6 +69,12 @@ impl Filesystem for Volumes {
         self.any_case
     }
 
+    /// Those of the volumes themselves: snapshots repeat them.
+    fn indexes(&self, visit: &mut dyn FnMut(Entry)) {
+        let present = self.members.iter().filter(|member| member.snapshot.is_empty());
+        present.for_each(|member| member.filesystem.indexes(visit));
+    }
+
     fn late_problems(&self) -> Vec<Problem> {
         self.members.iter().flat_map(|member| member.filesystem.late_problems()).collect()
     }

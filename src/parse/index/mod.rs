@@ -189,8 +189,13 @@ impl<'a> Reading<'a> {
                 self.untold = self.untold.saturating_add(1);
             }
         }
+        // A volume knows from its $MFT what is in use.
+        let known = self.input.paths.is_some();
         for entry in contents.entries {
             self.entries = self.entries.saturating_add(1);
+            if known && !entry.slack {
+                continue;
+            }
             let path = self.path(&entry.file);
             if !self.matters(&entry, &path) {
                 continue;

@@ -165,14 +165,13 @@ impl Ntfs {
     /// `NotFound` when the record has none; the read error; `FileTooLarge`
     /// beyond [`MAX_INDEX`].
     pub fn index_streams(&self, record: u64) -> io::Result<IndexStreams> {
-        const I30: [u8; 8] = *b"$\0I\x003\x000\0";
         let missing = |_| io::Error::new(io::ErrorKind::NotFound, "no such $MFT record");
         let number = u32::try_from(record).map_err(missing)?;
         let stream = |kind| match open::attribute(
             &self.volume,
             &self.table,
             number,
-            Pick::Named(kind, &I30),
+            Pick::Named(kind, record::I30),
         ) {
             Ok(Found::Resident(bytes)) => Ok(bytes),
             Ok(Found::Extents { content, .. }) if content.size <= MAX_INDEX => {
@@ -216,6 +215,10 @@ impl Filesystem for Ntfs {
 
     fn case_insensitive(&self) -> bool {
         true
+    }
+
+    fn indexes(&self, visit: &mut dyn FnMut(Entry)) {
+        show::indexes(self, visit);
     }
 
     fn directories(&self, _: &EvidencePath) -> Option<&dyn PathResolver> {

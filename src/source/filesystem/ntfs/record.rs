@@ -23,6 +23,8 @@ pub(super) const FILE_NAME: u32 = 0x30;
 pub(super) const DATA: u32 = 0x80;
 pub(super) const INDEX_ROOT: u32 = 0x90;
 pub(super) const INDEX_ALLOCATION: u32 = 0xa0;
+/// The name of a directory's index, UTF-16LE.
+pub(super) const I30: &[u8] = b"$\0I\x003\x000\0";
 pub(super) const REPARSE_POINT: u32 = 0xc0;
 
 /// Attribute flags.

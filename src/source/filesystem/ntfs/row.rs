@@ -19,6 +19,8 @@ pub(super) mod node {
     pub(in super::super) const WOF: u16 = 32;
     /// Clusters of the removed file hold something else now.
     pub(in super::super) const REUSED: u16 = 64;
+    /// A directory whose index has blocks outside of its record.
+    pub(in super::super) const INDEXED: u16 = 128;
 }
 
 /// One record of `$MFT`.

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::bytes::{u16_at, u64_at};
 use super::complaint::{Complaints, Wrong};
 use super::record::{
-    Attribute, Body, DATA, Damage, Extents, FILE_NAME, REPARSE_POINT, Record, Reference,
-    STANDARD_INFORMATION,
+    Attribute, Body, DATA, Damage, Extents, FILE_NAME, I30, INDEX_ALLOCATION, REPARSE_POINT,
+    Record, Reference, STANDARD_INFORMATION,
 };
 use super::reparse::Point;
 use super::row::{Claim, Extension, NONE, Name, Node, Piece, Stream, name, node, stream};
@@ -136,6 +136,9 @@ impl Segment {
                     Point::Packed(_) => node.flags |= node::WOF,
                     Point::Other => {}
                 },
+                (INDEX_ALLOCATION, Body::Extents(_)) if attribute.name == I30 => {
+                    node.flags |= node::INDEXED;
+                }
                 (REPARSE_POINT, Body::Extents(extents)) if extents.first == 0 => {
                     self.points.push(owner);
                 }

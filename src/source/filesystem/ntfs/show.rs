@@ -7,7 +7,8 @@ use crate::source::{Entry, FileId, Kind, Remains, SourceError, State, Times};
 
 use super::Ntfs;
 use super::complaint::{Complaints, Wrong};
-use super::open::{self, Pick};
+use super::open::{self, Found, Pick};
+use super::record;
 use super::reparse::{self, Point};
 use super::row::{NONE, Name, Node, Stream, name, node, stream};
 use super::times::Clock;
@@ -25,6 +26,8 @@ const MAX_STREAMS: usize = 1 << 14;
 const ORPHANS: &str = "$OrphanFiles";
 /// A handle's stream where there is none.
 const NO_STREAM: u32 = u32::MAX;
+/// A handle's stream where a directory's index is meant.
+const INDEX: u32 = u32::MAX - 1;
 
 /// Shows every entry in the order that the trait promises; orphans come last.
 pub(super) fn walk(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry), complaints: &mut Complaints) {
@@ -43,6 +46,27 @@ pub(super) fn walk(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry), complaints: &mut C
     walk.below(&ntfs.tree.orphans);
     for number in &ntfs.tree.nameless {
         walk.file(*number, None, &format!("OrphanFile-{number}"));
+    }
+}
+
+/// Shows the index of every present directory that has blocks of its own, by record.
+pub(super) fn indexes(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry)) {
+    for number in 0..ntfs.table.records() {
+        let wanted =
+            |node: &&Node| node.is_file() && node.is(node::IN_USE) && node.is(node::INDEXED);
+        let Some(node) = ntfs.table.node(number).filter(wanted) else { continue };
+        let Some(directory) = path(ntfs, number) else { continue };
+        visit(Entry {
+            path: EvidencePath::new(format!("{directory}:$I30")),
+            kind: Kind::File,
+            size: 0,
+            times: Times::default(),
+            name_times: None,
+            id: Some(id(number, node)),
+            state: State::Present,
+            link_target: None,
+            handle: pack(number, INDEX),
+        });
     }
 }
 
@@ -280,6 +304,11 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
     }
     if at == NO_STREAM {
         return Ok(Box::new(Vec::new()));
+    }
+    if at == INDEX {
+        let index = Pick::Named(record::INDEX_ALLOCATION, record::I30);
+        let found = open::attribute(&ntfs.volume, &ntfs.table, number, index);
+        return found.and_then(Found::reader).map_err(failed);
     }
     let stream = ntfs.table.streams_of(number).get(at as usize).ok_or_else(absent)?;
     if !node.is(node::IN_USE) && remains_of(ntfs, node, stream) == Remains::Nothing {

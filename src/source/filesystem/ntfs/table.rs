@@ -158,7 +158,7 @@ impl Table {
             if self.continues(extension) {
                 self.extensions.push(*extension);
                 let gained = self.node(extension.number).map_or(0, |node| node.flags);
-                self.set_flag(extension.base, gained & (node::LINK | node::WOF));
+                self.set_flag(extension.base, gained & (node::LINK | node::WOF | node::INDEXED));
             } else {
                 bad_names.push(extension.names);
                 bad_streams.push(extension.streams);
