@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::model::ReadAt;
 
-use super::bytes::{Paged, fill, read_exact, read_up_to, u16_at, u32_at};
+use super::bytes::{Paged, ends_before, fill, read_up_to, u16_at, u32_at};
 use super::runs::{Place, Runs};
 use super::tree::Budget;
 
@@ -78,20 +78,23 @@ impl Clusters {
 
     /// What the table says of a cluster.
     pub(super) fn link(&self, cluster: u64) -> io::Result<Link> {
-        let (at, len) = match self.width {
-            Width::Twelve => (cluster.saturating_mul(3) / 2, 2),
-            Width::Sixteen => (cluster.saturating_mul(2), 2),
-            Width::TwentyEight | Width::ThirtyTwo => (cluster.saturating_mul(4), 4),
+        let (pair, n) = match self.width {
+            // Two entries in three bytes.
+            Width::Twelve => (cluster / 2 * 3, cluster % 2),
+            Width::Sixteen => (cluster.saturating_mul(2), 0),
+            Width::TwentyEight | Width::ThirtyTwo => (cluster.saturating_mul(4), 0),
         };
-        let bytes = read_exact(&*self.tables, self.table.saturating_add(at), len)?;
-        let half = u64::from(u16_at(&bytes, 0).unwrap_or_default());
-        let word = u64::from(u32_at(&bytes, 0).unwrap_or_default());
-        let (value, end) = match self.width {
-            Width::Twelve if cluster % 2 == 1 => (half >> 4, 0xff8),
-            Width::Twelve => (half & 0xfff, 0xff8),
-            Width::Sixteen => (half, 0xfff8),
-            Width::TwentyEight => (word & 0x0fff_ffff, 0x0fff_fff8),
-            Width::ThirtyTwo => (word, 0xffff_fff8),
+        let mut bytes = [0; 4];
+        let at = self.table.saturating_add(pair);
+        let n = usize::try_from(n).unwrap_or_default();
+        let got = fill(&*self.tables, at, &mut bytes)?;
+        let value = bytes.get(..got).and_then(|bytes| self.value(bytes, n));
+        let value = value.ok_or_else(|| ends_before(&*self.volume, at))?;
+        let end = match self.width {
+            Width::Twelve => 0xff8,
+            Width::Sixteen => 0xfff8,
+            Width::TwentyEight => 0x0fff_fff8,
+            Width::ThirtyTwo => 0xffff_fff8,
         };
         Ok(match value {
             0 => Link::Free,
@@ -129,6 +132,8 @@ impl Clusters {
                 (mark, steps, power) = (cluster, 0, power.saturating_mul(2));
             }
         };
+        // A ring is met one round late.
+        let is_whole = !runs.cut_repeats() && is_whole;
         Chain { runs, is_whole }
     }
 
@@ -151,11 +156,41 @@ impl Clusters {
     /// Which clusters are in use, as the table says.
     pub(super) fn usage_of_table(&self) -> Usage {
         let mut usage = Usage::default();
-        // Whatever cannot be read counts as in use.
-        for cluster in FIRST..FIRST.saturating_add(self.count) {
-            usage.push(!matches!(self.link(cluster), Ok(Link::Free)));
+        let (entries, bytes) = match self.width {
+            Width::Twelve => (32 << 10, 48 << 10),
+            Width::Sixteen => (24 << 10, 48 << 10),
+            Width::TwentyEight | Width::ThirtyTwo => (12 << 10, 48 << 10),
+        };
+        let end = FIRST.saturating_add(self.count);
+        let (mut first, mut at) = (0u64, self.table);
+        while first < end {
+            let table = read_up_to(&*self.volume, at, bytes).unwrap_or_default();
+            for n in 0..entries {
+                let cluster = first.saturating_add(n as u64);
+                if (FIRST..end).contains(&cluster) {
+                    // Whatever cannot be read counts as in use.
+                    usage.push(self.value(&table, n) != Some(0));
+                }
+            }
+            first = first.saturating_add(entries as u64);
+            at = at.saturating_add(bytes as u64);
         }
         usage
+    }
+
+    /// The `n`-th entry of a piece of the table that begins with an even one.
+    fn value(&self, table: &[u8], n: usize) -> Option<u64> {
+        match self.width {
+            Width::Twelve => {
+                let half = u64::from(u16_at(table, n.checked_mul(3)? / 2)?);
+                Some(if n % 2 == 1 { half >> 4 } else { half & 0xfff })
+            }
+            Width::Sixteen => u16_at(table, n.checked_mul(2)?).map(u64::from),
+            Width::TwentyEight => {
+                u32_at(table, n.checked_mul(4)?).map(|word| u64::from(word & 0x0fff_ffff))
+            }
+            Width::ThirtyTwo => u32_at(table, n.checked_mul(4)?).map(u64::from),
+        }
     }
 
     /// Which clusters are in use, as a bitmap of the volume says.

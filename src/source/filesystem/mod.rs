@@ -105,3 +105,6 @@ fn open(
         Format::ExFat => Box::new(exfat::open(volume, prefix)?),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,8 +64,10 @@ pub fn recognize(volume: &dyn ReadAt) -> Recognized {
     };
     let found = bitlocker(&head)
         .or_else(|| boot_sector(&head))
+        // Making an ext clears the first KiB and little else, so what stands there is newer.
+        .or_else(|| by_magic(&head, |at, magic| at < 1024 && magic.len() >= 4))
         .or_else(|| ext(&head))
-        .or_else(|| by_magic(&head))
+        .or_else(|| by_magic(&head, |_, _| true))
         .or_else(|| swap(&head))
         .or_else(|| zfs(&head));
     let raid = raid(volume, &head);
@@ -154,7 +156,11 @@ fn ext(head: &[u8]) -> Option<Recognized> {
     const EXT4_INCOMPAT: u32 = !0x1f;
     /// Huge files, checksummed groups, many links, large inodes and what came later.
     const EXT4_RO_COMPAT: u32 = !0x7;
-    if !is(head, 0x438, b"\x53\xef") {
+    let counts = [0x400, 0x404, 0x420, 0x428].map(|at| u32_at(head, at));
+    let sound = counts.iter().all(|count| count.is_some_and(|count| count > 0))
+        && u32_at(head, 0x418)? <= 6
+        && u32_at(head, 0x44c)? <= 1;
+    if !is(head, 0x438, b"\x53\xef") || !sound {
         return None;
     }
     let (compat, incompat) = (u32_at(head, 0x45c)?, u32_at(head, 0x460)?);
@@ -173,7 +179,9 @@ fn ext(head: &[u8]) -> Option<Recognized> {
 }
 
 /// Offset, magic, name and reason of what has one magic at one place.
-const MAGICS: &[(usize, &[u8], &str, &str)] = &[
+type Magic = (usize, &'static [u8], &'static str, &'static str);
+
+const MAGICS: &[Magic] = &[
     (0, b"LUKS\xba\xbe\x00\x01", "LUKS1", ENCRYPTED),
     (0, b"LUKS\xba\xbe\x00\x02", "LUKS2", ENCRYPTED),
     (0, b"SKUL\xba\xbe", "LUKS2", ENCRYPTED),
@@ -214,8 +222,9 @@ const MAGICS: &[(usize, &[u8], &str, &str)] = &[
     ),
 ];
 
-fn by_magic(head: &[u8]) -> Option<Recognized> {
-    let (_, _, name, why) = MAGICS.iter().find(|(at, magic, ..)| is(head, *at, magic))?;
+fn by_magic(head: &[u8], among: impl Fn(usize, &[u8]) -> bool) -> Option<Recognized> {
+    let found = |(at, magic, ..): &&Magic| among(*at, magic) && is(head, *at, magic);
+    let (_, _, name, why) = MAGICS.iter().find(found)?;
     Some(Recognized::named(name, why))
 }
 
@@ -299,6 +308,15 @@ mod tests {
         volume
     }
 
+    fn superblock() -> Vec<u8> {
+        let mut bytes = vec![0; 64];
+        for at in [0x00, 0x04, 0x20, 0x28] {
+            bytes[at] = 1;
+        }
+        bytes[0x38..0x3a].copy_from_slice(b"\x53\xef");
+        bytes
+    }
+
     fn name(volume: &Vec<u8>) -> &'static str {
         recognize(volume).name
     }
@@ -313,7 +331,15 @@ mod tests {
         assert_eq!(name(&with(0x8000 - 10, b"SWAPSPACE2")), "Linux swap");
         assert_eq!(recognize(&with(3, b"NTFS    ")).format, Some(Format::Ntfs));
         assert_eq!(recognize(&with(3, b"EXFAT   ")).format, Some(Format::ExFat));
-        assert_eq!(name(&with(0x438, b"\x53\xef")), "ext2");
+        assert_eq!(name(&with(0x400, &superblock())), "ext2");
+        assert_eq!(
+            name(&with(0x438, b"\x53\xef")),
+            "unknown",
+            "a magic of two bytes is too little"
+        );
+        let mut encrypted = with(0x400, &superblock());
+        encrypted[..8].copy_from_slice(b"LUKS\xba\xbe\x00\x02");
+        assert_eq!(name(&encrypted), "LUKS2", "over what was an ext");
     }
 
     #[test]
@@ -323,7 +349,7 @@ mod tests {
         old[28] = 1;
         let mut volume = with((256 - 64) << 10, &old);
         assert_eq!(name(&volume), "Linux RAID member");
-        volume[0x438..0x43a].copy_from_slice(b"\x53\xef");
+        volume[0x400..0x440].copy_from_slice(&superblock());
         assert_eq!(name(&volume), "ext2");
         volume[((256 - 64) << 10) + 28] = 5;
         assert_eq!(name(&volume), "Linux RAID member");

@@ -78,6 +78,28 @@ impl Runs {
         Ok(())
     }
 
+    /// Ends it before the first piece that lies where an earlier one lies; whether
+    /// there was one.
+    pub(super) fn cut_repeats(&mut self) -> bool {
+        let mut placed: Vec<(u64, u64, u64)> = Vec::new();
+        for run in &self.runs {
+            if let Place::At(at) = run.place {
+                placed.push((at, at.saturating_add(run.len), run.start));
+            }
+        }
+        placed.sort_unstable();
+        let mut furthest = (0, 0);
+        let mut cut = None;
+        for (at, end, start) in placed {
+            if at < furthest.0 {
+                let repeat = start.max(furthest.1);
+                cut = Some(cut.map_or(repeat, |cut: u64| cut.min(repeat)));
+            }
+            furthest = furthest.max((end, start));
+        }
+        cut.inspect(|cut| self.fit(*cut, Place::Lost)).is_some()
+    }
+
     /// Makes it that many bytes long: cut, or continued with what `rest` says.
     pub(super) fn fit(&mut self, size: u64, rest: Place) {
         while self.runs.last().is_some_and(|run| run.start >= size) {

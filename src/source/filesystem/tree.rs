@@ -246,10 +246,13 @@ impl<V: Volume> Walk<'_, V> {
             let message = format!("path of more than {MAX_PATH_BYTES} bytes; not read");
             return self.fail(&prefix, message);
         }
-        if !self.entered.insert(V::identity(directory)) {
-            let message =
-                "a directory that is also in another place, or holds itself; not read again";
-            return self.fail(&prefix, message.to_owned());
+        let identity = V::identity(directory);
+        if !self.entered.insert(identity) {
+            if identity.1 == State::Present {
+                let message = "a directory that is also in another place, or holds itself";
+                self.fail(&prefix, format!("{message}; not read again"));
+            }
+            return;
         }
         let mut listing = Listing::new(Budget::new(self.left), false);
         self.volume.list(directory, &mut listing);

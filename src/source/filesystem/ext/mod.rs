@@ -90,17 +90,16 @@ impl Volume for Ext {
             inodes: self.superblock.inodes,
             is_indexed: inode.is_indexed() && !inode.is_inline(),
         };
-        let mut seen = BTreeSet::new();
+        let mut found = Vec::new();
         for (at, block) in self.blocks(&inode, listing) {
-            let (found, damaged) = slots(&block, reading);
+            let (slots, damaged) = slots(&block, reading);
             if let Some(damaged) = damaged {
                 let offset = at.saturating_add(damaged as u64);
                 listing.fault(offset, "directory damaged here: no name can stand there");
             }
-            for slot in found {
-                self.show(slot, at, directory, &mut seen, listing);
-            }
+            found.extend(slots.into_iter().map(|slot| (at.saturating_add(slot.at as u64), slot)));
         }
+        self.show(found, directory, listing);
     }
 
     fn content(&self, file: &Entry) -> io::Result<Box<dyn ReadAt>> {
@@ -190,31 +189,34 @@ impl Ext {
         blocks
     }
 
-    /// Adds what a name stands for.
+    /// Adds what names stand for.
     fn show(
         &self,
-        slot: Slot,
-        block: u64,
+        mut slots: Vec<(u64, Slot)>,
         parent: &Directory,
-        seen: &mut BTreeSet<(Vec<u8>, u32)>,
         listing: &mut Listing<Directory>,
     ) {
-        let removed = slot.removed || parent.removed;
-        if matches!(&*slot.name, b"." | b"..") || removed && listing.present_only {
+        slots.retain(|(_, slot)| !matches!(&*slot.name, b"." | b".."));
+        slots.iter_mut().for_each(|(_, slot)| slot.removed |= parent.removed);
+        for (at, slot) in slots.iter().filter(|(_, slot)| !slot.removed) {
+            let child = self.present(slot, *at, listing);
+            listing.children.push(child);
+        }
+        if listing.present_only || !slots.iter().any(|(_, slot)| slot.removed) {
             return;
         }
-        let at = block.saturating_add(slot.at as u64);
-        if removed {
-            // Directories that shrink and grow leave the same name many times.
-            if seen.insert((slot.name.clone(), slot.inode)) {
-                let child = self.removed(&slot, listing);
+        // Directories that shrink and grow leave the same name many times.
+        let mut seen: BTreeSet<(&[u8], u32)> = slots
+            .iter()
+            .filter(|(_, slot)| !slot.removed)
+            .map(|(_, slot)| (&*slot.name, slot.inode))
+            .collect();
+        for (_, slot) in slots.iter().filter(|(_, slot)| slot.removed) {
+            if seen.insert((&slot.name, slot.inode)) {
+                let child = self.removed(slot, listing);
                 listing.children.push(child);
             }
-            return;
         }
-        seen.insert((slot.name.clone(), slot.inode));
-        let child = self.present(&slot, at, listing);
-        listing.children.push(child);
     }
 
     fn present(&self, slot: &Slot, at: u64, listing: &mut Listing<Directory>) -> Child<Directory> {

@@ -50,7 +50,11 @@ struct Fat {
 /// A directory to list.
 #[derive(Clone, Copy, Debug)]
 enum Directory {
-    Root,
+    /// The root of FAT12 and FAT16, in bytes.
+    Fixed {
+        at: u64,
+        len: u64,
+    },
     Chain(u64),
     /// Removed: what is left of it is its first cluster, and all of that was removed.
     Removed(u64),
@@ -62,12 +66,15 @@ impl Volume for Fat {
     const ANY_CASE: bool = true;
 
     fn root(&self) -> Directory {
-        Directory::Root
+        match self.boot.root {
+            Root::Fixed { at, len } => Directory::Fixed { at, len },
+            Root::Cluster(cluster) => Directory::Chain(cluster),
+        }
     }
 
     fn identity(directory: &Directory) -> (u64, State) {
         match directory {
-            Directory::Root => (0, State::Present),
+            Directory::Fixed { .. } => (0, State::Present),
             Directory::Chain(cluster) => (*cluster, State::Present),
             Directory::Removed(cluster) => (*cluster, State::Deleted(Remains::Likely)),
         }
@@ -139,19 +146,18 @@ impl Fat {
     /// Where a directory lies.
     fn directory(&self, directory: &Directory, listing: &mut Listing<Directory>) -> Runs {
         let clusters = &self.boot.clusters;
-        let mut runs = Runs::default();
-        let first = match (*directory, self.boot.root) {
-            (Directory::Root, Root::Fixed { at, len }) => {
-                if runs.push(Place::At(at), len).is_err() {
-                    listing.fault(at, "root not read");
-                }
+        let first = match *directory {
+            Directory::Fixed { at, len } => {
+                let mut runs = Runs::default();
+                // One piece is never too many.
+                runs.push(Place::At(at), len).ok();
                 return runs;
             }
-            (Directory::Removed(cluster), _) => {
+            Directory::Removed(cluster) => {
                 let row = clusters.row(cluster, clusters.size);
                 return row.map(|row| clusters.straight(&row, clusters.size)).unwrap_or_default();
             }
-            (Directory::Root, Root::Cluster(cluster)) | (Directory::Chain(cluster), _) => cluster,
+            Directory::Chain(cluster) => cluster,
         };
         let chain = clusters.chain(first, MAX_DIRECTORY_BYTES, &mut listing.budget);
         if !chain.is_whole || chain.runs.len() >= MAX_DIRECTORY_BYTES {
