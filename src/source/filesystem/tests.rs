@@ -207,13 +207,18 @@ fn endure(volume: Vec<u8>) {
     }
 }
 
+/// How many damaged copies of each sample are tried.
+fn mutations() -> usize {
+    std::env::var("ADIT_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
 #[test]
 fn damaged_volumes_are_endured() {
     for name in SAMPLES {
         let volume = sample(name);
         let used: Vec<usize> = (0..volume.len()).filter(|at| volume[*at] != 0).collect();
         let mut random = Random(7);
-        for _ in 0..60 {
+        for _ in 0..mutations() {
             let mut damaged = volume.clone();
             for _ in 0..=random.below(12) {
                 // Mostly where something stands, and near it.
