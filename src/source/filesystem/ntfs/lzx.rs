@@ -81,8 +81,8 @@ impl Bits<'_> {
         Some(symbol)
     }
 
-    /// The bytes from the next word on; a whole word is skipped at its start.
-    fn align(&mut self) -> usize {
+    /// Where the bytes behind this word begin; a word not begun yet is skipped.
+    fn next_word(&self) -> usize {
         (self.at / 16 + 1) * 2
     }
 }
@@ -124,7 +124,7 @@ impl State<'_> {
     }
 
     fn bytes(&mut self, length: usize, end: usize) -> Option<()> {
-        let mut at = self.bits.align();
+        let mut at = self.bits.next_word();
         for distance in &mut self.recent {
             *distance = u32_at(self.bits.bytes, at)? as usize;
             at = at.checked_add(4)?;
