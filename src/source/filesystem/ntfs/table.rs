@@ -3,6 +3,7 @@
 //! Stretches of a megabyte are read and taken apart side by side; their rows are
 //! then laid end to end, so the table is the same whatever the number of threads.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -42,6 +43,8 @@ pub(super) struct Table {
     pub(super) points: Vec<u32>,
     pub(super) claims: Vec<Claim>,
     pub(super) pieces: Vec<Piece>,
+    /// Owners of runs that there was no room for.
+    unclaimed: Vec<u32>,
     pub(super) complaints: Complaints,
 }
 
@@ -53,7 +56,10 @@ impl Table {
         let records = (volume.mft.size() / record as u64).min(MAX_RECORDS);
         let stretches = usize::try_from(records.div_ceil(per_stretch as u64)).unwrap_or_default();
         let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::with_capacity(stretches));
+        let joined = Mutex::new(Joined {
+            table: Self { per_stretch, ..Self::default() },
+            waiting: BTreeMap::new(),
+        });
         // One task per thread takes the next stretch each time: reading stays
         // in order, and a task has one buffer.
         (0..rayon::current_num_threads().min(stretches)).into_par_iter().for_each(|_| {
@@ -64,14 +70,14 @@ impl Table {
                     break;
                 }
                 let segment = stretch(volume, at, per_stretch, records, &mut buffer);
-                if let Ok(mut done) = done.lock() {
-                    done.push((at, segment));
+                if let Ok(mut joined) = joined.lock() {
+                    joined.add(at, segment);
                 }
             }
         });
-        let mut segments = done.into_inner().unwrap_or_default();
-        segments.sort_unstable_by_key(|(at, _)| *at);
-        Self::join(segments.into_iter().map(|(_, segment)| segment).collect(), per_stretch)
+        let mut table = joined.into_inner().map(|joined| joined.table).unwrap_or_default();
+        table.finish();
+        table
     }
 
     /// Records that there is room for.
@@ -132,66 +138,72 @@ impl Table {
         self.text.get(start..start.saturating_add(usize::from(length))).unwrap_or_default()
     }
 
-    /// Lays the rows of all stretches end to end.
-    fn join(mut segments: Vec<Segment>, per_stretch: usize) -> Self {
-        let stretches = segments.iter_mut().map(|s| std::mem::take(&mut s.nodes)).collect();
-        let sum = |count: fn(&Segment) -> usize| segments.iter().map(count).sum::<usize>();
-        let mut table = Self {
-            stretches,
-            per_stretch,
-            names: Vec::with_capacity(sum(|s| s.names.len())),
-            streams: Vec::with_capacity(sum(|s| s.streams.len())),
-            text: String::with_capacity(sum(|s| s.text.len())),
-            ..Self::default()
-        };
-        for segment in segments {
-            table.append(segment);
-        }
-        table.extensions.sort_unstable_by_key(|extension| (extension.base, extension.number));
-        table.group();
-        table
-    }
-
+    /// Lays the rows of the next stretch behind those that are here.
     fn append(&mut self, segment: Segment) {
-        let (mut bad_names, mut bad_streams) = (Vec::new(), Vec::new());
-        for extension in &segment.extensions {
-            if self.continues(extension) {
-                self.extensions.push(*extension);
-                let gained = self.node(extension.number).map_or(0, |node| node.flags);
-                self.set_flag(extension.base, gained & (node::LINK | node::WOF | node::INDEXED));
-            } else {
-                bad_names.push(extension.names);
-                bad_streams.push(extension.streams);
-            }
-        }
+        self.stretches.push(segment.nodes);
+        self.complaints.append(&segment.complaints);
         // The arena of a volume with more than 4 GiB of names would overflow.
-        let Ok(base) = u32::try_from(self.text.len()) else { return };
-        if u32::try_from(self.text.len().saturating_add(segment.text.len())).is_err() {
+        let end = self.text.len().saturating_add(segment.text.len());
+        let (Ok(text), Ok(_)) = (u32::try_from(self.text.len()), u32::try_from(end)) else {
             return;
-        }
+        };
         self.text.push_str(std::str::from_utf8(&segment.text).unwrap_or_default());
-        for (row, name) in segment.names.iter().enumerate() {
-            if !within(&bad_names, row) {
-                self.names.push(Name { text: name.text.saturating_add(base), ..*name });
-            }
-        }
-        for (row, stream) in segment.streams.iter().enumerate() {
-            if !within(&bad_streams, row) {
-                self.streams.push(Stream { text: stream.text.saturating_add(base), ..*stream });
-            }
-        }
+        let (names, streams) = (self.names.len() as u32, self.streams.len() as u32);
+        let from = |(start, end): Rows, first: u32| {
+            (start.saturating_add(first), end.saturating_add(first))
+        };
+        self.extensions.extend(segment.extensions.into_iter().map(|extension| Extension {
+            names: from(extension.names, names),
+            streams: from(extension.streams, streams),
+            ..extension
+        }));
+        let moved = |at: u32| at.saturating_add(text);
+        self.names
+            .extend(segment.names.into_iter().map(|name| Name { text: moved(name.text), ..name }));
+        self.streams.extend(
+            segment.streams.into_iter().map(|stream| Stream { text: moved(stream.text), ..stream }),
+        );
         self.targets.extend(segment.targets);
         self.points.extend(segment.points);
         self.pieces.extend(segment.pieces);
-        self.complaints.append(&segment.complaints);
         for claim in segment.claims {
             if self.claims.len() < MAX_CLAIMS {
                 self.claims.push(claim);
-            } else if !self.node(claim.owner).is_none_or(|node| node.is(node::REUSED)) {
-                self.set_flag(claim.owner, node::REUSED);
-                self.complaints.add(Wrong::Claims, claim.owner);
+            } else if self.unclaimed.last() != Some(&claim.owner) {
+                self.unclaimed.push(claim.owner);
             }
         }
+    }
+
+    /// What can be told only when all stretches are here.
+    fn finish(&mut self) {
+        for owner in std::mem::take(&mut self.unclaimed) {
+            self.set_flag(owner, node::REUSED);
+            self.complaints.add(Wrong::Claims, owner);
+        }
+        let mut stale = false;
+        let mut extensions = std::mem::take(&mut self.extensions);
+        extensions.retain(|extension| {
+            if self.continues(extension) {
+                let gained = self.node(extension.number).map_or(0, |node| node.flags);
+                self.set_flag(extension.base, gained & (node::LINK | node::WOF | node::INDEXED));
+                return true;
+            }
+            stale = true;
+            let rows = |(start, end): Rows| start as usize..end as usize;
+            let names = self.names.get_mut(rows(extension.names)).unwrap_or_default();
+            names.iter_mut().for_each(|name| name.owner = NONE);
+            let streams = self.streams.get_mut(rows(extension.streams)).unwrap_or_default();
+            streams.iter_mut().for_each(|stream| stream.owner = NONE);
+            false
+        });
+        if stale {
+            self.names.retain(|name| name.owner != NONE);
+            self.streams.retain(|stream| stream.owner != NONE);
+        }
+        extensions.sort_unstable_by_key(|extension| (extension.base, extension.number));
+        self.extensions = extensions;
+        self.group();
     }
 
     /// Whether the record continues the very file that it names.
@@ -240,11 +252,19 @@ impl Table {
     }
 }
 
-/// Whether a row lies in one of the ranges, which are in order.
-fn within(ranges: &[Rows], row: usize) -> bool {
-    let after = ranges.partition_point(|(from, _)| *from as usize <= row);
-    let last = after.checked_sub(1).and_then(|at| ranges.get(at));
-    last.is_some_and(|(_, to)| row < *to as usize)
+/// Stretches on their way into the table: each waits for those before it.
+struct Joined {
+    table: Table,
+    waiting: BTreeMap<usize, Segment>,
+}
+
+impl Joined {
+    fn add(&mut self, at: usize, segment: Segment) {
+        self.waiting.insert(at, segment);
+        while let Some(segment) = self.waiting.remove(&self.table.stretches.len()) {
+            self.table.append(segment);
+        }
+    }
 }
 
 /// Reads and scans one stretch.

@@ -175,7 +175,12 @@ fn sort(table: &Table, starts: &[u32], order: &mut [u32]) {
 /// Sorts rows of names by lowercase name, bytes, present before removed, record.
 fn sort_names(table: &Table, rows: &mut [u32], keys: &mut Vec<(u128, u32)>) {
     keys.clear();
-    keys.extend(rows.iter().map(|row| (start_of(table, *row), *row)));
+    // Where the names stand first, then the names: each row is a wait by itself.
+    let place = |row: &u32| table.names.get(*row as usize).map_or(0, |name| name.text);
+    keys.extend(rows.iter().map(|row| (u128::from(place(row)), *row)));
+    for (key, row) in keys.iter_mut() {
+        *key = start_of(table, *row);
+    }
     keys.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| compare(table, a.1, b.1)));
     for (row, (_, sorted)) in rows.iter_mut().zip(&*keys) {
         *row = *sorted;
