@@ -28,6 +28,8 @@ mod build;
 mod bytes;
 mod complaint;
 mod content;
+mod file;
+mod find;
 #[cfg(test)]
 mod hostile;
 mod list;
@@ -155,7 +157,7 @@ impl Ntfs {
         if id.sequence != node.own_sequence() && id.sequence != node.sequence {
             return None;
         }
-        show::path(self, number)
+        find::path(self, number)
     }
 
     /// The index of the directory with that `$MFT` record.
@@ -206,11 +208,11 @@ impl Filesystem for Ntfs {
     }
 
     fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
-        show::open(self, file)
+        file::open(self, file)
     }
 
     fn entry(&self, path: &EvidencePath) -> Option<Entry> {
-        show::find(self, path)
+        find::find(self, path)
     }
 
     fn case_insensitive(&self) -> bool {

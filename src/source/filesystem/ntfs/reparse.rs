@@ -73,7 +73,7 @@ pub(super) fn read_far(volume: &Volume, table: &mut Table) {
                 table.targets.push((owner, target));
             }
             Ok(Point::Packed(_)) => table.set_flag(owner, node::WOF),
-            Ok(Point::Other) => {}
+            Ok(Point::Other) => table.set_flag(owner, node::REPARSE),
             Err(_) => table.complaints.add(Wrong::Attribute, owner),
         }
     }
@@ -96,6 +96,11 @@ pub(super) fn far(volume: &Volume, table: &Table, owner: u32) -> io::Result<Vec<
         }
         Found::Extents { .. } => Err(io::Error::from(io::ErrorKind::FileTooLarge)),
     }
+}
+
+/// The tag of a reparse point, which says whose it is.
+pub(super) fn tag(point: &[u8]) -> u32 {
+    u32_at(point, 0).unwrap_or_default()
 }
 
 /// The name that the system follows; empty where it cannot be read.

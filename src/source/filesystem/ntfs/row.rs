@@ -19,8 +19,10 @@ pub(super) mod node {
     pub(in super::super) const WOF: u16 = 32;
     /// Clusters of the removed file hold something else now.
     pub(in super::super) const REUSED: u16 = 64;
+    /// It has a reparse point of another kind: its content may be elsewhere.
+    pub(in super::super) const REPARSE: u16 = 128;
     /// A directory whose index has blocks outside of its record.
-    pub(in super::super) const INDEXED: u16 = 128;
+    pub(in super::super) const INDEXED: u16 = 256;
 }
 
 /// One record of `$MFT`.

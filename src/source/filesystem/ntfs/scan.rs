@@ -134,7 +134,7 @@ impl Segment {
                         self.targets.push((owner, target));
                     }
                     Point::Packed(_) => node.flags |= node::WOF,
-                    Point::Other => {}
+                    Point::Other => node.flags |= node::REPARSE,
                 },
                 (INDEX_ALLOCATION, Body::Extents(_)) if attribute.name == I30 => {
                     node.flags |= node::INDEXED;

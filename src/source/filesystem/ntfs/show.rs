@@ -1,36 +1,32 @@
-//! Rows to entries: the walk, the look-up by path, and opening.
+//! Rows to entries, and the walk over all of them.
 
-use std::io;
-
-use crate::model::{EvidencePath, ReadAt};
-use crate::source::{Entry, FileId, Kind, Remains, SourceError, State, Times};
+use crate::model::EvidencePath;
+use crate::source::{Entry, FileId, Kind, Remains, State, Times};
 
 use super::Ntfs;
 use super::complaint::{Complaints, Wrong};
-use super::open::{self, Found, Pick};
-use super::record;
-use super::reparse::{self, Point};
-use super::row::{NONE, Name, Node, Stream, name, node, stream};
+use super::file::remains_of;
+use super::find::path;
+use super::row::{Node, Stream, name, node, stream};
 use super::table::Table;
 use super::times::Clock;
-use super::tree::{ROOT, first_name, parent};
-use super::wof::{self, Packed};
+use super::tree::{ROOT, first_name};
 
 /// Directories below directories are entered to this depth.
-const MAX_DEPTH: usize = 512;
+pub(super) const MAX_DEPTH: usize = 512;
 /// Longer paths are not entered: Windows allows 32,767 UTF-16 units; bytes.
 const MAX_PATH: usize = 32_767;
 /// Streams times names of one file; where there are more, as no file has, the
 /// streams are shown by its first name only.
 const MAX_STREAMS: usize = 1 << 14;
 /// Where removed files go whose directory is not known.
-const ORPHANS: &str = "$OrphanFiles";
+pub(super) const ORPHANS: &str = "$OrphanFiles";
 /// Names whose rows are fetched together.
 const AHEAD: usize = 32;
 /// A handle's stream where there is none.
-const NO_STREAM: u32 = u32::MAX;
+pub(super) const NO_STREAM: u32 = u32::MAX;
 /// A handle's stream where a directory's index is meant.
-const INDEX: u32 = u32::MAX - 1;
+pub(super) const INDEX: u32 = u32::MAX - 1;
 
 /// Shows every entry in the order that the trait promises; orphans come last.
 pub(super) fn walk(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry), complaints: &mut Complaints) {
@@ -195,7 +191,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The streams of a file that are entries of their own, by name.
-fn named<'a>(
+pub(super) fn named<'a>(
     ntfs: &'a Ntfs,
     number: u32,
     node: &Node,
@@ -214,14 +210,14 @@ fn named<'a>(
 }
 
 /// The stream that is the file's content: the first without a name.
-fn main<'a>(node: &Node, streams: &'a [Stream]) -> Option<(u32, &'a Stream)> {
+pub(super) fn main<'a>(node: &Node, streams: &'a [Stream]) -> Option<(u32, &'a Stream)> {
     if node.is(node::DIRECTORY) {
         return None;
     }
     (0u32..).zip(streams).find(|(_, stream)| stream.length == 0)
 }
 
-fn stream_path(ntfs: &Ntfs, file: &[&str], stream: &Stream) -> String {
+pub(super) fn stream_path(ntfs: &Ntfs, file: &[&str], stream: &Stream) -> String {
     match ntfs.table.text(stream.text, stream.length) {
         "" => [&file.concat(), "::$DATA"].concat(),
         name => [&file.concat(), ":", name].concat(),
@@ -229,7 +225,7 @@ fn stream_path(ntfs: &Ntfs, file: &[&str], stream: &Stream) -> String {
 }
 
 /// The entry of a file under one of its names, or under none.
-fn entry(
+pub(super) fn entry(
     ntfs: &Ntfs,
     clock: &mut Clock,
     number: u32,
@@ -267,7 +263,7 @@ fn entry(
 }
 
 /// The entry of a stream; the times of its name are its file's.
-fn stream_entry(
+pub(super) fn stream_entry(
     ntfs: &Ntfs,
     clock: &mut Clock,
     (at, stream): (u32, &Stream),
@@ -291,211 +287,10 @@ fn stream_entry(
     }
 }
 
-fn id(number: u32, node: &Node) -> FileId {
+pub(super) fn id(number: u32, node: &Node) -> FileId {
     FileId { number: u64::from(number), sequence: node.own_sequence() }
 }
 
 fn pack(number: u32, stream: u32) -> u64 {
     u64::from(number) << 32 | u64::from(stream)
-}
-
-/// What is left of a removed stream.
-fn remains_of(ntfs: &Ntfs, node: &Node, stream: &Stream) -> Remains {
-    let mut stream = stream;
-    if node.is(node::WOF) && stream.length == 0 {
-        match packed(ntfs, stream.owner) {
-            Some(packed) => stream = packed,
-            None => return Remains::Nothing,
-        }
-    }
-    if stream.flags & stream::RESIDENT != 0 {
-        Remains::Whole
-    } else if node.is(node::REUSED)
-        || ntfs.volume.disk.is_none()
-        || stream.flags & stream::BROKEN != 0
-    {
-        Remains::Nothing
-    } else {
-        Remains::Likely
-    }
-}
-
-/// The content of an entry that this volume showed.
-pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
-    let absent = || SourceError::NotInEvidence { path: file.path.clone() };
-    let failed = |error| SourceError::File { path: file.path.clone(), error };
-    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
-    let at = u32::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
-    let node = ntfs.table.node(number).filter(|node| node.is_file()).ok_or_else(absent)?;
-    if file.kind != Kind::File || file.id != Some(id(number, node)) {
-        return Err(absent());
-    }
-    if at == NO_STREAM {
-        return Ok(Box::new(Vec::new()));
-    }
-    if at == INDEX {
-        let index = Pick::Named(record::INDEX_ALLOCATION, record::I30);
-        let found = open::attribute(&ntfs.volume, &ntfs.table, number, index);
-        return found.and_then(Found::reader).map_err(failed);
-    }
-    let stream = ntfs.table.streams_of(number).get(at as usize).ok_or_else(absent)?;
-    if !node.is(node::IN_USE) && remains_of(ntfs, node, stream) == Remains::Nothing {
-        return Err(failed(io::Error::new(
-            io::ErrorKind::NotFound,
-            "removed, and nothing that can be called its own is left of its content",
-        )));
-    }
-    let is_main = main(node, ntfs.table.streams_of(number)).is_some_and(|(own, _)| own == at);
-    if is_main && node.is(node::WOF) {
-        return open_packed(ntfs, number, stream.size).map_err(failed);
-    }
-    open_stream(ntfs, stream).map_err(failed)
-}
-
-fn open_stream(ntfs: &Ntfs, stream: &Stream) -> io::Result<Box<dyn ReadAt>> {
-    open::attribute(&ntfs.volume, &ntfs.table, stream.owner, Pick::Row(stream))?.reader()
-}
-
-/// The content of a file that the system keeps packed.
-fn open_packed(ntfs: &Ntfs, number: u32, size: u64) -> io::Result<Box<dyn ReadAt>> {
-    let point = reparse::far(&ntfs.volume, &ntfs.table, number)?;
-    let Point::Packed(algorithm) = Point::read(&point) else {
-        return Err(open::invalid("its reparse point does not say how it is packed"));
-    };
-    let stream = packed(ntfs, number)
-        .ok_or_else(|| open::invalid("packed by the system, but its packed stream is missing"))?;
-    Ok(Box::new(Packed::new(open_stream(ntfs, stream)?, algorithm, size)?))
-}
-
-/// The stream that holds the packed content.
-fn packed(ntfs: &Ntfs, number: u32) -> Option<&Stream> {
-    let streams = ntfs.table.streams_of(number).iter();
-    streams.clone().find(|s| same(ntfs.table.text(s.text, s.length), wof::STREAM))
-}
-
-/// What is present at a path, by any of its names and in any letter case.
-pub(super) fn find(ntfs: &Ntfs, path: &EvidencePath) -> Option<Entry> {
-    let (head, below) = path.as_str().split_at_checked(ntfs.prefix.len())?;
-    if !same(head, &ntfs.prefix) {
-        return None;
-    }
-    let (file, stream) = match below.rsplit_once('\\') {
-        Some((folder, last)) => {
-            let (last, stream) = split_stream(last);
-            (Some(folder).into_iter().flat_map(|f| f.split('\\')).chain([last]).collect(), stream)
-        }
-        None => {
-            let (last, stream) = split_stream(below);
-            (vec![last], stream)
-        }
-    };
-    let mut shown = ntfs.prefix.trim_end_matches('\\').to_owned();
-    let mut number = ROOT;
-    let mut row = None;
-    let parts: Vec<&str> = file;
-    if !(parts.len() == 1 && parts.first() == Some(&"")) {
-        for part in parts {
-            let (found, name) = child(ntfs, number, part)?;
-            let text = long_name(ntfs, name).unwrap_or(name);
-            shown.push('\\');
-            shown.push_str(ntfs.table.text(text.text, text.length));
-            number = name.owner;
-            row = Some(found);
-        }
-    }
-    let node = ntfs.table.node(number)?;
-    let mut clock = Clock::default();
-    let Some(stream) = stream else {
-        row?; // the root has no entry
-        return entry(ntfs, &mut clock, number, row, &[&shown]);
-    };
-    let name = |s: &Stream| ntfs.table.text(s.text, s.length);
-    let (at, stream) = named(ntfs, number, node).find(|(_, s)| same(name(s), stream))?;
-    if row.is_none() {
-        shown.push('\\');
-    }
-    let path = stream_path(ntfs, &[&shown], stream);
-    let mut entry = stream_entry(ntfs, &mut clock, (at, stream), node, path);
-    let name = row.and_then(|row| ntfs.table.names.get(row as usize));
-    entry.name_times = name.map(|name| Box::new(clock.times(name.times)));
-    Some(entry)
-}
-
-/// A last part of a path, and the stream that it names.
-fn split_stream(last: &str) -> (&str, Option<&str>) {
-    match last.split_once(':') {
-        Some((file, stream)) => {
-            let plain = stream.len().checked_sub(6).and_then(|at| stream.split_at_checked(at));
-            match plain {
-                Some((stream, kind)) if same(kind, ":$DATA") => {
-                    (file, Some(stream).filter(|stream| !stream.is_empty()))
-                }
-                _ => (file, Some(stream)),
-            }
-        }
-        None => (last, None),
-    }
-}
-
-/// The present name in a directory: as given, else in any letter case.
-fn child<'a>(ntfs: &'a Ntfs, directory: u32, part: &str) -> Option<(u32, &'a Name)> {
-    let present = |row: &u32| {
-        let name = ntfs.table.names.get(*row as usize)?;
-        let node = ntfs.table.node(name.owner)?;
-        node.is(node::IN_USE).then_some((*row, name))
-    };
-    let text = |name: &Name| ntfs.table.text(name.text, name.length);
-    let mut any_case = None;
-    for (row, name) in ntfs.tree.children(directory).iter().filter_map(present) {
-        if text(name) == part {
-            return Some((row, name));
-        }
-        if any_case.is_none() && same(text(name), part) {
-            any_case = Some((row, name));
-        }
-    }
-    any_case
-}
-
-/// The long name that stands beside an 8.3 name.
-fn long_name<'a>(ntfs: &'a Ntfs, name: &Name) -> Option<&'a Name> {
-    if name.flags & name::HIDDEN == 0 {
-        return None;
-    }
-    let (_, names) = ntfs.table.names_of(name.owner);
-    names.iter().find(|other| other.flags & name::HIDDEN == 0 && other.parent == name.parent)
-}
-
-/// Whether two texts differ in letter case at most.
-fn same(a: &str, b: &str) -> bool {
-    if a.is_ascii() && b.is_ascii() {
-        return a.eq_ignore_ascii_case(b);
-    }
-    let upper = |text: &str| -> String { text.chars().flat_map(char::to_uppercase).collect() };
-    upper(a) == upper(b)
-}
-
-/// The path of a file by its first name.
-pub(super) fn path(ntfs: &Ntfs, number: u32) -> Option<String> {
-    let table = &ntfs.table;
-    let mut parts = Vec::new();
-    let mut at = number;
-    while at != ROOT {
-        let row = first_name(table, at);
-        let Some(name) = row.and_then(|row| table.names.get(row as usize)) else {
-            parts.push(format!("{ORPHANS}\\OrphanFile-{at}"));
-            break;
-        };
-        parts.push(table.text(name.text, name.length).to_owned());
-        if parts.len() > MAX_DEPTH {
-            return None;
-        }
-        at = parent(table, name);
-        if at == NONE {
-            parts.push(ORPHANS.to_owned());
-            break;
-        }
-    }
-    parts.reverse();
-    Some(format!("{}{}", ntfs.prefix, parts.join("\\")))
 }

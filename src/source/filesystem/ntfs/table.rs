@@ -186,7 +186,8 @@ impl Table {
         extensions.retain(|extension| {
             if self.continues(extension) {
                 let gained = self.node(extension.number).map_or(0, |node| node.flags);
-                self.set_flag(extension.base, gained & (node::LINK | node::WOF | node::INDEXED));
+                let kept = node::LINK | node::WOF | node::REPARSE | node::INDEXED;
+                self.set_flag(extension.base, gained & kept);
                 return true;
             }
             stale = true;

@@ -6,7 +6,7 @@ use crate::model::EvidencePath;
 use crate::source::{FileId, Filesystem, Kind};
 
 use super::Ntfs;
-use super::build::{CLUSTER, Disk, ROOT, Rec, content, paths, reference, walk};
+use super::build::{CLUSTER, Disk, ROOT, Rec, content, paths, read, reference, walk};
 
 fn check(files: Vec<Rec>, expected: &[&str]) {
     assert_eq!(paths(&Disk::of(files).open()), expected);
@@ -114,6 +114,9 @@ fn removed_files_lie_where_they_were_if_that_can_be_told() {
     assert_eq!(paths(&ntfs), expected);
     assert_eq!(content(&ntfs, "C:\\old\\below.txt").unwrap(), b"below");
     assert_eq!(ntfs.entry(&EvidencePath::new("C:\\gone.txt")), None);
+    let orphan = ntfs.entry(&EvidencePath::new("c:\\$orphanfiles\\PRESENT.txt")).unwrap();
+    assert_eq!(orphan.path.as_str(), "C:\\$OrphanFiles\\present.txt");
+    assert_eq!(ntfs.entry(&EvidencePath::new("C:\\$OrphanFiles")), None);
     let path = |number, sequence| ntfs.path_of(FileId { number, sequence });
     assert_eq!(path(26, 1).as_deref(), Some("C:\\old\\below.txt"));
     assert_eq!(path(25, 7).as_deref(), Some("C:\\old"));
@@ -208,6 +211,9 @@ fn the_mft_itself_may_lie_in_pieces() {
     let ntfs = disk.open();
     assert_eq!(paths(&ntfs), ["C:\\far", "C:\\near"]);
     assert_eq!(content(&ntfs, "C:\\far").unwrap(), b"!");
+    let mft = ntfs.entry(&EvidencePath::new("C:\\$MFT")).unwrap();
+    let bytes = read(&*ntfs.open(&mft).unwrap()).unwrap();
+    assert!(bytes.len() == 32 * 1024 && bytes[28 * 1024..29 * 1024] == far[24 * 1024..]);
 }
 
 #[test]
@@ -249,6 +255,7 @@ fn an_mft_without_its_volume_lists_all_and_opens_what_it_holds() {
     let own: Vec<String> = paths(&ntfs).into_iter().filter(|path| !path.starts_with('$')).collect();
     assert_eq!(own, ["elsewhere", "removed (Nothing)", "resident"]);
     assert_eq!(content(&ntfs, "resident").unwrap(), b"here");
+    assert_eq!(ntfs.entry(&EvidencePath::new("Resident")).unwrap().path.as_str(), "resident");
     assert!(content(&ntfs, "elsewhere").unwrap_err().contains("which is not here"));
     assert!(Ntfs::from_mft(Arc::new(vec![0; 1024]), "").is_err());
 }
@@ -325,4 +332,18 @@ fn packed_files_have_their_content_unpacked() {
     let mut disk = Disk::of(vec![file(1)]);
     disk.clusters.push((0x200, vec![0x55; packed.len()]));
     assert!(content(&disk.open(), "C:\\packed.exe").unwrap_err().contains("cannot be unpacked"));
+}
+
+#[test]
+fn a_hole_that_stands_for_content_elsewhere_is_not_read_as_zeros() {
+    let file = |pairs: &[u8]| {
+        Rec::new(1, 1)
+            .name(ROOT, "in the cloud")
+            .resident(0xc0, "", &[0x1a, 0, 0, 0x90, 0, 0, 0, 0])
+            .extents("", 0, 600, pairs)
+    };
+    let ntfs = Disk::of(vec![file(&[0x01, 2])]).open();
+    assert!(content(&ntfs, "C:\\in the cloud").unwrap_err().contains("0x9000001a"));
+    let ntfs = Disk::of(vec![file(&[0x21, 2, 0, 2])]).open();
+    assert_eq!(content(&ntfs, "C:\\in the cloud").unwrap().len(), 600);
 }

@@ -1,0 +1,107 @@
+//! One file's content: opened, unpacked, or said to be gone.
+
+use std::io;
+
+use crate::model::ReadAt;
+use crate::source::{Entry, Kind, Remains, SourceError};
+
+use super::Ntfs;
+use super::find::same;
+use super::open::{self, Found, Pick};
+use super::record;
+use super::reparse::{self, Point};
+use super::row::{NONE, Node, Stream, node, stream};
+use super::show::{INDEX, NO_STREAM, id, main};
+use super::wof::{self, Packed};
+
+/// What is left of a removed stream.
+pub(super) fn remains_of(ntfs: &Ntfs, node: &Node, stream: &Stream) -> Remains {
+    let mut stream = stream;
+    if node.is(node::WOF) && stream.length == 0 {
+        match packed(ntfs, stream.owner) {
+            Some(packed) => stream = packed,
+            None => return Remains::Nothing,
+        }
+    }
+    if stream.flags & stream::RESIDENT != 0 {
+        Remains::Whole
+    } else if node.is(node::REUSED)
+        || ntfs.volume.disk.is_none()
+        || stream.flags & stream::BROKEN != 0
+    {
+        Remains::Nothing
+    } else {
+        Remains::Likely
+    }
+}
+
+/// The content of an entry that this volume showed.
+pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
+    let absent = || SourceError::NotInEvidence { path: file.path.clone() };
+    let failed = |error| SourceError::File { path: file.path.clone(), error };
+    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
+    let at = u32::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
+    let node = ntfs.table.node(number).filter(|node| node.is_file()).ok_or_else(absent)?;
+    if file.kind != Kind::File || file.id != Some(id(number, node)) {
+        return Err(absent());
+    }
+    if at == NO_STREAM {
+        return Ok(Box::new(Vec::new()));
+    }
+    if at == INDEX {
+        let index = Pick::Named(record::INDEX_ALLOCATION, record::I30);
+        let found = open::attribute(&ntfs.volume, &ntfs.table, number, index);
+        return found.and_then(Found::reader).map_err(failed);
+    }
+    let stream = ntfs.table.streams_of(number).get(at as usize).ok_or_else(absent)?;
+    if !node.is(node::IN_USE) && remains_of(ntfs, node, stream) == Remains::Nothing {
+        return Err(failed(io::Error::new(
+            io::ErrorKind::NotFound,
+            "removed, and nothing that can be called its own is left of its content",
+        )));
+    }
+    let is_main = main(node, ntfs.table.streams_of(number)).is_some_and(|(own, _)| own == at);
+    if is_main && node.is(node::WOF) {
+        return open_packed(ntfs, number, stream.size).map_err(failed);
+    }
+    if is_main && node.is(node::REPARSE) {
+        elsewhere(ntfs, stream).map_err(failed)?;
+    }
+    open_stream(ntfs, stream).map_err(failed)
+}
+
+/// An error for a file whose reparse point stands for content that is not here:
+/// deduplicated, in the cloud. What is left is one hole, which is not its zeros.
+fn elsewhere(ntfs: &Ntfs, stream: &Stream) -> io::Result<()> {
+    let found = open::attribute(&ntfs.volume, &ntfs.table, stream.owner, Pick::Row(stream))?;
+    let Found::Extents { content, .. } = found else { return Ok(()) };
+    if content.size == 0 || content.runs.iter().any(|run| run.lcn.is_some()) {
+        return Ok(());
+    }
+    let tag = reparse::tag(&reparse::far(&ntfs.volume, &ntfs.table, stream.owner)?);
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("its content is kept elsewhere (reparse point {tag:#010x}), not in this file"),
+    ))
+}
+
+fn open_stream(ntfs: &Ntfs, stream: &Stream) -> io::Result<Box<dyn ReadAt>> {
+    open::attribute(&ntfs.volume, &ntfs.table, stream.owner, Pick::Row(stream))?.reader()
+}
+
+/// The content of a file that the system keeps packed.
+fn open_packed(ntfs: &Ntfs, number: u32, size: u64) -> io::Result<Box<dyn ReadAt>> {
+    let point = reparse::far(&ntfs.volume, &ntfs.table, number)?;
+    let Point::Packed(algorithm) = Point::read(&point) else {
+        return Err(open::invalid("its reparse point does not say how it is packed"));
+    };
+    let stream = packed(ntfs, number)
+        .ok_or_else(|| open::invalid("packed by the system, but its packed stream is missing"))?;
+    Ok(Box::new(Packed::new(open_stream(ntfs, stream)?, algorithm, size)?))
+}
+
+/// The stream that holds the packed content.
+fn packed(ntfs: &Ntfs, number: u32) -> Option<&Stream> {
+    let streams = ntfs.table.streams_of(number).iter();
+    streams.clone().find(|s| same(ntfs.table.text(s.text, s.length), wof::STREAM))
+}
