@@ -7,6 +7,7 @@
 //! since. Directories that the journal does not mention are asked of the volume.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::layout::{Entry, Identity, RENAME_NEW_NAME, RENAME_OLD_NAME};
@@ -135,9 +136,11 @@ impl History {
         known.get(after.saturating_sub(1)).map(|(_, place)| place)
     }
 
-    /// How many changes of directories lie before that number.
-    pub(super) fn epoch(&self, usn: u64) -> usize {
-        self.changes.partition_point(|change| *change <= usn)
+    /// The numbers around this one between which no directory changes.
+    fn calm(&self, usn: u64) -> Range<u64> {
+        let next = self.changes.partition_point(|change| *change <= usn);
+        let from = next.checked_sub(1).and_then(|last| self.changes.get(last));
+        from.copied().unwrap_or(0)..self.changes.get(next).copied().unwrap_or(u64::MAX)
     }
 }
 
@@ -145,14 +148,14 @@ impl History {
 pub(super) struct Paths<'a> {
     history: &'a History,
     volume: Option<&'a dyn PathResolver>,
-    /// Paths of directories, good for `epoch`.
+    /// Paths of directories, good for records of these numbers.
     cache: HashMap<Identity, Option<Rc<str>>>,
-    epoch: usize,
+    calm: Range<u64>,
 }
 
 impl<'a> Paths<'a> {
     pub(super) fn new(history: &'a History, volume: Option<&'a dyn PathResolver>) -> Self {
-        Self { history, volume, cache: HashMap::new(), epoch: 0 }
+        Self { history, volume, cache: HashMap::new(), calm: 0..0 }
     }
 
     /// The path of `name` in `parent` as it was at that number: whole and with the
@@ -173,11 +176,18 @@ impl<'a> Paths<'a> {
         }
     }
 
+    /// Whether no directory changes between the path asked for last and this number.
+    pub(super) fn is_calm(&self, usn: u64) -> bool {
+        self.calm.contains(&usn)
+    }
+
     fn directory(&mut self, directory: Identity, usn: u64) -> Option<Rc<str>> {
-        let epoch = self.history.epoch(usn);
-        if epoch != self.epoch || self.cache.len() >= MAX_CACHED {
+        if !self.is_calm(usn) {
+            self.calm = self.history.calm(usn);
             self.cache.clear();
-            self.epoch = epoch;
+        }
+        if self.cache.len() >= MAX_CACHED {
+            self.cache.clear();
         }
         if let Some(known) = self.cache.get(&directory) {
             return known.clone();

@@ -213,9 +213,15 @@ impl<'a> Entry<'a> {
     /// Appends the name to a text.
     pub(super) fn push_name(&self, text: &mut String) {
         let (units, _) = self.name.as_chunks::<2>();
-        if units.iter().all(|[low, high]| *high == 0 && low.is_ascii()) {
-            text.reserve(units.len());
-            units.iter().for_each(|[low, _]| text.push(char::from(*low)));
+        let (mut lows, mut others) = ([0u8; MAX_NAME_BYTES / 2], 0u8);
+        for (to, [low, high]) in lows.iter_mut().zip(units) {
+            *to = *low;
+            others |= *high | (*low & 0x80);
+        }
+        if let Some(Ok(plain)) = lows.get(..units.len()).map(std::str::from_utf8)
+            && others == 0
+        {
+            text.push_str(plain);
             return;
         }
         let units = units.iter().map(|unit| u16::from_le_bytes(*unit));

@@ -129,16 +129,22 @@ struct Batch {
     flags: Vec<[u32; 3]>,
 }
 
+impl Batch {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.starts.clear();
+        self.flags.clear();
+    }
+}
+
 impl Screened<'_> {
     fn block(&mut self, block: &[u8], starts: &[usize], sink: &mut dyn Sink) -> ControlFlow<()> {
         let mut last: Option<Entry<'_>> = None;
         for at in starts {
             let Some(entry) = entry_at(block, *at) else { continue };
             self.batch.starts.push(*at);
-            let same = last.is_some_and(|last| {
-                is_same_place(&last, &entry)
-                    && self.history.epoch(last.usn) == self.history.epoch(entry.usn)
-            });
+            let same = last.is_some_and(|last| is_same_place(&last, &entry))
+                && self.paths.is_calm(entry.usn);
             self.describe(&entry, same);
             last = Some(entry);
             if self.batch.text.len() > BATCH_BYTES || self.batch.flags.len() > MAX_FLAGS {
@@ -174,7 +180,7 @@ impl Screened<'_> {
             text.push('\n');
         }
         let flags = [entry.reasons, entry.source, entry.attributes];
-        if !self.batch.flags.contains(&flags) {
+        if self.batch.flags.last() != Some(&flags) && !self.batch.flags.contains(&flags) {
             for (bits, names) in flags.iter().zip([REASONS, SOURCES, FILE_ATTRIBUTES]) {
                 text.push_str(&joined(*bits, names));
                 text.push('\n');
@@ -185,14 +191,17 @@ impl Screened<'_> {
 
     /// Tells the records of the batch that can matter.
     fn flush(&mut self, block: &[u8], sink: &mut dyn Sink) -> ControlFlow<()> {
-        let Batch { text, starts, .. } = std::mem::take(&mut self.batch);
+        let Batch { text, starts, .. } = &self.batch;
         if starts.is_empty() || !self.filter.admits_text(text.as_bytes()) {
+            self.batch.clear();
             return ControlFlow::Continue(());
         }
+        let starts = std::mem::take(&mut self.batch.starts);
+        self.batch.clear();
         for entry in starts.iter().filter_map(|at| entry_at(block, *at)) {
             self.describe(&entry, false);
             let admitted = self.filter.admits_text(self.batch.text.as_bytes());
-            self.batch = Batch::default();
+            self.batch.clear();
             if admitted {
                 sink.record(self.record(&entry))?;
             }
