@@ -31,8 +31,8 @@ impl fmt::Display for FileReference {
 
 /// Directories above a file that are followed; a loop ends here too.
 const MAX_DEPTH: usize = 256;
-/// Longer paths do not exist (32767 characters of UTF-16).
-const MAX_PATH_BYTES: usize = 98_301;
+/// Of longer paths the end is kept: some of Windows's limit of 32767 characters.
+const MAX_PATH_BYTES: usize = 8 << 10;
 
 /// What a volume knows of its directories now; the seam between a parser that
 /// meets bare references and the $MFT.

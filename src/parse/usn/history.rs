@@ -19,8 +19,9 @@ const MAX_BYTES: usize = 256 << 20;
 const OVERHEAD: usize = 160;
 /// Directories above a file that are followed; a loop ends here too.
 const MAX_DEPTH: usize = 256;
-/// Longer paths do not exist.
-const MAX_PATH_BYTES: usize = 32_767 * 3;
+/// Of longer paths the end is kept: some of Windows's limit of 32767 characters, so
+/// that a made journal cannot make each of its records a hundred kilobytes.
+const MAX_PATH_BYTES: usize = 8 << 10;
 /// Paths of directories that are remembered at once.
 const MAX_CACHED: usize = 4096;
 
