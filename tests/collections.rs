@@ -207,7 +207,7 @@ fn uac_is_a_linux_root() {
     let bytes = tar(
         &[
             ("[root]/etc/passwd", b'0', "", b"root:x:0:0::/root:/bin/sh\n"),
-            ("[root]/root/.config/ngrok/ngrok.yml", b'0', "", b"version: 3\n"),
+            ("[root]/home/dev/.config/ngrok/ngrok.yml", b'0', "", b"version: 3\n"),
             ("[root]/usr/local/bin/ngrok", b'2', "/opt/ngrok", b""),
             ("live_response/process/ps.txt", b'0', "", b"ngrok tcp 22\n"),
             ("uac.log", b'0', "", log),

@@ -228,9 +228,7 @@ fn images(at: &Path, names: &[listing::Name]) -> BTreeMap<PathBuf, Vec<PathBuf>>
 
 /// The hosts of a collection in an archive; what cannot be opened stays a loose file.
 fn archived(at: &Path, name: &str) -> Option<Vec<HostEvidence>> {
-    const ENDINGS: [&str; 5] = [".zip", ".tar", ".tgz", ".gz", ".partial"];
-    let name = name.to_lowercase();
-    if !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+    if !collection::is_archive_name(name) {
         return None;
     }
     collection::open(at, collection::Wanted::Collections).ok().flatten()

@@ -21,12 +21,13 @@ mod bundle;
 mod name;
 mod outline;
 mod place;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod velociraptor;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,8 +43,8 @@ use super::folder::{Folder, Root};
 use super::{Filesystem, HostEvidence, Layout, SourceError, listing};
 use crate::model::{EvidencePath, Problem, ReadAt};
 
-/// Bytes by which an archive is told.
-const START_BYTES: u64 = 512;
+/// Archives in one archive that are looked into.
+const MAX_NESTED: usize = 1_000;
 /// Largest description of a collection that is read, in bytes.
 const MAX_DESCRIPTION_BYTES: u64 = 256 << 20;
 
@@ -65,20 +66,16 @@ pub(super) enum Wanted {
 pub(super) fn open(path: &Path, wanted: Wanted) -> Result<Option<Vec<HostEvidence>>, SourceError> {
     let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error };
     let at = path.canonicalize().map_err(unreadable)?;
-    let mut start = Vec::new();
-    let file = File::open(&at).map_err(unreadable)?;
-    file.take(START_BYTES).read_to_end(&mut start).map_err(unreadable)?;
     let source: Arc<dyn ReadAt> = Arc::new(OpenFile::open(&at).map_err(unreadable)?);
-    if !start.starts_with(b"PK") {
-        // What cannot be inflated is refused as what it is, not as a tar.
-        let tar = archive::unwrapped(source).and_then(TarTree::open);
-        let tar = tar.ok().flatten();
-        return Ok(tar.and_then(|tar| hosts(path, Arc::new(tar), wanted, Loose::Any)));
-    }
-    let Some(zip) = ZipTree::open(source).map_err(unreadable)? else { return Ok(None) };
-    let locked = zip.is_encrypted("data.zip");
-    let hosts = hosts(path, Arc::new(zip), wanted, Loose::Logs);
-    if hosts.is_none() && locked {
+    let Some(opened) = Opened::of(source).map_err(unreadable)? else { return Ok(None) };
+    let given = Given {
+        label: path.display().to_string(),
+        name: host_of(&last_part(path)),
+        wanted,
+        nested: false,
+    };
+    let hosts = hosts(&given, &opened);
+    if hosts.is_none() && opened.locked {
         return Err(SourceError::Unsupported {
             path: path.to_owned(),
             what: "an encrypted collection",
@@ -86,6 +83,41 @@ pub(super) fn open(path: &Path, wanted: Wanted) -> Result<Option<Vec<HostEvidenc
         });
     }
     Ok(hosts)
+}
+
+/// An archive, opened.
+struct Opened {
+    tree: Arc<dyn Filesystem>,
+    /// A zip may as well be one file of the evidence; of a tar everything is shown.
+    is_zip: bool,
+    /// It wraps a collection that needs a password.
+    locked: bool,
+}
+
+impl Opened {
+    /// `None` for what is no archive.
+    fn of(source: Arc<dyn ReadAt>) -> io::Result<Option<Self>> {
+        let mut start = [0; 2];
+        let n = archive::read_full(&*source, 0, &mut start)?;
+        if n == start.len() && start == *b"PK" {
+            let Some(zip) = ZipTree::open(source)? else { return Ok(None) };
+            let locked = zip.is_encrypted("data.zip");
+            return Ok(Some(Self { tree: Arc::new(zip), is_zip: true, locked }));
+        }
+        // What cannot be inflated is refused as what it is, not as a tar.
+        let tar = archive::unwrapped(source).and_then(TarTree::open).ok().flatten();
+        Ok(tar.map(|tar| Self { tree: Arc::new(tar), is_zip: false, locked: false }))
+    }
+}
+
+/// What an archive is called and wanted for.
+struct Given {
+    label: String,
+    /// For a host that nothing else names.
+    name: String,
+    wanted: Wanted,
+    /// It lies in another archive; what lies in it is not opened.
+    nested: bool,
 }
 
 /// The host of an unpacked collection that has a layout of its own.
@@ -101,52 +133,81 @@ pub(super) fn in_folder(at: &Path) -> Option<HostEvidence> {
     Some(HostEvidence::new(at.display().to_string(), name, layout, arranged))
 }
 
-/// When files in no known order are worth opening an archive for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loose {
-    /// A zip may as well be one file of the evidence.
-    Logs,
-    Any,
-}
-
-/// The hosts of a file tree.
-fn hosts(
-    path: &Path,
-    inner: Arc<dyn Filesystem>,
-    wanted: Wanted,
-    loose: Loose,
-) -> Option<Vec<HostEvidence>> {
-    let (entries, problems) = walk(&*inner);
+/// The hosts of an archive.
+fn hosts(given: &Given, opened: &Opened) -> Option<Vec<HostEvidence>> {
+    let inner = &opened.tree;
+    let (mut entries, problems) = walk(&**inner);
     let outline = Outline::of(&entries);
     let sites = outline::sites(&outline);
-    let label = path.display().to_string();
-    let own = host_of(&last_part(path));
-    let matters = |entry: &Entry| is_store(entry) || loose == Loose::Any && entry.is_file();
-    if sites.is_empty() && (wanted == Wanted::Collections || !entries.iter().any(matters)) {
+    let mut hosts = Vec::new();
+    if sites.is_empty() && !given.nested {
+        hosts = nested(given, inner, &mut entries);
+    }
+    let matters = |entry: &Entry| is_store(entry) || !opened.is_zip && entry.is_file();
+    let shown = given.wanted == Wanted::Anything && entries.iter().any(matters);
+    if sites.is_empty() && hosts.is_empty() && !shown {
         return None;
     }
     let (mut shares, mut left) = divide(entries, &sites);
     if let [only] = shares.as_mut_slice() {
         only.append(&mut left);
     }
-    let mut hosts: Vec<HostEvidence> = Vec::new();
     for (site, entries) in sites.iter().zip(&shares) {
-        let (arranged, named) = arrange(&inner, entries, &outline, site, problems.clone());
+        let (arranged, named) = arrange(inner, entries, &outline, site, problems.clone());
         let layout = layout(&arranged, &outline, site);
         let of_base = site.base.rsplit('/').find(|name| !super::layout::is_common_word(name));
         let of_base = of_base.filter(|name| !name.is_empty()).map(host_of);
-        let label = if site.base.is_empty() { label.clone() } else { join(&label, &site.base) };
-        let name = named.or(of_base).unwrap_or_else(|| own.clone());
+        let label = join(&given.label, &site.base);
+        let name = named.or(of_base).unwrap_or_else(|| given.name.clone());
         hosts.push(HostEvidence::new(label, name, layout, arranged));
     }
     if left.iter().any(Entry::is_file) {
         let placer = Placer { collector: Collector::Loose, windows: false, bundle: None };
         let top = Site { base: String::new(), collector: Collector::Loose };
         let problems = if sites.is_empty() { problems } else { Vec::new() };
-        let loose = Arranged::new(inner, &left, &top, &placer, problems);
-        hosts.push(HostEvidence::new(label, own, Layout::Loose, loose));
+        let loose = Arranged::new(Arc::clone(inner), &left, &top, &placer, problems);
+        let (label, name) = (given.label.clone(), given.name.clone());
+        hosts.push(HostEvidence::new(label, name, Layout::Loose, loose));
     }
     Some(hosts)
+}
+
+/// The hosts of the collections in an archive that is none itself; their files
+/// are taken out of the entries.
+fn nested(
+    given: &Given,
+    inner: &Arc<dyn Filesystem>,
+    entries: &mut Vec<Entry>,
+) -> Vec<HostEvidence> {
+    let mut found = Vec::new();
+    let mut opened = 0_usize;
+    entries.retain(|entry| {
+        let path = entry.path.as_str();
+        if !entry.is_file() || !is_archive_name(path) || opened >= MAX_NESTED {
+            return true;
+        }
+        opened = opened.saturating_add(1);
+        let Ok(content) = inner.open(entry) else { return true };
+        let Ok(Some(archive)) = Opened::of(Arc::from(content)) else { return true };
+        let below = Given {
+            label: join(&given.label, path),
+            name: host_of(entry.path.file_name()),
+            wanted: Wanted::Collections,
+            nested: true,
+        };
+        let hosts = hosts(&below, &archive);
+        let stays = hosts.is_none();
+        found.extend(hosts.into_iter().flatten());
+        stays
+    });
+    found
+}
+
+/// Whether a file is called as the archives are that collectors write.
+pub(super) fn is_archive_name(name: &str) -> bool {
+    const ENDINGS: [&str; 5] = [".zip", ".tar", ".tgz", ".gz", ".partial"];
+    let name = name.to_lowercase();
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The entries below each site, and the rest without the folders that lead to sites.

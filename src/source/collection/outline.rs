@@ -156,7 +156,11 @@ pub(super) fn is_drive(names: &dyn Names, at: &str) -> bool {
 
 /// A path below another.
 pub(super) fn join(at: &str, name: &str) -> String {
-    if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") }
+    match (at, name) {
+        ("", name) => name.to_owned(),
+        (at, "") => at.to_owned(),
+        (at, name) => format!("{at}/{name}"),
+    }
 }
 
 /// The names of a tree in memory.

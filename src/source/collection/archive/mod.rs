@@ -13,7 +13,7 @@ mod tar;
 #[cfg(test)]
 mod tar_tests;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod zip;
