@@ -2,14 +2,17 @@
 //!
 //! Rules and pivots say what they need to see ([`Requirement`]); the screen
 //! compiles all of it into one search. It works in two steps. *Triggers* are a
-//! small set of texts of which at least one stands in every block that can match;
-//! they are searched for with SIMD in both encodings, and most blocks end there.
-//! A block with a trigger is searched for every literal, and the requirements are
-//! evaluated one by one. The screen may only reject what provably cannot match.
+//! small set of literals of which at least one stands in every block that can match;
+//! one sweep over the block as it is finds them in both encodings, and most blocks end
+//! there. Where a trigger stands, the requirements are evaluated as if whatever was not
+//! looked for were there; only what is still possible is searched for every literal,
+//! record by record. The screen may only reject what provably cannot match.
 
 mod formula;
+mod ordinary;
+mod sweep;
 mod triggers;
-mod view;
+mod vector;
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -18,8 +21,8 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use self::formula::{Formula, Literal, collect, formula, holds, simplify, utf8_forms, utf16};
-use self::triggers::{Scope, Triggers};
-use self::view::{View, with_view};
+use self::sweep::Sighting;
+use self::triggers::Triggers;
 use crate::model::{Cut, Filter, Requirement};
 
 /// Bytes of patterns up to which an automaton is built as a table.
@@ -27,10 +30,8 @@ const TABLE_BYTES: usize = 24 << 10;
 /// A compiled set of requirements.
 pub struct Screen {
     formulas: Vec<Formula>,
-    /// One of these occurs in every block that can match.
-    blocks: Triggers,
-    /// The same for single records of a block, without what they all share.
-    records: Triggers,
+    /// One of these occurs in whatever can match.
+    triggers: Triggers,
     /// Everything, for the second step; pattern index → literal index.
     all_binary: Option<Automaton>,
     all_text: Option<Automaton>,
@@ -53,11 +54,11 @@ impl Screen {
         simplified.iter().for_each(|r| collect(r, &mut table));
         let literals: Vec<Literal> = table.into_iter().collect();
         let open = simplified.contains(&Requirement::True);
-        let formulas: Vec<Formula> =
+        let formulas: BTreeSet<Formula> =
             simplified.iter().filter_map(|r| formula(r, &literals)).collect();
+        let formulas: Vec<Formula> = formulas.into_iter().collect();
         Self {
-            blocks: Triggers::of(&formulas, &literals, Scope::Block),
-            records: Triggers::of(&formulas, &literals, Scope::Record),
+            triggers: Triggers::of(&formulas, &literals),
             all_binary: automaton(&literals, |l| match l {
                 Literal::Text(text) => vec![text.clone().into_bytes(), utf16(text)],
                 Literal::Bytes { .. } => Vec::new(),
@@ -75,7 +76,12 @@ impl Screen {
 
     /// The texts that the first step searches for, sorted.
     pub fn triggers(&self) -> &[String] {
-        &self.blocks.texts
+        self.triggers.texts()
+    }
+
+    /// Whether the triggers of a block leave it possible that it matches.
+    pub fn suspects(&self, block: &[u8]) -> bool {
+        self.open || Block::suspect(self, block).is_some()
     }
 
     /// Whether a whole path or name can match.
@@ -100,98 +106,110 @@ impl Screen {
 
 impl Filter for Screen {
     fn admits(&self, block: &[u8]) -> bool {
-        if self.open {
-            return true;
-        }
-        with_view(|view| {
-            view.lower(block);
-            view.split();
-            let block = Block { screen: self, bytes: block, view };
-            let whole = 0..block.bytes.len();
-            if !block.triggered(&self.blocks, &whole) {
-                return false;
-            }
-            let mut present = vec![false; self.literals];
-            block.mark(&whole, &mut present);
-            self.satisfied(&present)
-        })
+        self.open || Block::suspect(self, block).is_some_and(|block| block.matches())
     }
 
     fn admits_text(&self, text: &[u8]) -> bool {
         if self.open {
             return true;
         }
-        with_view(|view| {
-            view.lower(text);
-            if !self.blocks.rendered.found(&view.lowered) {
-                return false;
-            }
-            let mut present = vec![false; self.literals];
-            Self::mark(self.all_text.as_ref(), &view.lowered, &mut present);
-            self.satisfied(&present)
-        })
+        let text = text.to_ascii_lowercase();
+        if !self.triggers.rendered.found(&text) {
+            return false;
+        }
+        let mut present = vec![false; self.literals];
+        Self::mark(self.all_text.as_ref(), &text, &mut present);
+        self.satisfied(&present)
     }
 
     fn picks(&self, block: &[u8], cut: &dyn Fn() -> Cut) -> Vec<usize> {
         if self.open {
             return (0..cut().records.len()).collect();
         }
-        with_view(|view| {
-            view.lower(block);
-            view.split();
-            let block = Block { screen: self, bytes: block, view };
-            let whole = 0..block.bytes.len();
-            if block.triggered(&self.blocks, &whole) { block.pick(&cut()) } else { Vec::new() }
-        })
+        Block::suspect(self, block).map(|block| block.pick(&cut())).unwrap_or_default()
     }
 }
 
-/// A block under search, as it is and in lower case.
+/// A block that may match as far as triggers tell.
 struct Block<'a> {
     screen: &'a Screen,
     bytes: &'a [u8],
-    view: &'a View,
+    /// By their start.
+    sightings: Vec<Sighting>,
 }
 
-impl Block<'_> {
-    /// Whether a trigger stands in this part.
-    fn triggered(&self, triggers: &Triggers, part: &Range<usize>) -> bool {
-        let bytes = self.bytes.get(part.clone()).unwrap_or_default();
-        triggers.raw.found(bytes)
-            || self.view.part(part).into_iter().any(|text| triggers.text.found(text))
+impl<'a> Block<'a> {
+    /// `None` when nothing of the block can match.
+    fn suspect(screen: &'a Screen, bytes: &'a [u8]) -> Option<Self> {
+        let block = Self { screen, bytes, sightings: screen.triggers.sightings(bytes) };
+        let mut possible = screen.triggers.unseen();
+        block.see(&(0..bytes.len()), &mut possible);
+        screen.satisfied(&possible).then_some(block)
+    }
+
+    /// Adds the literals that may stand in this part as far as triggers tell; returns
+    /// whether there is one.
+    fn see(&self, part: &Range<usize>, possible: &mut [bool]) -> bool {
+        let from = self.sightings.partition_point(|sighting| sighting.at.start < part.start);
+        let started = self.sightings.iter().skip(from);
+        let started = started.take_while(|sighting| sighting.at.start < part.end);
+        let mut any = false;
+        for sighting in started.filter(|sighting| sighting.at.end <= part.end) {
+            self.screen.triggers.see(sighting, possible);
+            any = true;
+        }
+        any
     }
 
     /// Adds the literals of this part to those present.
     fn mark(&self, part: &Range<usize>, present: &mut [bool]) {
-        let [text, ..] = self.view.part(part);
-        Screen::mark(self.screen.all_binary.as_ref(), text, present);
         let bytes = self.bytes.get(part.clone()).unwrap_or_default();
+        Screen::mark(self.screen.all_binary.as_ref(), &bytes.to_ascii_lowercase(), present);
         Screen::mark(self.screen.all_raw.as_ref(), bytes, present);
+    }
+
+    /// Whether the block as a whole can match.
+    fn matches(&self) -> bool {
+        let mut present = vec![false; self.screen.literals];
+        self.mark(&(0..self.bytes.len()), &mut present);
+        self.screen.satisfied(&present)
     }
 
     /// The records that can match through their own text and what they share.
     fn pick(&self, cut: &Cut) -> Vec<usize> {
         let screen = self.screen;
-        let mut shared = vec![false; screen.literals];
-        cut.shared.iter().for_each(|part| self.mark(part, &mut shared));
-        let anywhere = OnceCell::new();
-        // What the records share may be all that a requirement, or its trigger, needs.
-        let all_triggered = screen.satisfied(&shared)
-            || screen.records.literals.iter().any(|l| shared.get(*l).copied().unwrap_or(true));
+        let mut seen = vec![false; screen.literals];
+        let mut possible = screen.triggers.unseen();
+        for part in &cut.shared {
+            self.see(part, &mut seen);
+            self.see(part, &mut possible);
+        }
+        // What the records share may be all that a requirement needs.
+        let all_possible = screen.satisfied(&possible);
+        let can_possibly = |own: &Range<usize>| {
+            let mut possible = possible.clone();
+            all_possible || self.see(own, &mut possible) && screen.satisfied(&possible)
+        };
+        let (shared, anywhere) = (OnceCell::new(), OnceCell::new());
+        let marked = |with: &Vec<bool>, parts: &[Range<usize>]| {
+            let mut present = with.clone();
+            parts.iter().for_each(|part| self.mark(part, &mut present));
+            present
+        };
         let can_match = |record: &Option<Range<usize>>| {
             let Some(own) = record else {
-                return *anywhere.get_or_init(|| {
-                    let mut present = shared.clone();
-                    self.mark(&(0..self.bytes.len()), &mut present);
-                    screen.satisfied(&present)
-                });
+                return *anywhere.get_or_init(|| self.matches());
             };
-            if !all_triggered && !self.triggered(&screen.records, own) {
+            if !can_possibly(own) {
                 return false;
             }
-            let mut present = shared.clone();
-            self.mark(own, &mut present);
-            screen.satisfied(&present)
+            let own = std::slice::from_ref(own);
+            // What they share is searched for every literal only where that decides.
+            screen.satisfied(&marked(&seen, own)) || {
+                let none = vec![false; screen.literals];
+                let shared = shared.get_or_init(|| marked(&none, &cut.shared));
+                screen.satisfied(&marked(shared, own))
+            }
         };
         let numbered = cut.records.iter().enumerate();
         numbered.filter(|(_, record)| can_match(record)).map(|(number, _)| number).collect()

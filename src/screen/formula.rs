@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::Requirement;
 
 /// A requirement over literal numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Formula {
     Literal(usize),
     All(Vec<Formula>),
@@ -31,6 +31,7 @@ impl Literal {
 pub(super) fn simplify(requirement: &Requirement) -> Requirement {
     match requirement {
         Requirement::Text(text) if text.is_empty() => Requirement::True,
+        Requirement::Bytes { bytes, .. } if bytes.is_empty() => Requirement::True,
         Requirement::Text(text) => Requirement::Text(text.to_ascii_lowercase()),
         Requirement::Bytes { bytes, text } => {
             Requirement::Bytes { bytes: bytes.clone(), text: text.to_ascii_lowercase() }

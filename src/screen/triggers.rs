@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use aho_corasick::AhoCorasick;
 use aho_corasick::packed;
 
-use super::formula::{Formula, Literal, utf8_forms};
+use super::formula::{Formula, Literal, utf8_forms, utf16};
+use super::ordinary::is_ordinary;
+use super::sweep::{Form, Sighting, Sweep};
 
 /// Patterns that one SIMD search takes before it slows down.
 const PACKED_PATTERNS: usize = 32;
@@ -16,46 +18,12 @@ const PACKED_SEARCHES: usize = 6;
 const SIBLINGS: usize = 4;
 /// Weight up to which a literal is a bad trigger: three letters, or an ordinary word.
 const WEAK: usize = 6;
-/// Texts that ordinary logs are full of: bad triggers where a rule has a better one.
-const ORDINARY: &[&str] = &[
-    "service",
-    "services",
-    "start",
-    "run",
-    "install",
-    "config",
-    ".exe",
-    "\\chrome.exe",
-    "\\msedge.exe",
-    "\\firefox.exe",
-    "\\iexplore.exe",
-    "\\brave.exe",
-    "\\opera.exe",
-    "\\vivaldi.exe",
-    "\\safari.exe",
-    "\\msedgewebview2.exe",
-    "\\powershell.exe",
-    "\\cmd.exe",
-    "\\windows\\",
-    "\\services\\",
-    "\\run\\",
-    "\\currentversion\\run",
-    "\\winlogon\\",
-    "http",
-    "https",
-    "tcp",
-    "http ",
-    "https://",
-    "http://",
-    "file:",
-    "version",
-    "agent",
-    " -r",
-    "newprocessname",
-    "security",
-    "microsoft",
-];
-
+/// Needles that one sweep takes before too many bytes make it compare.
+const NEEDLES_PER_SWEEP: usize = 40;
+/// Needles beyond which sweeps are slower than searching for everything at once.
+const MAX_NEEDLES: usize = 8 * NEEDLES_PER_SWEEP;
+/// Weight of what stands in most blocks.
+const ORDINARY: usize = 1;
 pub(super) enum Trigger {
     Never,
     /// The search could not be built: every block goes to the second step.
@@ -75,57 +43,114 @@ impl Trigger {
     }
 }
 
-/// Where triggers are looked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    Block,
-    /// A record without what its block's records share.
-    Record,
-}
-
-/// Literals of which one is present whenever some requirement can hold.
+/// The literals that decide first whether a block can match.
 pub(super) struct Triggers {
-    pub(super) literals: BTreeSet<usize>,
-    pub(super) texts: Vec<String>,
-    /// In a block's lower-case form and its lanes.
-    pub(super) text: Trigger,
+    /// In a binary block; none: there are too many of them.
+    sweeps: Vec<Sweep>,
+    /// Needle → literals that stand nowhere without it.
+    literals_of: Vec<Vec<usize>>,
+    /// Whether a literal may be there though no needle is.
+    unseen: Vec<bool>,
+    texts: Vec<String>,
     /// In text that something else rendered, byte literals included.
     pub(super) rendered: Trigger,
-    pub(super) raw: Trigger,
 }
 
 impl Triggers {
-    pub(super) fn of(formulas: &[Formula], literals: &[Literal], scope: Scope) -> Self {
-        let chosen = choose_triggers(formulas, literals, scope);
+    pub(super) fn of(formulas: &[Formula], literals: &[Literal]) -> Self {
+        let mut chosen = choose_triggers(formulas, literals, true);
+        if chosen.len() > MAX_NEEDLES {
+            chosen = choose_triggers(formulas, literals, false);
+        }
         let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
+        let rendered = few(triggers.iter().map(|l| l.text()));
+        let rendered: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
         let texts = few(triggers.iter().filter_map(|l| match l {
             Literal::Text(text) => Some(text.as_str()),
             Literal::Bytes { .. } => None,
         }));
-        let rendered = few(triggers.iter().map(|l| l.text()));
-        let rendered: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
-        let raw = triggers.iter().filter_map(|l| match l {
-            Literal::Bytes { bytes, .. } => Some(bytes.clone()),
-            Literal::Text(_) => None,
-        });
-        Self {
-            text: trigger(&texts.iter().map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>()),
-            rendered: trigger(&rendered),
-            raw: trigger(&raw.collect::<Vec<_>>()),
-            literals: chosen,
-            texts,
+        let bytes = triggers.iter().filter(|l| matches!(l, Literal::Bytes { .. }));
+        let needles: Vec<Literal> = texts
+            .iter()
+            .map(|t| Literal::Text(t.clone()))
+            .chain(bytes.map(|l| (*l).clone()))
+            .collect();
+        let mut sweeps = Vec::new();
+        if needles.len() <= MAX_NEEDLES {
+            let numbered: Vec<(usize, &Literal)> = needles.iter().enumerate().collect();
+            let shares = numbered.chunks(NEEDLES_PER_SWEEP);
+            let forms = |share: &[_]| share.iter().copied().flat_map(forms).collect();
+            sweeps.extend(shares.map(|share| Sweep::of(forms(share))));
+        }
+        let literals_of: Vec<Vec<usize>> = needles
+            .iter()
+            .map(|needle| {
+                (0..).zip(literals).filter(|(_, l)| l.holds(needle)).map(|(i, _)| i).collect()
+            })
+            .collect();
+        let mut unseen = vec![true; literals.len()];
+        for literal in literals_of.iter().flatten().filter(|_| !sweeps.is_empty()) {
+            if let Some(unseen) = unseen.get_mut(*literal) {
+                *unseen = false;
+            }
+        }
+        Self { sweeps, literals_of, unseen, texts, rendered: trigger(&rendered) }
+    }
+
+    /// The texts among them, sorted.
+    pub(super) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Where needles stand in a block, by their start.
+    pub(super) fn sightings(&self, block: &[u8]) -> Vec<Sighting> {
+        let mut sightings = Vec::new();
+        for sweep in &self.sweeps {
+            sweep.each(block, &mut |sighting| sightings.push(sighting));
+        }
+        sightings.sort_unstable_by_key(|sighting| sighting.at.start);
+        sightings
+    }
+
+    /// The literals that may stand where no needle does.
+    pub(super) fn unseen(&self) -> Vec<bool> {
+        self.unseen.clone()
+    }
+
+    /// Adds the literals that may stand where this needle does.
+    pub(super) fn see(&self, sighting: &Sighting, possible: &mut [bool]) {
+        for literal in self.literals_of.get(sighting.needle).into_iter().flatten() {
+            if let Some(possible) = possible.get_mut(*literal) {
+                *possible = true;
+            }
         }
     }
 }
 
-/// Literals of which one is present whenever some formula holds: all of an `Any`,
-/// of an `All` the part that needs the fewest further and the rarest texts.
-fn choose_triggers(formulas: &[Formula], literals: &[Literal], scope: Scope) -> BTreeSet<usize> {
+/// A needle in UTF-8 and UTF-16, or as the bytes that it is.
+fn forms((needle, literal): (usize, &Literal)) -> Vec<Form> {
+    let form = |bytes, stride, folded| Form { needle, bytes, stride, folded };
+    match literal {
+        Literal::Text(text) => {
+            vec![form(text.clone().into_bytes(), 1, true), form(utf16(text), 2, true)]
+        }
+        Literal::Bytes { bytes, .. } => vec![form(bytes.clone(), 1, false)],
+    }
+}
+
+/// Literals of which one is present whenever some formula holds: all of an `Any`, of an
+/// `All` one strong part (that needs the fewest further texts, then the rarest), or
+/// `every_weak` one, if there is none.
+fn choose_triggers(
+    formulas: &[Formula],
+    literals: &[Literal],
+    every_weak: bool,
+) -> BTreeSet<usize> {
     let mut chosen = BTreeSet::new();
     // What leaves no choice comes first: its triggers may serve the others.
     let (free, forced): (Vec<_>, Vec<_>) = formulas.iter().partition(|f| has_choice(f));
     for formula in forced.into_iter().chain(free) {
-        choose(formula, literals, scope, &mut chosen);
+        choose(formula, literals, every_weak, &mut chosen);
     }
     chosen
 }
@@ -138,38 +163,47 @@ fn has_choice(formula: &Formula) -> bool {
     }
 }
 
-fn choose(formula: &Formula, literals: &[Literal], scope: Scope, chosen: &mut BTreeSet<usize>) {
+fn choose(formula: &Formula, literals: &[Literal], every_weak: bool, chosen: &mut BTreeSet<usize>) {
     match formula {
         Formula::Literal(i) => {
             chosen.insert(*i);
         }
-        Formula::Any(parts) => parts.iter().for_each(|p| choose(p, literals, scope, chosen)),
+        Formula::Any(parts) => {
+            parts.iter().for_each(|part| choose(part, literals, every_weak, chosen));
+        }
         Formula::All(parts) => {
-            let best = parts.iter().min_by_key(|part| {
-                let rarity = rarity(part, literals, scope);
-                (
-                    rarity <= 1,
-                    rarity <= WEAK,
-                    missing(part, literals, chosen),
-                    std::cmp::Reverse(rarity),
-                )
-            });
-            if let Some(best) = best {
-                choose(best, literals, scope, chosen);
+            let cost = |part: &&Formula| {
+                let rarity = rarity(part, literals);
+                (rarity <= WEAK, missing(part, literals, chosen), std::cmp::Reverse(rarity))
+            };
+            let Some(best) = parts.iter().min_by_key(cost) else { return };
+            let mut taken = vec![best];
+            if every_weak && rarity(best, literals) <= WEAK {
+                let others = parts.iter().filter(|part| *part != best);
+                taken.extend(others.filter(|part| rarity(part, literals) > ORDINARY));
             }
+            taken.into_iter().for_each(|part| choose(part, literals, every_weak, chosen));
         }
     }
 }
 
 impl Literal {
     /// The longer, the rarer; a byte counts half a letter.
-    fn weight(&self, scope: Scope) -> usize {
+    fn weight(&self) -> usize {
         match self {
-            // Names of providers and elements stand in the shared definitions.
-            Self::Text(text) if scope == Scope::Record && text.starts_with("microsoft-") => 1,
-            Self::Text(text) if ORDINARY.contains(&text.as_str()) => 1,
+            Self::Text(text) if is_ordinary(text) => ORDINARY,
+            // Providers and channels stand in every block of their logs.
+            Self::Text(text) if text.starts_with("microsoft-") => WEAK,
             Self::Text(text) => text.len() * 2,
             Self::Bytes { bytes, .. } => bytes.len(),
+        }
+    }
+
+    /// Whether the needle stands wherever this does.
+    fn holds(&self, needle: &Self) -> bool {
+        match (self, needle) {
+            (Self::Text(text), Self::Text(needle)) => text.contains(needle.as_str()),
+            _ => self == needle,
         }
     }
 }
@@ -179,9 +213,8 @@ fn missing(formula: &Formula, literals: &[Literal], chosen: &BTreeSet<usize>) ->
     match formula {
         Formula::Literal(i) => {
             let Some(literal) = literals.get(*i) else { return 0 };
-            let covered = chosen.iter().filter_map(|c| literals.get(*c)).any(|known| {
-                matches!((known, literal), (Literal::Text(k), Literal::Text(l)) if l.contains(k.as_str()))
-            });
+            let mut known = chosen.iter().filter_map(|c| literals.get(*c));
+            let covered = known.any(|known| literal.holds(known));
             usize::from(!covered)
         }
         Formula::Any(parts) => parts.iter().map(|p| missing(p, literals, chosen)).sum(),
@@ -192,11 +225,11 @@ fn missing(formula: &Formula, literals: &[Literal], chosen: &BTreeSet<usize>) ->
 }
 
 /// The weight of the weakest literal that triggering on this part would need.
-fn rarity(formula: &Formula, literals: &[Literal], scope: Scope) -> usize {
+fn rarity(formula: &Formula, literals: &[Literal]) -> usize {
     match formula {
-        Formula::Literal(i) => literals.get(*i).map_or(0, |l| l.weight(scope)),
-        Formula::Any(parts) => parts.iter().map(|p| rarity(p, literals, scope)).min().unwrap_or(0),
-        Formula::All(parts) => parts.iter().map(|p| rarity(p, literals, scope)).max().unwrap_or(0),
+        Formula::Literal(i) => literals.get(*i).map_or(0, |l| l.weight()),
+        Formula::Any(parts) => parts.iter().map(|p| rarity(p, literals)).min().unwrap_or(0),
+        Formula::All(parts) => parts.iter().map(|p| rarity(p, literals)).max().unwrap_or(0),
     }
 }
 
