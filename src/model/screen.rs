@@ -34,6 +34,12 @@ pub trait Filter: Send + Sync {
     /// In JSON a backslash of a literal stands as `\\`.
     fn admits_text(&self, text: &[u8]) -> bool;
 
+    /// Whether nothing is asked of this block, not even what is lost of it: so in a
+    /// further pass, where it cannot hold a match.
+    fn passes_over(&self, _block: &[u8]) -> bool {
+        false
+    }
+
     /// Which records of a block can hold a match, by number in order: like
     /// [`Filter::admits`], but record by record. `cut` is only asked when needed.
     fn picks(&self, block: &[u8], cut: &dyn Fn() -> Cut) -> Vec<usize> {

@@ -218,7 +218,7 @@ fn examine(
 ) -> Vec<HostReport> {
     let loose = !evidence.layout.has_fixed_places();
     let names =
-        |path: &str| definitions.names.admits_name(path) || loose && coverage::is_store_name(path);
+        |path: &str| definitions.screen.admits_name(path) || loose && coverage::is_store_name(path);
     let found = artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
     let total: u64 = found.files.iter().map(|f| f.entry.size).sum();
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);

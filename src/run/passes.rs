@@ -12,7 +12,7 @@ use super::snapshots;
 use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
-use crate::model::{Event, Everything, Filter, Hit, Record, Requirement, RungName};
+use crate::model::{Cut, Event, Everything, Filter, Hit, Record, Requirement, RungName};
 use crate::screen::Screen;
 use crate::source::{Entry, HostEvidence};
 
@@ -26,23 +26,21 @@ pub struct Definitions<'a> {
     pub artifacts: &'a Artifacts,
     pub detector: &'a Detector,
     pub tools: Vec<Tool>,
-    /// Which names of files some rule could care for.
-    pub names: Screen,
-    filter: Box<dyn Filter>,
+    /// What some rule could care for: names of files, and blocks while the screen is used.
+    pub screen: Screen,
     use_screen: bool,
 }
 
 impl<'a> Definitions<'a> {
     pub fn new(artifacts: &'a Artifacts, detector: &'a Detector, use_screen: bool) -> Self {
-        let requirements = detector.requirements();
-        let filter: Box<dyn Filter> = if use_screen {
-            Box::new(Screen::compile(&requirements))
-        } else {
-            Box::new(Everything)
-        };
-        let names = Screen::compile(&requirements);
+        let screen = Screen::compile(&detector.requirements());
         let tools = detector.profiles().iter().map(|p| tool_of(p, detector, artifacts)).collect();
-        Self { artifacts, detector, tools, names, filter, use_screen }
+        Self { artifacts, detector, tools, screen, use_screen }
+    }
+
+    /// The screen, or what rejects nothing where it is not used.
+    fn filter<'s>(&self, screen: &'s dyn Filter) -> &'s dyn Filter {
+        if self.use_screen { screen } else { &Everything }
     }
 
     /// Id and digest of every profile in use.
@@ -145,7 +143,8 @@ impl Hunt<'_> {
         let detector = self.definitions.detector;
         let judge = |record: &Record| detector.evaluate(record);
         let files: Vec<&Located> = self.found.files.iter().collect();
-        let mut readings = self.pass(&*self.definitions.filter, &judge).read(&files);
+        let filter = self.definitions.filter(&self.definitions.screen);
+        let mut readings = self.pass(filter, &judge).read(&files);
         for (file, reading) in readings.iter_mut().enumerate() {
             for event in std::mem::take(&mut reading.events) {
                 self.keep(file, event);
@@ -222,9 +221,9 @@ impl Hunt<'_> {
         let requirements: Vec<Requirement> =
             pivots.iter().filter(|p| !known(p)).map(Pivot::requirement).collect();
         let screen = Screen::compile(&requirements);
-        let filter: &dyn Filter = if self.definitions.use_screen { &screen } else { &Everything };
         if !requirements.is_empty() {
-            self.again(filter, &judge, again);
+            let further = Further(&screen);
+            self.again(self.definitions.filter(&further), &judge, again);
         }
         let tails: BTreeSet<&str> = pivots
             .iter()
@@ -304,6 +303,27 @@ impl Hunt<'_> {
             source: self.source.clone(),
             sha256: None,
         }
+    }
+}
+
+/// The screen of a further pass, which asks for nothing but matches.
+struct Further<'a>(&'a Screen);
+
+impl Filter for Further<'_> {
+    fn admits(&self, block: &[u8]) -> bool {
+        self.0.admits(block)
+    }
+
+    fn admits_text(&self, text: &[u8]) -> bool {
+        self.0.admits_text(text)
+    }
+
+    fn passes_over(&self, block: &[u8]) -> bool {
+        !self.0.suspects(block)
+    }
+
+    fn picks(&self, block: &[u8], cut: &dyn Fn() -> Cut) -> Vec<usize> {
+        self.0.picks(block, cut)
     }
 }
 

@@ -60,6 +60,9 @@ pub(super) fn read(
     reach: &mut Reach,
     sink: &mut dyn Sink,
 ) -> ControlFlow<()> {
+    if filter.passes_over(chunk.bytes) {
+        return ControlFlow::Continue(());
+    }
     if chunk.bytes.iter().all(|byte| *byte == 0) {
         if chunk.counted == Counted::Yes {
             sink.damaged(chunk.damage(0, "is empty though the file header counts it", true));
