@@ -66,9 +66,11 @@ impl Moment {
 /// `None` for 0, for values beyond the year 9999 and for values before 1700:
 /// those are no times that a host recorded.
 pub fn from_filetime(ticks: u64) -> Option<Timestamp> {
-    const EPOCH_DIFFERENCE: i128 = 11_644_473_600; // seconds from 1601 to 1970
-    let nanos = i128::from(ticks) * 100 - EPOCH_DIFFERENCE * 1_000_000_000;
-    plausible(Timestamp::from_nanosecond(nanos).ok()?)
+    const PER_SECOND: u64 = 10_000_000;
+    const EPOCH_DIFFERENCE: i64 = 11_644_473_600; // seconds from 1601 to 1970
+    let seconds = i64::try_from(ticks / PER_SECOND).ok()?.checked_sub(EPOCH_DIFFERENCE)?;
+    let nanos = i32::try_from(ticks % PER_SECOND).ok()?.checked_mul(100)?;
+    from_unix(seconds, nanos)
 }
 
 /// The moment of a Unix time in seconds and nanoseconds, if plausible.

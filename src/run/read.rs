@@ -20,7 +20,7 @@ const LARGE_WHOLE_BYTES: u64 = 4 << 20;
 /// Parsers that read their files whole.
 const WHOLE: [&str; 1] = ["registry"];
 /// Parts of a file that one task reads.
-const PARTS_PER_UNIT: u64 = 64;
+const PARTS_PER_UNIT: u64 = 128;
 /// Events of one file beyond which no more are kept: a bound for hostile input.
 const MAX_EVENTS_PER_UNIT: usize = 200_000;
 
@@ -204,7 +204,7 @@ impl Open<'_> {
 fn units(file: usize, open: &Result<Open<'_>, String>) -> Vec<Unit> {
     match open {
         Ok(open) if open.parts > 1 => (0..open.parts)
-            .step_by(usize::try_from(PARTS_PER_UNIT).unwrap_or(64))
+            .step_by(usize::try_from(PARTS_PER_UNIT).unwrap_or(usize::MAX))
             .map(|start| {
                 let end = start.saturating_add(PARTS_PER_UNIT).min(open.parts);
                 Unit { file, parts: Some(start..end) }

@@ -1,9 +1,14 @@
 //! Records hidden from the log: a known way to make an event vanish is to grow the
 //! record before it over it and to mend the checksums. The bytes stay.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::layout::{CHUNK_HEADER_BYTES, Chain, RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHead};
+
+/// The mark of a record, ready to be searched for.
+static MAGIC: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(RECORD_MAGIC));
 
 /// A chunk whose hidden records stand in the chain again.
 pub(super) struct Revealed {
@@ -20,7 +25,7 @@ pub(super) struct Revealed {
 pub(super) fn reveal(chunk: &[u8], chain: &Chain) -> Option<Revealed> {
     let end = chain.records.last().map(|(at, record)| at.saturating_add(record.size))?;
     let live = chunk.get(CHUNK_HEADER_BYTES..end)?;
-    if memmem::find_iter(live, RECORD_MAGIC).count() <= chain.records.len() {
+    if MAGIC.find_iter(live).count() <= chain.records.len() {
         return None;
     }
     let mut revealed = Revealed { bytes: Vec::new(), records: Vec::new() };
@@ -45,7 +50,7 @@ pub(super) fn reveal(chunk: &[u8], chain: &Chain) -> Option<Revealed> {
 fn inner(chunk: &[u8], at: usize, outer: &RecordHead) -> Option<Vec<(usize, RecordHead)>> {
     let end = at.checked_add(outer.size)?;
     let from = at.checked_add(RECORD_HEADER_BYTES)?;
-    let hits = memmem::find_iter(chunk.get(from..end)?, RECORD_MAGIC);
+    let hits = MAGIC.find_iter(chunk.get(from..end)?);
     hits.map(|hit| from.saturating_add(hit)).find_map(|start| run(chunk, start, end, outer.id))
 }
 

@@ -33,8 +33,9 @@ use super::{ParseError, Parser};
 use crate::model::{Damage, Input, Locator, ReadAt, Sink};
 
 const FORMAT: &str = "event log";
-/// Chunks read from the file at once (1 MiB).
-const CHUNKS_PER_READ: u64 = 16;
+/// Chunks read from the file at once (256 KiB): they are still in the processor's own
+/// cache when they are looked at.
+const CHUNKS_PER_READ: u64 = 4;
 /// Without a file header, chunks are looked for at this many 4096-byte steps.
 const MAX_BASES_TRIED: u64 = 16;
 /// … and counted in this many slots from there.
