@@ -25,6 +25,10 @@ const MAX_EXTRA_BYTES: u64 = 1 << 20;
 const MAX_STRETCHES: usize = 100_000;
 /// Bytes after the end that are read.
 const PADDING_BYTES: usize = 64 << 10;
+/// Bytes kept of the start of every member of a compressed tar: what a format is told by.
+const HEAD_BYTES: usize = 4608;
+/// Bytes of such starts in all.
+const MAX_HEADS_BYTES: usize = 48 << 20;
 /// Bytes between two states of a compressed tar to return to, at first.
 const SPACING_BYTES: u64 = 1 << 20;
 
@@ -44,6 +48,8 @@ struct Member {
     accessed: Option<jiff::Timestamp>,
     /// Where there are holes: stretches, stored from the content's start on, and the real size.
     holes: Option<(Vec<Stretch>, u64)>,
+    /// The first bytes, where going back to them is dear.
+    head: Arc<[u8]>,
 }
 
 impl Member {
@@ -80,7 +86,8 @@ impl TarTree {
         if n < BLOCK || Header::of(&start).is_none_or(|header| header.name.is_empty()) {
             return Ok(None);
         }
-        let mut scan = Scan { source: &*source, at: 0, members: Vec::new(), problems: Vec::new() };
+        let (members, problems) = (Vec::new(), Vec::new());
+        let mut scan = Scan { source: &*source, at: 0, members, problems, heads: 0 };
         scan.run();
         let Scan { members, problems, .. } = scan;
         let mut tar = Self { source, members, tree: Tree::default(), problems };
@@ -130,10 +137,11 @@ impl TarTree {
         let Some(target) = by_name.get(&parts).and_then(|of| self.members.get(*of)) else {
             return false;
         };
-        let (data, size, holes) = (target.data, target.header.size, target.holes.clone());
+        let target = target.clone();
         if let Some(member) = self.members.get_mut(at) {
-            (member.data, member.header.size, member.holes) = (data, size, holes);
+            member.header.size = target.header.size;
             member.header.kind = b'0';
+            (member.data, member.holes, member.head) = (target.data, target.holes, target.head);
         }
         true
     }
@@ -169,7 +177,9 @@ impl Filesystem for TarTree {
         let at = usize::try_from(handle).unwrap_or(usize::MAX);
         let member = self.members.get(at).ok_or_else(absent)?;
         let slice = Slice::new(Arc::clone(&self.source), member.data, member.header.size);
-        let Some((stretches, size)) = &member.holes else { return Ok(Box::new(slice)) };
+        let Some((stretches, size)) = &member.holes else {
+            return Ok(Box::new(Headed { head: Arc::clone(&member.head), whole: slice }));
+        };
         match Sparse::new(Box::new(slice), stretches.clone(), *size) {
             Some(sparse) => Ok(Box::new(sparse)),
             None => Err(SourceError::File {
@@ -185,6 +195,29 @@ impl Filesystem for TarTree {
 
     fn case_insensitive(&self) -> bool {
         false
+    }
+}
+
+/// A member whose first bytes are at hand.
+struct Headed {
+    head: Arc<[u8]>,
+    whole: Slice,
+}
+
+impl ReadAt for Headed {
+    fn size(&self) -> u64 {
+        self.whole.size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let end = offset.saturating_add(buf.len() as u64).min(self.size());
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let to = usize::try_from(end).unwrap_or(usize::MAX);
+        let Some(known) = self.head.get(from..to) else { return self.whole.read_at(offset, buf) };
+        if let Some(buf) = buf.get_mut(..known.len()) {
+            buf.copy_from_slice(known);
+        }
+        Ok(known.len())
     }
 }
 
@@ -208,6 +241,8 @@ struct Scan<'a> {
     at: u64,
     members: Vec<Member>,
     problems: Vec<Problem>,
+    /// Bytes kept of the members' starts.
+    heads: usize,
 }
 
 impl Scan<'_> {
@@ -277,8 +312,13 @@ impl Scan<'_> {
         }
         let carries = !matches!(header.kind, b'1'..=b'6');
         let stored = if carries || header.kind == b'1' { header.size } else { 0 };
-        let mut member =
-            Member { data, accessed: before.last("atime").and_then(pax_time), holes: None, header };
+        let mut member = Member {
+            data,
+            accessed: before.last("atime").and_then(pax_time),
+            holes: None,
+            head: Arc::default(),
+            header,
+        };
         let mut extra = 0;
         if let Some((list, more, size)) = member.header.sparse.take() {
             let (list, blocks) = self.more_stretches(list, more, data);
@@ -288,8 +328,22 @@ impl Scan<'_> {
         } else if before.pax.keys().any(|key| key.starts_with("GNU.sparse.")) {
             self.pax_holes(&mut member, before);
         }
+        if member.holes.is_none() && carries {
+            member.head = self.head(&member);
+        }
         self.members.push(member);
         self.skip(stored.saturating_add(extra));
+    }
+
+    /// The start of a member of a compressed tar, as long as there is room for it.
+    fn head(&mut self, member: &Member) -> Arc<[u8]> {
+        let length = usize::try_from(member.header.size).unwrap_or(usize::MAX).min(HEAD_BYTES);
+        if self.source.size() != u64::MAX || self.heads.saturating_add(length) > MAX_HEADS_BYTES {
+            return Arc::default();
+        }
+        let head = self.extra(member.data, length as u64).unwrap_or_default();
+        self.heads = self.heads.saturating_add(head.len());
+        Arc::from(head)
     }
 
     /// Follows the blocks of further stretches; returns their bytes, too.
