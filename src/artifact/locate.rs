@@ -132,8 +132,8 @@ struct Index<'a> {
     artifacts: Vec<&'a Artifact>,
     /// Positions of artifacts with a pattern that ends in this name.
     by_name: BTreeMap<&'a str, Vec<usize>>,
-    /// Positions of artifacts with a pattern that ends in a wildcard.
-    by_glob: Vec<usize>,
+    /// Endings of file names that have wildcards, and positions of their artifacts.
+    by_glob: Vec<(String, usize)>,
     /// Artifacts found by content, with their parsers.
     anywhere: Vec<(&'a Artifact, &'a dyn Parser)>,
     /// Endings of sidecars and ignored files.
@@ -155,7 +155,7 @@ impl<'a> Index<'a> {
             for pattern in &artifact.patterns {
                 match pattern.file_name() {
                     Some(name) => by_name.entry(name).or_default().push(at),
-                    None => _ = by_glob.insert(at),
+                    None => _ = by_glob.insert((pattern.ending(), at)),
                 }
             }
         }
@@ -185,10 +185,14 @@ impl<'a> Index<'a> {
 
     /// The artifacts that claim a path by its place, in order.
     fn by_place(&self, path: &str) -> Vec<&'a Artifact> {
+        let name = path.rsplit(['\\', '/']).next().unwrap_or_default().to_lowercase();
+        let named = self.by_name.get(name.as_str()).into_iter().flatten();
+        let globs = self.by_glob.iter().filter(|(ending, _)| name.ends_with(ending.as_str()));
+        let candidates: BTreeSet<usize> = named.chain(globs.map(|(_, at)| at)).copied().collect();
+        if candidates.is_empty() {
+            return Vec::new();
+        }
         let parts = pattern::parts(path);
-        let name = parts.last().map_or("", String::as_str);
-        let named = self.by_name.get(name).into_iter().flatten();
-        let candidates: BTreeSet<usize> = named.chain(&self.by_glob).copied().collect();
         let means = |artifact: &&Artifact| {
             artifact.patterns.iter().any(|pattern| pattern.matches_parts(&parts))
         };
@@ -252,9 +256,9 @@ impl<'a> Search<'a> {
     fn keep(&mut self, claims: Claims<'a>) {
         let Claims { entry, by_place, by_content, looked_into, problem } = claims;
         self.found.not_looked_into += u64::from(!looked_into);
-        let lower = entry.path.as_str().to_lowercase();
-        if self.index.endings.iter().any(|ending| lower.ends_with(ending)) {
-            self.beside.insert(lower, entry.clone());
+        let path = entry.path.as_str();
+        if self.index.endings.iter().any(|ending| ends_with_any_case(path, ending)) {
+            self.beside.insert(path.to_lowercase(), entry.clone());
         }
         if let Some(message) = problem {
             self.found.problems.push(met(&entry, message));
@@ -366,6 +370,12 @@ fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, entry: Entry) -> C
         }
     }
     Claims { entry, by_place, by_content, looked_into, problem }
+}
+
+/// Whether a path ends with `ending`, whatever the case of ASCII letters.
+fn ends_with_any_case(path: &str, ending: &str) -> bool {
+    let tail = path.len().checked_sub(ending.len()).and_then(|at| path.as_bytes().get(at..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(ending.as_bytes()))
 }
 
 /// Whether a file belongs to a component store and is too small for an agent.

@@ -107,6 +107,18 @@ impl Pattern {
         self.alternatives.iter().any(|pattern| matches_all(pattern, path))
     }
 
+    /// What the file name of every match ends with, in lowercase; may be empty.
+    pub(super) fn ending(&self) -> String {
+        match self.alternatives.first().and_then(|path| path.last()) {
+            Some(Component::Name(name)) => name.clone(),
+            Some(Component::Glob(glob)) => {
+                let fixed = glob.iter().rev().take_while(|c| !matches!(c, '*' | '?'));
+                fixed.collect::<Vec<_>>().into_iter().rev().collect()
+            }
+            Some(Component::AnyFolders) | None => String::new(),
+        }
+    }
+
     /// The file name that every match has, in lowercase; `None` when it has wildcards.
     pub(super) fn file_name(&self) -> Option<&str> {
         match self.alternatives.first()?.last()? {

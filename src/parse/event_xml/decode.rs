@@ -25,6 +25,13 @@ fn detect(start: &[u8]) -> (Encoding, usize) {
     }
 }
 
+/// Whether the first thing in a file but white space is a `<`.
+pub(super) fn begins_with_tag(bytes: &[u8]) -> bool {
+    let (_, mark) = detect(bytes);
+    let text = bytes.get(mark..).unwrap_or_default();
+    text.iter().find(|byte| !matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n')) == Some(&b'<')
+}
+
 /// The start of a file as text, without its byte-order mark.
 pub(super) fn start(bytes: &[u8]) -> String {
     let (encoding, mark) = detect(bytes);

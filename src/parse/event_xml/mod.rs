@@ -35,6 +35,9 @@ impl Parser for EventXml {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
+        if !decode::begins_with_tag(start) {
+            return false;
+        }
         let text = decode::start(start);
         let mut rest = text.trim_start();
         while let Some(after) = rest.strip_prefix("<?").or_else(|| rest.strip_prefix("<!--")) {
