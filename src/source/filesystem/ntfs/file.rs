@@ -60,7 +60,7 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
             "removed, and nothing that can be called its own is left of its content",
         )));
     }
-    let is_main = main(node, ntfs.table.streams_of(number)).is_some_and(|(own, _)| own == at);
+    let is_main = main(ntfs, number, node).is_some_and(|(own, _)| own == at);
     if is_main && node.is(node::WOF) {
         return open_packed(ntfs, number, stream.size).map_err(failed);
     }

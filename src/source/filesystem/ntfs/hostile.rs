@@ -41,6 +41,26 @@ fn a_directory_with_two_names_is_entered_once() {
 }
 
 #[test]
+fn names_and_streams_are_not_multiplied_without_end() {
+    let many = (0..2000u64).map(|n| match n {
+        0 => Rec::new(1, 1).name(ROOT, "a").resident(0x80, "s", b"named").data(b"main"),
+        n if n % 2 == 0 => {
+            (0..6).fold(Rec::new(1, 1).base(24, 1), |r, k| r.name(ROOT, &format!("{n}-{k}")))
+        }
+        n => (0..6)
+            .fold(Rec::new(1, 1).base(24, 1), |r, k| r.resident(0x80, &format!("{n}-{k}"), b"")),
+    });
+    let ntfs = Disk::of(many.collect()).open();
+    let began = Instant::now();
+    let (entries, problems) = walk(&ntfs);
+    assert_eq!(entries.len(), 1 + 999 * 6 + 1 + 1000 * 6);
+    assert!(problems.iter().any(|p| p.contains("very many names and streams")));
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(content(&ntfs, "C:\\a").unwrap(), b"main");
+    assert_eq!(content(&ntfs, "C:\\a:s").unwrap(), b"named");
+}
+
+#[test]
 fn depth_has_a_limit() {
     let files = (0..900u64).map(|n| {
         let parent = if n == 0 { ROOT } else { (23 + n, 1) };

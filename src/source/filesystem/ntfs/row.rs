@@ -21,6 +21,8 @@ pub(super) mod node {
     pub(in super::super) const REUSED: u16 = 64;
     /// It has a reparse point of another kind: its content may be elsewhere.
     pub(in super::super) const REPARSE: u16 = 128;
+    /// It has more names and streams than can all be shown with each other.
+    pub(in super::super) const CROWDED: u16 = 1024;
     /// A directory whose index has blocks outside of its record.
     pub(in super::super) const INDEXED: u16 = 256;
 }

@@ -16,9 +16,6 @@ use super::tree::{ROOT, first_name};
 pub(super) const MAX_DEPTH: usize = 512;
 /// Longer paths are not entered: Windows allows 32,767 UTF-16 units; bytes.
 const MAX_PATH: usize = 32_767;
-/// Streams times names of one file; where there are more, as no file has, the
-/// streams are shown by its first name only.
-const MAX_STREAMS: usize = 1 << 14;
 /// Where removed files go whose directory is not known.
 pub(super) const ORPHANS: &str = "$OrphanFiles";
 /// Names whose rows are fetched together.
@@ -165,11 +162,9 @@ impl<'a> Walk<'a> {
         let name_times = entry.name_times.clone();
         (self.visit)(entry);
         let table = &self.ntfs.table;
-        if row != first_name(table, number) {
-            let streams = table.streams_of(number).len();
-            if streams.saturating_mul(table.names_of(number).1.len()) > MAX_STREAMS {
-                return self.complaints.add(Wrong::Streams, number);
-            }
+        let crowded = table.node(number).is_some_and(|node| node.is(node::CROWDED));
+        if crowded && row != first_name(table, number) {
+            return self.complaints.add(Wrong::Streams, number);
         }
         self.streams(number, name_times, &[shown]);
     }
@@ -197,7 +192,7 @@ pub(super) fn named<'a>(
     node: &Node,
 ) -> impl Iterator<Item = (u32, &'a Stream)> + use<'a> {
     let all = ntfs.table.streams_of(number);
-    let own = main(node, all).map(|(at, _)| at);
+    let own = main(ntfs, number, node).map(|(at, _)| at);
     let mut named: Vec<(u32, &Stream)> =
         (0u32..).zip(all).filter(|(at, _)| Some(*at) != own).collect();
     if named.len() > 1 {
@@ -209,12 +204,10 @@ pub(super) fn named<'a>(
     named.into_iter()
 }
 
-/// The stream that is the file's content: the first without a name.
-pub(super) fn main<'a>(node: &Node, streams: &'a [Stream]) -> Option<(u32, &'a Stream)> {
-    if node.is(node::DIRECTORY) {
-        return None;
-    }
-    (0u32..).zip(streams).find(|(_, stream)| stream.length == 0)
+/// The stream that is the file's content: the first, if it has no name.
+pub(super) fn main<'a>(ntfs: &'a Ntfs, number: u32, node: &Node) -> Option<(u32, &'a Stream)> {
+    let first = ntfs.table.first_stream(number).filter(|_| !node.is(node::DIRECTORY))?;
+    (first.length == 0).then_some((0, first))
 }
 
 pub(super) fn stream_path(ntfs: &Ntfs, file: &[&str], stream: &Stream) -> String {
@@ -241,7 +234,7 @@ pub(super) fn entry(
     } else {
         Kind::File
     };
-    let main = main(node, table.streams_of(number));
+    let main = main(ntfs, number, node);
     let (handle, size) = main.map_or((NO_STREAM, 0), |(at, stream)| (at, stream.size));
     let name = row.and_then(|row| table.names.get(row as usize));
     Some(Entry {

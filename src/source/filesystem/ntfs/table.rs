@@ -20,6 +20,9 @@ use super::volume::Volume;
 const STRETCH: usize = 1 << 20;
 /// More records are not listed: their rows would not fit into memory.
 pub(super) const MAX_RECORDS: u64 = 1 << 24;
+/// Streams times names of one file; where there are more, as no file has, the
+/// streams are shown by its first name only.
+const MAX_PAIRS: usize = 1 << 14;
 /// More runs of removed files are not compared with the volume's bitmap.
 const MAX_CLAIMS: usize = 1 << 21;
 
@@ -32,7 +35,7 @@ pub(super) struct Table {
     per_stretch: usize,
     /// By owner, then shown ones first, then as stored.
     pub(super) names: Vec<Name>,
-    /// By owner, then as stored.
+    /// By owner, then those without a name first, then as stored.
     pub(super) streams: Vec<Stream>,
     pub(super) text: String,
     /// Those that continue a record that is there, by it and then by number.
@@ -117,6 +120,12 @@ impl Table {
         let rest = self.streams.get(first as usize..).unwrap_or_default();
         let count = rest.iter().take_while(|stream| stream.owner == number).count();
         rest.get(..count).unwrap_or_default()
+    }
+
+    /// The first stream of a record: one without a name, if it has such a one.
+    pub(super) fn first_stream(&self, number: u32) -> Option<&Stream> {
+        let first = self.node(number)?.streams;
+        self.streams.get(first as usize)
     }
 
     /// The records that continue a record.
@@ -241,9 +250,16 @@ impl Table {
             first = first.saturating_add(group.len() as u32);
         }
         self.names = names;
-        let streams = std::mem::take(&mut self.streams);
+        let mut streams = std::mem::take(&mut self.streams);
         let mut first = 0u32;
-        for group in streams.chunk_by(|a, b| a.owner == b.owner) {
+        for group in streams.chunk_by_mut(|a, b| a.owner == b.owner) {
+            if group.len() > 1 {
+                group.sort_by_key(|stream| stream.length != 0);
+                let owner = group.first().map_or(NONE, |stream| stream.owner);
+                if self.names_of(owner).1.len().saturating_mul(group.len()) > MAX_PAIRS {
+                    self.set_flag(owner, node::CROWDED);
+                }
+            }
             if let Some(node) = group.first().and_then(|stream| self.node_mut(stream.owner)) {
                 node.streams = first;
             }
