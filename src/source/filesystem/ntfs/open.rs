@@ -1,4 +1,9 @@
 //! One attribute of a file, gathered from all records that hold pieces of it.
+//!
+//! The records are those that name the file's as their base, with its sequence
+//! number: the pass over `$MFT` has met them all. `$ATTRIBUTE_LIST` says the same
+//! once more and is followed only for `$MFT` itself, before that pass; so a list
+//! that is damaged, or leads round in a ring, costs nothing.
 
 use std::io;
 use std::sync::Arc;
