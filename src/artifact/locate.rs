@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::model::{EvidencePath, Problem, Stage};
+use crate::model::{EvidencePath, Locator, Problem, Stage};
 use crate::parse::Parser;
 use crate::source::{Entry, Filesystem, Remains, State};
 
@@ -407,5 +407,8 @@ fn start_of(filesystem: &dyn Filesystem, entry: &Entry) -> Result<Vec<u8>, Strin
 }
 
 fn met(entry: &Entry, message: String) -> Problem {
-    Problem { path: Some(entry.path.clone()), locator: None, stage: Stage::Locate, message }
+    // Where a record is counted it tells which of the files of that path is meant.
+    let counted = entry.id.filter(|id| id.sequence > 0);
+    let locator = counted.map(|id| Locator::File { number: id.number, sequence: id.sequence });
+    Problem { path: Some(entry.path.clone()), locator, stage: Stage::Locate, message }
 }

@@ -185,6 +185,11 @@ pub fn is_read(line: &Coverage) -> bool {
     found && line.source != NAMES && line.state != CoverageState::Unreadable
 }
 
+/// Whether the names on a volume were listed, also where no file of it was worth reading.
+pub fn is_listed(line: &Coverage) -> bool {
+    line.source == NAMES && line.records > 0
+}
+
 /// Whether a file is called as logs and hives are.
 pub fn is_store_name(path: &str) -> bool {
     const HIVES: [&str; 8] = [

@@ -90,7 +90,7 @@ pub struct HostOutcome {
     pub output: HostOutput,
     pub level: Level,
     pub problems: usize,
-    /// Whether any file of it could be read.
+    /// Whether any file of it could be read, or of an image at least the names.
     pub read: bool,
     /// What to tell a person.
     pub text: String,
@@ -220,7 +220,7 @@ fn examine(
     let names =
         |path: &str| definitions.screen.admits_name(path) || loose && coverage::is_store_name(path);
     let found = artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
-    let total: u64 = found.files.iter().map(|f| f.entry.size).sum();
+    let total: u64 = found.files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
     let system = facts::of(evidence, &found);
     let reading = passes::read(definitions, evidence, &found, system.name.as_deref(), progress);
@@ -290,7 +290,8 @@ fn write(
     problems.extend(output.problems.iter().cloned());
     Ok(HostOutcome {
         level: report.verdict.level,
-        read: report.coverage.iter().any(coverage::is_read),
+        read: report.coverage.iter().any(coverage::is_read)
+            || evidence.image.is_some() && report.coverage.iter().any(coverage::is_listed),
         problems: report.problems.len() + problems.len(),
         text: export::summary_text(report),
         output,

@@ -247,7 +247,7 @@ impl Hunt<'_> {
     ) {
         let (indices, files): (Vec<usize>, Vec<&Located>) =
             self.found.files.iter().enumerate().filter(|(_, f)| wanted(f)).unzip();
-        let more: u64 = files.iter().map(|f| f.entry.size).sum();
+        let more: u64 = files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
         self.progress.bytes_total.fetch_add(more, Ordering::Relaxed);
         let readings = self.pass(filter, judge).read(&files);
         for (file, reading) in indices.into_iter().zip(readings) {

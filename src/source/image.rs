@@ -22,6 +22,13 @@ const SYSTEM_DRIVE: char = 'C';
 /// What paths of a Windows volume begin with until its letter is known.
 const PROVISIONAL: &str = "C:\\";
 
+/// What no file lies on, by what was found there.
+const FILELESS: [&str; 3] = ["empty", "Linux swap", "ext journal"];
+
+/// What no file lies on, by what the partition table says.
+const FILELESS_TYPES: [&str; 3] =
+    ["BIOS boot", "Microsoft reserved", "Windows dynamic disk metadata"];
+
 /// What a volume is to its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -56,11 +63,22 @@ impl Readable {
 pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec<HostEvidence> {
     let image = Arc::new(image);
     let partition::Volumes { volumes, mut problems } = partition::volumes(Arc::clone(&image.disk));
+    // A partition table knows no path: it is that of the image.
+    let table = EvidencePath::new(path.display().to_string());
+    for problem in &mut problems {
+        problem.path.get_or_insert_with(|| table.clone());
+    }
     let (mut readable, mut unread) = (Vec::new(), Vec::new());
     for volume in volumes {
         let found = filesystem::recognize(&*volume.bytes);
         match found.format {
-            None => unread.push(unread_of(&volume, &found)),
+            None => {
+                let part = unread_of(&volume, &found);
+                if may_hold_files(&volume, &found) {
+                    problems.push(problem(&part.path, &part.why));
+                }
+                unread.push(part);
+            }
             Some(format) => {
                 let path = prefix_of(&volume, '\\');
                 match Readable::open(volume, format) {
@@ -213,6 +231,11 @@ fn letter_of(volume: &Volume, known: &[(char, Vec<u8>)]) -> Option<char> {
 
 fn prefix_of(volume: &Volume, separator: char) -> String {
     format!("volume{}:{separator}", volume.number)
+}
+
+/// Whether files may have been missed on a volume that is not read.
+fn may_hold_files(volume: &Volume, found: &Recognized) -> bool {
+    !FILELESS.contains(&found.name) && !FILELESS_TYPES.contains(&volume.type_name.as_str())
 }
 
 fn unread_of(volume: &Volume, found: &Recognized) -> Unread {

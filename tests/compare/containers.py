@@ -114,7 +114,9 @@ class Images:
             run("ewfexport", "-u", "-q", "-f", "raw", "-t", self.base / name, image)
             (self.base / f"{name}.raw.info").unlink(missing_ok=True)
         else:
-            run("qemu-img", "convert", "-O", "raw", image, raw)
+            # By its name: a fixed VHD has its mark at the end, where qemu-img does not look.
+            kind = ["-f", "vpc"] if image.suffix.lower() == ".vhd" else []
+            run("qemu-img", "convert", *kind, "-O", "raw", image, raw)
 
     def refused(self, name):
         (self.base / f"{name}.refused").touch()

@@ -22,10 +22,12 @@ pub(super) enum Wrong {
     Name,
     Claims,
     Streams,
+    Extension,
+    Nameless,
 }
 
 impl Wrong {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Unreadable,
         Self::Baad,
         Self::Signature,
@@ -40,6 +42,8 @@ impl Wrong {
         Self::Name,
         Self::Claims,
         Self::Streams,
+        Self::Extension,
+        Self::Nameless,
     ];
 
     fn as_str(self) -> &'static str {
@@ -58,6 +62,10 @@ impl Wrong {
             Self::Name => "its name cannot be shown as stored: U+FFFD stands for the rest",
             Self::Claims => "removed with very many runs; its content is not looked for",
             Self::Streams => "very many names and streams; the streams are shown by its first name",
+            Self::Extension => {
+                "continues no file that is there; its names and streams are left out"
+            }
+            Self::Nameless => "in use, but no name of it can be read; not shown",
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) const MAX_RECORDS: u64 = 1 << 24;
 /// Streams times names of one file; where there are more, as no file has, the
 /// streams are shown by its first name only.
 const MAX_PAIRS: usize = 1 << 14;
+/// Records before it are the file system's own; some of them have no name.
+const FIRST_OF_FILES: u32 = 24;
 /// More runs of removed files are not compared with the volume's bitmap.
 const MAX_CLAIMS: usize = 1 << 21;
 
@@ -200,6 +202,9 @@ impl Table {
                 return true;
             }
             stale = true;
+            if extension.in_use {
+                self.complaints.add(Wrong::Extension, extension.number);
+            }
             let rows = |(start, end): Rows| start as usize..end as usize;
             let names = self.names.get_mut(rows(extension.names)).unwrap_or_default();
             names.iter_mut().for_each(|name| name.owner = NONE);
@@ -214,6 +219,19 @@ impl Table {
         extensions.sort_unstable_by_key(|extension| (extension.base, extension.number));
         self.extensions = extensions;
         self.group();
+        self.miss_names();
+    }
+
+    /// Tells of files in use that no name is left of.
+    fn miss_names(&mut self) {
+        let lost = |number: &u32| {
+            let node = self.node(*number);
+            node.is_some_and(|n| n.is_file() && n.is(node::IN_USE) && n.names == NONE)
+        };
+        let lost: Vec<u32> = (FIRST_OF_FILES..self.records()).filter(lost).collect();
+        for number in lost {
+            self.complaints.add(Wrong::Nameless, number);
+        }
     }
 
     /// Whether the record continues the very file that it names.
