@@ -377,7 +377,7 @@ fn complaint(mutant: &Mutant, sample: &[u8]) -> Option<String> {
         _ => false,
     };
     let located = |row: &&std::collections::BTreeMap<String, String>| {
-        !row["path"].is_empty() && !(row["locator"].is_empty() && !row["message"].contains("0x"))
+        !row["path"].is_empty() && (!row["locator"].is_empty() || row["message"].contains("0x"))
     };
     let placed = mutant.said != Place || problems.iter().any(|row| located(&row));
     if said && placed && !ran.stderr.contains("panicked at") {

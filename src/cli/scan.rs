@@ -8,7 +8,7 @@ use super::Exit;
 use super::arguments::Scan;
 use super::progress::Display;
 use crate::export::{Custody, ExportOptions};
-use crate::model::Level;
+use crate::model::{Level, Stop};
 use crate::run::{self, Job, Outcome, Progress, RunError};
 
 /// Runs a scan; the exit code says how complete it was.
@@ -68,6 +68,7 @@ fn job(arguments: &Scan) -> Job {
         },
         arguments: std::env::args().skip(1).collect(),
         started: Timestamp::now(),
+        stop: Stop::default(),
     }
 }
 

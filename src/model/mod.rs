@@ -8,6 +8,7 @@ mod record;
 mod reference;
 mod row;
 mod screen;
+mod stop;
 mod time;
 
 pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt, without_snapshot};
@@ -20,4 +21,5 @@ pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
 pub use reference::{FileReference, PathResolver};
 pub use row::{DnsFacts, Event, Hit, Level, Row, RowStage, Tag};
 pub use screen::{Cut, Everything, Filter, Requirement};
+pub use stop::Stop;
 pub use time::{Moment, Precision, from_filetime, from_unix, to_iso};

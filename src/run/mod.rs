@@ -2,11 +2,13 @@
 //!
 //! open → facts → locate → (screen → parse → detect → learn)* → conclude → export
 
+mod batch;
 mod coverage;
 mod facts;
 mod files;
 mod hosts;
 mod passes;
+mod pipeline;
 mod read;
 mod snapshots;
 
@@ -14,15 +16,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use rayon::prelude::*;
 
 use crate::artifact::{self, Artifacts};
 use crate::correlate::{self, Settings};
 use crate::detect::Detector;
-use crate::export::{self, ExportError, ExportOptions, HostOutput, HostSummary, RunFacts};
-use crate::model::{HostReport, Level, Problem, Stage};
+use crate::export::{ExportError, ExportOptions, HostOutput};
+use crate::model::{HostReport, Level, Problem, Stage, Stop};
 use crate::parse::{PARSERS, secret};
-use crate::source::{self, HostEvidence, Lead, SourceError};
+use crate::source::{self, HostEvidence, SourceError};
+
+/// A worker that waits for others may meanwhile begin another source, so several of
+/// them can be on one stack.
+const STACK_BYTES: usize = 8 << 20;
 
 /// What a scan is asked to do.
 #[derive(Clone, Debug)]
@@ -43,6 +48,8 @@ pub struct Job {
     pub export: ExportOptions,
     pub arguments: Vec<String>,
     pub started: Timestamp,
+    /// Ends the run early, with what is complete.
+    pub stop: Stop,
 }
 
 /// A bound of the timeline: a moment, or so long before the evidence's last event.
@@ -128,8 +135,9 @@ pub fn scan(job: &Job, progress: &Progress) -> Result<Outcome, RunError> {
     }
     let detector = Detector::load(&job.profiles)?;
     let definitions = passes::Definitions::new(&artifacts, &detector, job.screen);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads).build()?;
-    pool.install(|| run(job, &definitions, progress))
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(job.threads).stack_size(STACK_BYTES).build()?;
+    batch::run(job, &definitions, &pool, progress)
 }
 
 /// Opens a source as its hosts, volumes under the letters that their own Windows
@@ -140,73 +148,6 @@ pub fn scan(job: &Job, progress: &Progress) -> Result<Outcome, RunError> {
 /// As [`source::open`].
 pub fn open_source(path: &Path) -> Result<Vec<HostEvidence>, SourceError> {
     source::open(path, &facts::drive_letters)
-}
-
-fn run(
-    job: &Job,
-    definitions: &passes::Definitions<'_>,
-    progress: &Progress,
-) -> Result<Outcome, RunError> {
-    let mut outcome = Outcome::default();
-    let found: Vec<_> = job.sources.par_iter().map(|path| source::leads(path)).collect();
-    let mut leads = Vec::new();
-    for result in found {
-        match result {
-            Ok(found) => leads.extend(found),
-            Err(error) => outcome.refused.push(error),
-        }
-    }
-    progress.hosts_total.store(leads.len() as u64, Ordering::Relaxed);
-    if let Some(path) = &job.export.bodyfile {
-        export::start_bodyfile(path)?;
-    }
-    let (mut names, mut summaries) = (hosts::Names::default(), Vec::new());
-    // As many sources at a time as there are threads: memory stays bounded, and
-    // results are written in the order of the sources.
-    let mut leads = leads.into_iter().peekable();
-    while leads.peek().is_some() {
-        let batch: Vec<Lead> = leads.by_ref().take(job.threads.max(1)).collect();
-        let examined: Vec<Result<Vec<Examined>, SourceError>> =
-            batch.into_par_iter().map(|lead| follow(job, definitions, lead, progress)).collect();
-        for result in examined {
-            match result {
-                Ok(hosts) => {
-                    for (host, reports) in hosts {
-                        for mut report in reports {
-                            report.host = names.unique(&report.host);
-                            report.rename_rows();
-                            summaries.push(HostSummary::of(&report));
-                            outcome.hosts.push(write(job, definitions, &host, &report)?);
-                        }
-                    }
-                }
-                Err(error) => outcome.refused.push(error),
-            }
-            progress.hosts_done.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    if !summaries.is_empty() {
-        outcome.hosts_csv = Some(export::write_hosts(&job.output, &summaries)?);
-    }
-    Ok(outcome)
-}
-
-/// A host's evidence and the reports of all hosts that it speaks of.
-type Examined = (HostEvidence, Vec<HostReport>);
-
-/// Opens what a lead holds and examines every host of it.
-fn follow(
-    job: &Job,
-    definitions: &passes::Definitions<'_>,
-    lead: Lead,
-    progress: &Progress,
-) -> Result<Vec<Examined>, SourceError> {
-    let hosts = lead.open(&facts::drive_letters)?;
-    let examine = |host: HostEvidence| {
-        let reports = examine(job, definitions, &host, progress);
-        (host, reports)
-    };
-    Ok(hosts.into_par_iter().map(examine).collect())
 }
 
 /// One source's evidence into the reports of the hosts that it speaks of.
@@ -265,37 +206,6 @@ fn examine(
             }
         })
         .collect()
-}
-
-fn write(
-    job: &Job,
-    definitions: &passes::Definitions<'_>,
-    evidence: &HostEvidence,
-    report: &HostReport,
-) -> Result<HostOutcome, RunError> {
-    let run = RunFacts {
-        version: env!("CARGO_PKG_VERSION").into(),
-        arguments: job.arguments.clone(),
-        started: job.started,
-        finished: Timestamp::now(),
-        profiles: definitions.profile_digests(),
-        artifacts: definitions.artifact_digests(),
-        reveal_secrets: job.reveal_secrets,
-        threads: job.threads,
-        sources: job.sources.iter().map(|s| s.display().to_string()).collect(),
-    };
-    let (files, mut problems) = hosts::collected(job, definitions, evidence, report);
-    let output =
-        export::write_host(&job.output, report, &run, &hosts::borrowed(&files), &job.export)?;
-    problems.extend(output.problems.iter().cloned());
-    Ok(HostOutcome {
-        level: report.verdict.level,
-        read: report.coverage.iter().any(coverage::is_read)
-            || evidence.image.is_some() && report.coverage.iter().any(coverage::is_listed),
-        problems: report.problems.len() + problems.len(),
-        text: export::summary_text(report),
-        output,
-    })
 }
 
 /// The output must not change the evidence.

@@ -182,6 +182,8 @@ pub enum SourceError {
     NotInEvidence { path: EvidencePath },
     #[error("{path}: cannot be opened: {error}")]
     File { path: EvidencePath, error: io::Error },
+    #[error("{}: adit failed on it and went on without it ({what}); please report this", path.display())]
+    Broken { path: PathBuf, what: String },
 }
 
 /// What there is to open in a source: those found by their folders in path order,
