@@ -38,7 +38,7 @@ pub use findings::COLUMNS as FINDINGS_COLUMNS;
 pub use grouped::{DNS_COLUMNS, SUMMARY_COLUMNS};
 pub use hosts::{COLUMNS as HOSTS_COLUMNS, HostSummary, write_hosts};
 pub use report::summary_text;
-pub use run_json::{RunFacts, SCHEMA as RUN_SCHEMA};
+pub use run_json::{ImageFacts, RunFacts, SCHEMA as RUN_SCHEMA};
 pub use verdict::SCHEMA as VERDICT_SCHEMA;
 
 /// Longest host folder name, in bytes: 64 and a running number.

@@ -33,6 +33,21 @@ pub struct RunFacts {
     pub threads: usize,
     /// The sources as the user named them.
     pub sources: Vec<String>,
+    /// The disk image that the host lay in.
+    pub image: Option<ImageFacts>,
+}
+
+/// A disk image and how much of it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// What it is, in a few words.
+    pub format: String,
+    /// All files it is made of.
+    pub files: Vec<String>,
+    /// Bytes of the disk.
+    pub size: u64,
+    /// Bytes of the disk that were read, repeated reads included.
+    pub read: u64,
 }
 
 /// One result file, as run.json lists it.
@@ -63,6 +78,12 @@ pub(super) fn write(
         "sources": run.sources,
         "threads": run.threads,
         "reveal_secrets": run.reveal_secrets,
+        "image": run.image.as_ref().map(|image| json!({
+            "format": image.format,
+            "files": image.files,
+            "size": image.size,
+            "read": image.read,
+        })),
         "custody": {
             "case": custody.case,
             "evidence": custody.evidence,

@@ -42,10 +42,11 @@ impl Encoding {
     }
 
     fn guess(start: &[u8]) -> Self {
-        let zeros =
-            |parity: usize| start.iter().skip(parity).step_by(2).filter(|b| **b == 0).count();
-        let pairs = start.len() / 2;
-        let (even, odd) = (zeros(0), zeros(1));
+        let (pairs, last) = start.as_chunks::<2>();
+        let even = pairs.iter().filter(|[first, _]| *first == 0).count()
+            + usize::from(last.first() == Some(&0));
+        let odd = pairs.iter().filter(|[_, second]| *second == 0).count();
+        let pairs = pairs.len();
         let most = pairs.saturating_mul(3) / 4;
         if even + odd == 0 {
             let control = start.iter().filter(|b| matches!(b, 0..=8 | 14..=26 | 28..=31)).count();
@@ -60,6 +61,19 @@ impl Encoding {
             2.. if even > most && odd == 0 => Self::Utf16Be,
             _ => Self::Binary,
         }
+    }
+
+    /// Whether one of these words (ASCII) stands in the start of a text; a quick look
+    /// before it is decoded.
+    pub(crate) fn mentions(self, start: &[u8], words: &[&str]) -> bool {
+        let narrow: Vec<u8>;
+        let text = if self.wide().is_some() {
+            narrow = start.iter().copied().filter(|b| *b != 0).collect();
+            &narrow
+        } else {
+            start
+        };
+        words.iter().any(|word| memchr::memmem::find(text, word.as_bytes()).is_some())
     }
 
     /// `utf-16-le-bom` and the like.

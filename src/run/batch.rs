@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::passes::Definitions;
 use super::{HostOutcome, Job, Outcome, Progress, RunError};
 use super::{coverage, examine, facts, hosts, pipeline};
-use crate::export::{self, HostSummary, RunFacts};
+use crate::export::{self, HostSummary, ImageFacts, RunFacts};
 use crate::model::HostReport;
 use crate::source::{self, HostEvidence, Lead, SourceError};
 
@@ -139,7 +139,14 @@ fn write(
     evidence: &HostEvidence,
     report: &HostReport,
 ) -> Result<HostOutcome, RunError> {
+    let image = evidence.image.as_ref().map(|image| ImageFacts {
+        format: image.format().into(),
+        files: image.parts().iter().map(|part| part.display().to_string()).collect(),
+        size: image.size(),
+        read: image.bytes_read(),
+    });
     let run = RunFacts {
+        image,
         version: env!("CARGO_PKG_VERSION").into(),
         arguments: job.arguments.clone(),
         started: job.started,

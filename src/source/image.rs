@@ -14,7 +14,7 @@ use super::filesystem::ntfs::Ntfs;
 use super::filesystem::{self, Format, OpenError, Opened, Recognized};
 use super::partition::{self, Volume};
 use super::volumes::{Member, Volumes};
-use super::{DriveLetters, Filesystem, HostEvidence, Kind, Layout, Unread, vss};
+use super::{DiskImage, DriveLetters, Filesystem, HostEvidence, Kind, Layout, Unread, vss};
 
 /// Where a Windows that calls itself by no letter is taken to have been.
 const SYSTEM_DRIVE: char = 'C';
@@ -61,8 +61,8 @@ impl Readable {
 /// The hosts on a disk image, in the order of their volumes; one without a name
 /// when there is no system on it.
 pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec<HostEvidence> {
-    let image = Arc::new(image);
-    let partition::Volumes { volumes, mut problems } = partition::volumes(Arc::clone(&image.disk));
+    let image = Arc::new(DiskImage::new(image));
+    let partition::Volumes { volumes, mut problems } = partition::volumes(image.disk());
     // A partition table knows no path: it is that of the image.
     let table = EvidencePath::new(path.display().to_string());
     for problem in &mut problems {

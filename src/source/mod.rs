@@ -15,6 +15,7 @@ mod image;
 mod layout;
 mod lead;
 mod listing;
+mod meter;
 pub mod partition;
 mod volumes;
 pub mod vss;
@@ -28,6 +29,7 @@ use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
 pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
 pub use lead::Lead;
+pub use meter::DiskImage;
 
 /// A file tree of one host, read-only.
 pub trait Filesystem: Send + Sync {
@@ -130,7 +132,7 @@ pub struct HostEvidence {
     /// Parts of the source that were recognised and not read.
     pub unread: Vec<Unread>,
     /// The disk image that the files lie in.
-    pub image: Option<Arc<container::Image>>,
+    pub image: Option<Arc<DiskImage>>,
 }
 
 impl HostEvidence {

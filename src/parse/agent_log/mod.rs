@@ -83,7 +83,8 @@ impl Parser for NgrokLog {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
-        if Encoding::of(start) == Encoding::Binary {
+        let encoding = Encoding::of(start);
+        if encoding == Encoding::Binary || !encoding.mentions(start, &WORDS) {
             return false;
         }
         let (text, _) = decode(start);
@@ -182,6 +183,9 @@ fn foreign(found: &str) -> ParseError {
 fn matters(line: &LogLine) -> bool {
     MESSAGES.iter().any(|message| line.message.starts_with(message))
 }
+
+/// One of these words is in every line by which [`is_agents`] knows the agent.
+const WORDS: [&str; 4] = ["obj", "started", "session", "config"];
 
 /// Whether the agent wrote this line and not another user of its logging library.
 fn is_agents(line: &LogLine) -> bool {

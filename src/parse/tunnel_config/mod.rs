@@ -37,7 +37,7 @@ impl Parser for NgrokConfig {
 
     fn recognizes(&self, start: &[u8]) -> bool {
         let encoding = Encoding::of(start);
-        if encoding == Encoding::Binary || !may_be(start) {
+        if encoding == Encoding::Binary || !encoding.mentions(start, &WORDS) {
             return false;
         }
         let (text, _) = decode(start);
@@ -84,13 +84,8 @@ impl Parser for NgrokConfig {
     }
 }
 
-/// A quick look for the words that every configuration has one of.
-fn may_be(start: &[u8]) -> bool {
-    let narrow: Vec<u8> = start.iter().copied().filter(|b| *b != 0).collect();
-    ["tunnels", "authtoken", "auth_token", "endpoints", "agent"]
-        .iter()
-        .any(|word| memchr::memmem::find(&narrow, word.as_bytes()).is_some())
-}
+/// One of these words is in every configuration of the agent.
+const WORDS: [&str; 5] = ["tunnels", "authtoken", "auth_token", "endpoints", "agent"];
 
 /// A text that is the agent's configuration.
 struct Config {
