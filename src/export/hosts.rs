@@ -1,7 +1,9 @@
 //! hosts.csv: one row per host, and what hosts have in common.
 //!
 //! Lists are joined by a space. A credential, hash, domain or workstation that
-//! several hosts share is followed by the number of hosts: `kali(3)`.
+//! several hosts share comes first in its list and is followed by the number of
+//! hosts: `kali(3)`. `shared_with` names the other hosts and what they share:
+//! `WS-07(credentials,hashes)`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +18,7 @@ use super::fresh::create_folder;
 use crate::model::{Answer, HostReport, Level, Row, RungName, Session, Tag};
 
 /// Columns of hosts.csv, in order.
-pub const COLUMNS: [&str; 19] = [
+pub const COLUMNS: [&str; 20] = [
     "host",
     "os",
     "source",
@@ -36,10 +38,14 @@ pub const COLUMNS: [&str; 19] = [
     "domains",
     "workstations",
     "problems",
+    "shared_with",
 ];
 
 /// Most values kept per host and list, so that hundreds of hosts fit in memory.
 const MAX_VALUES: usize = 200;
+
+/// Most hosts named in `shared_with`; of the others the number, `+12`.
+const MAX_NAMED: usize = 20;
 
 /// What hosts.csv says of one host; small, unlike the report it is taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,12 +130,14 @@ pub fn write_hosts(dir: &Path, summaries: &[HostSummary]) -> Result<PathBuf, Exp
         let rank = (Reverse(of.level), Reverse(of.sessions), Reverse(certain(of)));
         (rank, of.host.as_str(), of.source.as_str())
     });
-    let credentials = Shared::of(&sorted, |of| &of.credentials);
-    let hashes = Shared::of(&sorted, |of| &of.hashes);
-    let domains = Shared::of(&sorted, |of| &of.domains);
-    let workstations = Shared::of(&sorted, |of| &of.workstations);
+    let shared = [
+        Shared::of("credentials", &sorted, |of| &of.credentials),
+        Shared::of("hashes", &sorted, |of| &of.hashes),
+        Shared::of("domains", &sorted, |of| &of.domains),
+        Shared::of("workstations", &sorted, |of| &of.workstations),
+    ];
     let mut table = Table::create(&path, &COLUMNS, CsvStyle::Plain)?;
-    for of in sorted {
+    for (at, of) in sorted.iter().enumerate() {
         let mut cells: Vec<Cell<'_>> = vec![
             of.host.as_str().into(),
             of.os.as_str().into(),
@@ -137,16 +145,9 @@ pub fn write_hosts(dir: &Path, summaries: &[HostSummary]) -> Result<PathBuf, Exp
             of.level.as_str().into(),
         ];
         cells.extend(of.rungs.iter().map(|answer| Cell::from(answer.as_str())));
-        cells.extend([
-            iso(of.first).into(),
-            iso(of.last).into(),
-            count(of.sessions),
-            credentials.mark(&of.credentials).into(),
-            hashes.mark(&of.hashes).into(),
-            domains.mark(&of.domains).into(),
-            workstations.mark(&of.workstations).into(),
-            count(of.problems),
-        ]);
+        cells.extend([iso(of.first).into(), iso(of.last).into(), count(of.sessions)]);
+        cells.extend(shared.iter().map(|shared| Cell::from(shared.mark(of))));
+        cells.extend([count(of.problems), shared_with(&shared, at, &sorted).into()]);
         table.row(cells)?;
     }
     table.finish()?;
@@ -203,27 +204,67 @@ fn count(n: usize) -> Cell<'static> {
     Cell::Number(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
-/// On how many hosts each value was seen, any case.
-struct Shared(BTreeMap<String, usize>);
+/// The hosts, by their place in the table, that have each value of a list, any case.
+struct Shared {
+    list: &'static str,
+    values: fn(&HostSummary) -> &[String],
+    hosts: BTreeMap<String, BTreeSet<usize>>,
+}
 
 impl Shared {
-    fn of(summaries: &[&HostSummary], values: impl Fn(&HostSummary) -> &Vec<String>) -> Self {
-        let mut hosts: BTreeMap<String, usize> = BTreeMap::new();
-        for summary in summaries {
-            let keys: BTreeSet<String> = values(summary).iter().map(|v| v.to_lowercase()).collect();
-            for key in keys {
-                let n = hosts.entry(key).or_default();
-                *n = n.saturating_add(1);
+    fn of(
+        list: &'static str,
+        sorted: &[&HostSummary],
+        values: fn(&HostSummary) -> &[String],
+    ) -> Self {
+        let mut hosts: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        for (at, summary) in sorted.iter().enumerate() {
+            for value in values(summary) {
+                hosts.entry(value.to_lowercase()).or_default().insert(at);
             }
         }
-        Self(hosts)
+        Self { list, values, hosts }
     }
 
-    fn mark(&self, values: &[String]) -> String {
-        let mark = |value: &String| match self.0.get(&value.to_lowercase()) {
-            Some(hosts @ 2..) => format!("{value}({hosts})"),
-            _ => value.clone(),
-        };
-        values.iter().map(mark).collect::<Vec<_>>().join(" ")
+    /// The hosts that have the value.
+    fn with(&self, value: &str) -> impl Iterator<Item = usize> {
+        self.hosts.get(&value.to_lowercase()).into_iter().flatten().copied()
     }
+
+    /// The host's values, shared ones first and with their number of hosts.
+    fn mark(&self, of: &HostSummary) -> String {
+        let (mut shared, mut own) = (Vec::new(), Vec::new());
+        for value in (self.values)(of) {
+            match self.with(value).count() {
+                hosts @ 2.. => shared.push(format!("{value}({hosts})")),
+                _ => own.push(value.clone()),
+            }
+        }
+        shared.append(&mut own);
+        shared.join(" ")
+    }
+}
+
+/// The other hosts that share a value with the host at `at`: the strongest link
+/// first (a credential), then the most links, then as in the table.
+fn shared_with(shared: &[Shared], at: usize, sorted: &[&HostSummary]) -> String {
+    let Some(of) = sorted.get(at) else { return String::new() };
+    let mut others: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (strength, list) in shared.iter().enumerate() {
+        for other in (list.values)(of).iter().flat_map(|value| list.with(value)) {
+            if other != at {
+                others.entry(other).or_default().insert(strength);
+            }
+        }
+    }
+    let mut others: Vec<(usize, BTreeSet<usize>)> = others.into_iter().collect();
+    others.sort_by_key(|(other, links)| (links.first().copied(), Reverse(links.len()), *other));
+    let more = others.len().saturating_sub(MAX_NAMED);
+    let name = |(other, links): &(usize, BTreeSet<usize>)| {
+        let links = links.iter().filter_map(|link| Some(shared.get(*link)?.list));
+        Some(format!("{}({})", sorted.get(*other)?.host, links.collect::<Vec<_>>().join(",")))
+    };
+    let mut words: Vec<String> = others.iter().take(MAX_NAMED).filter_map(name).collect();
+    words.extend((more > 0).then(|| format!("+{more}")));
+    words.join(" ")
 }

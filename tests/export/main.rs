@@ -182,12 +182,15 @@ fn hosts_are_sorted_and_what_they_share_is_marked() {
          cr_2ab(2),,tunnel.us.ngrok.com(2),kali(2),1"
     );
     let unknown = ["unknown"; 7].join(",");
+    let links = "credentials,domains,workstations";
     assert_eq!(
         fs::read_to_string(path).unwrap(),
         format!(
             "host,os,source,level,delivered,configured,executed,persisted,connected,used,\
-             cleaned_up,first,last,sessions,credentials,hashes,domains,workstations,problems\n\
-             WS-00,{rest}\nWS-01,{rest}\nAA,,,informational,{unknown},,,0,,,,,0\n"
+             cleaned_up,first,last,sessions,credentials,hashes,domains,workstations,problems,\
+             shared_with\n\
+             WS-00,{rest},\"WS-01({links})\"\nWS-01,{rest},\"WS-00({links})\"\n\
+             AA,,,informational,{unknown},,,0,,,,,0,\n"
         )
     );
 }
