@@ -27,10 +27,12 @@ pub enum Command {
     Scan(Box<Scan>),
     /// Examine this machine (comes later)
     Live(Later),
-    /// Check bundles: hashes and completeness; never needs the evidence
+    /// Check bundles (hashes, completeness; never needs the evidence), and disk images
+    /// against the hashes they record
     Verify {
-        #[arg(required = true)]
-        bundles: Vec<PathBuf>,
+        /// Bundles, finished or `.partial`, and disk images
+        #[arg(required = true, value_name = "BUNDLE|IMAGE")]
+        paths: Vec<PathBuf>,
     },
     /// Join the results of many hosts (comes later)
     Merge(Later),

@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
             Exit::Complete
         }
         Some(Command::Scan(scan)) => scan::run(*scan),
-        Some(Command::Verify { bundles }) => verify::run(&bundles),
+        Some(Command::Verify { paths }) => verify::run(&paths),
         Some(Command::List { what, source }) => list::list(&what, source.as_deref()),
         Some(Command::Check { file }) => check::run(&file),
         Some(Command::Live(_)) => {
