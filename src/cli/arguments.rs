@@ -19,7 +19,8 @@ pub struct Line {
 
 const AFTER: &str = "\
 Exit codes: 0 complete, 1 unexpected error, 2 usage, 3 some evidence could not be read,
-4 no source could be opened, 5 output failed, 6 refused for safety, 10 findings (--exit-findings)";
+4 no source could be opened, 5 output failed, 6 refused for safety, 10 findings (--exit-findings),
+130 interrupted";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 pub mod files;
+mod interrupt;
 mod list;
 mod progress;
 mod scan;
@@ -30,6 +31,8 @@ pub enum Exit {
     Refused = 6,
     /// Findings at or above `--exit-findings`.
     Findings = 10,
+    /// Stopped by the user; what exists is complete.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -49,6 +52,7 @@ impl Exit {
             Self::Output => 5,
             Self::Refused => 6,
             Self::Findings => 10,
+            Self::Interrupted => 130,
         }
     }
 }

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::Exit;
 use super::arguments::Scan;
+use super::interrupt;
 use super::progress::Display;
 use crate::export::{Custody, ExportOptions};
-use crate::model::{Level, Stop};
+use crate::model::Level;
 use crate::run::{self, Job, Outcome, Progress, RunError};
 
 /// Runs a scan; the exit code says how complete it was.
@@ -68,7 +69,7 @@ fn job(arguments: &Scan) -> Job {
         },
         arguments: std::env::args().skip(1).collect(),
         started: Timestamp::now(),
-        stop: Stop::default(),
+        stop: interrupt::watch(),
     }
 }
 
@@ -89,10 +90,19 @@ fn tell(arguments: &Scan, outcome: &Outcome) -> Exit {
     if let Some(path) = &outcome.hosts_csv {
         println!("{}", path.display());
     }
+    if outcome.unfinished > 0 {
+        eprintln!(
+            "adit: interrupted; what is listed is complete, {} of {} sources are missing",
+            outcome.unfinished, outcome.sources,
+        );
+    }
     exit(arguments, outcome)
 }
 
 fn exit(arguments: &Scan, outcome: &Outcome) -> Exit {
+    if outcome.unfinished > 0 {
+        return Exit::Interrupted;
+    }
     // A source of which nothing at all could be read was not opened.
     let unread = outcome.hosts.iter().any(|h| h.problems > 0) || !outcome.refused.is_empty();
     if outcome.hosts.is_empty() || unread && outcome.hosts.iter().all(|h| !h.read) {

@@ -28,14 +28,17 @@ pub fn run(
     }
     let mut batch = Batch::new(job, definitions);
     let leads = batch.leads(pool);
-    progress.hosts_total.store(leads.len() as u64, Ordering::Relaxed);
+    batch.outcome.sources = leads.len();
+    batch.outcome.unfinished = leads.len();
+    progress.sources_total.store(leads.len() as u64, Ordering::Relaxed);
     let follow = |lead: Lead| {
         let at = lead.path().to_owned();
         guarded(&at, || pool.install(|| follow(job, definitions, lead, progress)))
     };
     pipeline::in_order(leads, job.threads.max(1), &job.stop, follow, |examined| {
         batch.deliver(examined)?;
-        progress.hosts_done.fetch_add(1, Ordering::Relaxed);
+        batch.outcome.unfinished = batch.outcome.unfinished.saturating_sub(1);
+        progress.sources_done.fetch_add(1, Ordering::Relaxed);
         Ok::<(), RunError>(())
     })?;
     batch.finish()
@@ -51,9 +54,10 @@ fn follow(
     lead: Lead,
     progress: &Progress,
 ) -> Result<Vec<Examined>, SourceError> {
+    let source = progress.begin(lead.path().display().to_string(), &job.stop);
     let hosts = lead.open(&facts::drive_letters)?;
     let examine = |host: HostEvidence| {
-        let reports = examine(job, definitions, &host, progress);
+        let reports = examine(job, definitions, &host, &source);
         (host, reports)
     };
     Ok(hosts.into_par_iter().map(examine).collect())

@@ -9,11 +9,12 @@ mod files;
 mod hosts;
 mod passes;
 mod pipeline;
+mod progress;
 mod read;
 mod snapshots;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,6 +25,8 @@ use crate::export::{ExportError, ExportOptions, HostOutput};
 use crate::model::{HostReport, Level, Problem, Stage, Stop};
 use crate::parse::{PARSERS, secret};
 use crate::source::{self, HostEvidence, SourceError};
+
+pub use progress::{Counts, Progress, SourceProgress};
 
 /// A worker that waits for others may meanwhile begin another source, so several of
 /// them can be on one stack.
@@ -68,19 +71,6 @@ impl TimeBound {
     }
 }
 
-/// How far a scan is, for whoever watches.
-#[derive(Debug, Default)]
-pub struct Progress {
-    pub bytes_done: AtomicU64,
-    pub bytes_total: AtomicU64,
-    /// Files read.
-    pub items: AtomicU64,
-    pub hosts_done: AtomicU64,
-    pub hosts_total: AtomicU64,
-    /// Rises with every further pass over the logs.
-    pub passes: AtomicU64,
-}
-
 /// What a scan came to.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -88,6 +78,10 @@ pub struct Outcome {
     pub hosts: Vec<HostOutcome>,
     /// Sources that could not be opened.
     pub refused: Vec<SourceError>,
+    /// Everything found in the sources that holds hosts: an image, a collection, a folder.
+    pub sources: usize,
+    /// Of these, those not worked through because the run was stopped.
+    pub unfinished: usize,
     pub hosts_csv: Option<PathBuf>,
 }
 
@@ -155,7 +149,7 @@ fn examine(
     job: &Job,
     definitions: &passes::Definitions<'_>,
     evidence: &HostEvidence,
-    progress: &Progress,
+    progress: &SourceProgress,
 ) -> Vec<HostReport> {
     let loose = !evidence.layout.has_fixed_places();
     let names =

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Progress;
+use super::SourceProgress;
 use super::files;
 use super::read::{FileReading, Pass, name_computer};
 use super::snapshots;
@@ -100,7 +100,7 @@ struct Hunt<'a> {
     definitions: &'a Definitions<'a>,
     evidence: &'a HostEvidence,
     found: &'a Locations,
-    progress: &'a Progress,
+    progress: &'a SourceProgress,
     computer: Option<&'a str>,
     source: Arc<str>,
     events: BTreeMap<Place, Event>,
@@ -112,7 +112,7 @@ pub fn read(
     evidence: &HostEvidence,
     found: &Locations,
     computer: Option<&str>,
-    progress: &Progress,
+    progress: &SourceProgress,
 ) -> Reading {
     let mut hunt = Hunt {
         computer,
@@ -127,7 +127,7 @@ pub fn read(
     let mut known = BTreeSet::new();
     for _ in 0..MAX_PASSES {
         let pivots = hunt.learn(&mut known);
-        if pivots.is_empty() {
+        if pivots.is_empty() || progress.stop.is_asked() {
             break;
         }
         progress.passes.fetch_add(1, Ordering::Relaxed);

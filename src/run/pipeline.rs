@@ -15,7 +15,7 @@ const HELD_PER_WORKER: usize = 2;
 ///
 /// A slow task holds up nobody but those whose turn comes after it: no more than
 /// two tasks per worker are begun and not delivered, so that memory is bounded.
-/// Once `stop` is asked, no task is begun.
+/// Once `stop` is asked, no task is begun, and what is at work is not delivered.
 ///
 /// # Errors
 ///
@@ -37,7 +37,10 @@ pub fn in_order<T: Send, R: Send, E>(
             scope.spawn(move || {
                 let next = || take.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok((at, task)) = next() {
-                    if stop.is_asked() || done.send((at, work(task))).is_err() {
+                    let result = (!stop.is_asked()).then(|| work(task));
+                    // What ended because it was asked to is no result.
+                    let Some(result) = result.filter(|_| !stop.is_asked()) else { break };
+                    if done.send((at, result)).is_err() {
                         break;
                     }
                 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::Progress;
+use super::SourceProgress;
 use super::files;
 use crate::artifact::{Artifacts, Located};
 use crate::model::{Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink};
@@ -50,7 +50,7 @@ pub struct Pass<'a> {
     pub computer: Option<&'a str>,
     pub filter: &'a dyn Filter,
     pub judge: &'a Judge<'a>,
-    pub progress: &'a Progress,
+    pub progress: &'a SourceProgress,
 }
 
 struct Unit {
@@ -124,6 +124,9 @@ impl Pass<'_> {
         file: &Located,
         parts: Option<Range<u64>>,
     ) -> (FileReading, Vec<Extent>) {
+        if self.progress.stop.is_asked() {
+            return (FileReading::default(), Vec::new());
+        }
         let mut sink =
             Collector { pass: self, file, reading: FileReading::default(), extents: Vec::new() };
         let whole = parts.clone();
