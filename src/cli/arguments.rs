@@ -74,6 +74,9 @@ pub struct Scan {
     /// Profile: a built-in name, a Sigma rule, or a folder (repeatable) [default: all built in]
     #[arg(long = "profile", value_name = "NAME|FILE|DIR")]
     pub profiles: Vec<String>,
+    /// Go on with a run into the same folder: sources that are done and unchanged are kept
+    #[arg(long)]
+    pub resume: bool,
     /// Folder with artifact definitions that replace or add to the built-in ones
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<PathBuf>,

@@ -55,6 +55,7 @@ fn job(arguments: &Scan) -> Job {
         window: arguments.window,
         reveal_secrets: arguments.reveal_secrets,
         allow_output_on_source: arguments.allow_output_on_source,
+        resume: arguments.resume,
         export: ExportOptions {
             bundle: !arguments.no_bundle,
             csv_excel_safe: arguments.csv_excel_safe,
@@ -92,7 +93,8 @@ fn tell(arguments: &Scan, outcome: &Outcome) -> Exit {
     }
     if outcome.unfinished > 0 {
         eprintln!(
-            "adit: interrupted; what is listed is complete, {} of {} sources are missing",
+            "adit: interrupted; what is listed is complete, {} of {} sources are missing: \
+             the same command with --resume examines them",
             outcome.unfinished, outcome.sources,
         );
     }

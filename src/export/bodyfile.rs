@@ -6,8 +6,10 @@
 //! and the path as name; every other row is an `mtime` with its sentence as name.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
+
+use serde::Deserialize;
 
 use super::ExportError;
 use super::column::usable_time;
@@ -33,6 +35,41 @@ pub(super) fn append(path: &Path, rows: &[Row]) -> Result<(), ExportError> {
         .open(path)
         .map_err(|error| ExportError::at(path, error))?;
     write_rows(file, rows).map_err(|error| ExportError::at(path, error))
+}
+
+/// Appends the rows of a host that an earlier run wrote, from its timeline.jsonl.
+///
+/// # Errors
+///
+/// When the timeline cannot be read or the bodyfile not be written.
+pub fn append_finished(path: &Path, folder: &Path) -> Result<(), ExportError> {
+    let timeline = folder.join("timeline.jsonl");
+    let failed = |error| ExportError::at(&timeline, error);
+    let mut rows = Vec::new();
+    for line in BufReader::new(File::open(&timeline).map_err(failed)?).lines() {
+        let line = line.map_err(failed)?;
+        let line: Line = serde_json::from_str(&line).map_err(|error| failed(error.into()))?;
+        rows.push(Row {
+            datetime: line.datetime.parse().ok(),
+            timestamp_desc: line.timestamp_desc,
+            host: line.host,
+            path: line.path,
+            message: line.message,
+            ..Row::default()
+        });
+    }
+    append(path, &rows)
+}
+
+/// What of a row the bodyfile shows.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Line {
+    datetime: String,
+    timestamp_desc: String,
+    host: String,
+    path: String,
+    message: String,
 }
 
 fn write_rows(file: File, rows: &[Row]) -> io::Result<()> {

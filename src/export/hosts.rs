@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::ExportError;
 use super::column::{Cell, iso};
@@ -48,7 +49,7 @@ const MAX_VALUES: usize = 200;
 const MAX_NAMED: usize = 20;
 
 /// What hosts.csv says of one host; small, unlike the report it is taken from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSummary {
     /// The host's folder.
     pub host: String,
@@ -61,8 +62,10 @@ pub struct HostSummary {
     /// Over all tools: yes if any says yes, else unknown if any is unknown.
     pub rungs: [Answer; 7],
     /// Of every rung answered yes and every session.
+    #[serde(with = "moment")]
     pub first: Option<Timestamp>,
     /// As `first`.
+    #[serde(with = "moment")]
     pub last: Option<Timestamp>,
     /// Sessions of all tools and of none, each once.
     pub sessions: usize,
@@ -76,6 +79,22 @@ pub struct HostSummary {
     pub workstations: Vec<String>,
     /// Lines of problems.csv.
     pub problems: usize,
+}
+
+/// A time with all its digits, as the batch's record keeps it.
+mod moment {
+    use jiff::Timestamp;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        at.map(|at| at.to_string()).serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
 }
 
 impl HostSummary {

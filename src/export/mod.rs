@@ -2,8 +2,8 @@
 //! evidence.
 //!
 //! [`write_host`] fills one folder per host and seals it in a bundle,
-//! [`write_hosts`] the table over all hosts, [`summary_text`] what a person reads
-//! at the end. Everything but run.json and the bundle is a function of the report
+//! [`write_hosts`] the table over all hosts, [`Record`] what is done of a batch,
+//! [`summary_text`] what a person reads at the end. Everything but run.json and the bundle is a function of the report
 //! alone: same report, same bytes. Rows arrive sorted and redacted; escaping is
 //! done here.
 
@@ -17,6 +17,7 @@ mod fresh;
 mod grouped;
 mod hosts;
 mod jsonl;
+mod record;
 mod report;
 mod run_json;
 mod verdict;
@@ -29,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{HostReport, Problem};
 
-pub use bodyfile::start as start_bodyfile;
+pub use bodyfile::{append_finished as append_bodyfile, start as start_bodyfile};
 pub use bundle::Collected;
 pub use column::COLUMNS as TIMELINE_COLUMNS;
 pub use coverage::{COVERAGE_COLUMNS, PROBLEM_COLUMNS};
@@ -37,9 +38,25 @@ pub use csv::{CsvStyle, escape_controls};
 pub use findings::COLUMNS as FINDINGS_COLUMNS;
 pub use grouped::{DNS_COLUMNS, SUMMARY_COLUMNS};
 pub use hosts::{COLUMNS as HOSTS_COLUMNS, HostSummary, write_hosts};
+pub use record::{
+    Done, DoneHost, Entry, RECORD, Record, clear_host, finish_record, finished, read_record, settle,
+};
 pub use report::summary_text;
 pub use run_json::{ImageFacts, RunFacts, SCHEMA as RUN_SCHEMA};
 pub use verdict::SCHEMA as VERDICT_SCHEMA;
+
+/// The results that depend on nothing but the report, in the order written.
+const RESULTS: [&str; 9] = [
+    "findings.csv",
+    "verdict.json",
+    "timeline.csv",
+    "timeline.jsonl",
+    "notime.csv",
+    "summary.csv",
+    "dns.csv",
+    "coverage.csv",
+    "problems.csv",
+];
 
 /// Longest host folder name, in bytes: 64 and a running number.
 const MAX_HOST_NAME: usize = 80;
@@ -203,22 +220,18 @@ fn write_results(
 ) -> Result<Vec<PathBuf>, ExportError> {
     let style = if options.csv_excel_safe { CsvStyle::ExcelSafe } else { CsvStyle::Plain };
     let rows = &report.rows;
-    let mut files = Vec::new();
-    let mut at = |name: &str| {
-        let path = folder.join(name);
-        files.push(path.clone());
-        path
-    };
-    findings::write(&at("findings.csv"), report, style)?;
-    verdict::write(&at("verdict.json"), &report.verdict)?;
-    csv::write_timeline(&at("timeline.csv"), rows, style)?;
-    jsonl::write_timeline(&at("timeline.jsonl"), rows)?;
-    csv::write_notime(&at("notime.csv"), rows, style)?;
-    grouped::write_summary(&at("summary.csv"), rows, style)?;
-    grouped::write_dns(&at("dns.csv"), rows, style)?;
-    coverage::write_coverage(&at("coverage.csv"), report, style)?;
-    coverage::write_problems(&at("problems.csv"), report, style)?;
-    Ok(files)
+    let files = RESULTS.map(|name| folder.join(name));
+    let [findings, verdict, timeline, lines, notime, summary, dns, coverage, problems] = &files;
+    findings::write(findings, report, style)?;
+    verdict::write(verdict, &report.verdict)?;
+    csv::write_timeline(timeline, rows, style)?;
+    jsonl::write_timeline(lines, rows)?;
+    csv::write_notime(notime, rows, style)?;
+    grouped::write_summary(summary, rows, style)?;
+    grouped::write_dns(dns, rows, style)?;
+    coverage::write_coverage(coverage, report, style)?;
+    coverage::write_problems(problems, report, style)?;
+    Ok(files.to_vec())
 }
 
 fn describe(files: &[PathBuf]) -> Result<Vec<run_json::ResultFile>, ExportError> {
@@ -248,6 +261,11 @@ pub(crate) fn hash_file(path: &Path) -> io::Result<(u64, String)> {
         size = size.saturating_add(u64::try_from(n).unwrap_or_default());
     }
     Ok((size, hex(&hasher.finalize())))
+}
+
+/// SHA-256 of a text.
+pub(crate) fn hash_text(text: &str) -> String {
+    hex(&Sha256::digest(text))
 }
 
 /// Lower-case hexadecimal.

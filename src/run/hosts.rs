@@ -13,10 +13,15 @@ use crate::source::{HostEvidence, Layout};
 const MAX_NAME: usize = 64;
 
 /// Folder names already given.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Names(BTreeSet<String>);
 
 impl Names {
+    /// Whether the name is taken.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(&name.to_lowercase())
+    }
+
     /// The name, with `~2`, `~3`, … where it is taken (whatever its case).
     pub fn unique(&mut self, name: &str) -> String {
         let mut candidate = name.to_owned();

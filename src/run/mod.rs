@@ -11,6 +11,7 @@ mod passes;
 mod pipeline;
 mod progress;
 mod read;
+mod resume;
 mod snapshots;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub struct Job {
     pub window: SignedDuration,
     pub reveal_secrets: bool,
     pub allow_output_on_source: bool,
+    /// Whether sources are left out that an earlier run into the same folder finished.
+    pub resume: bool,
     pub export: ExportOptions,
     pub arguments: Vec<String>,
     pub started: Timestamp,

@@ -17,6 +17,7 @@ mod lead;
 mod listing;
 mod meter;
 pub mod partition;
+mod stamp;
 mod volumes;
 pub mod vss;
 
@@ -30,6 +31,7 @@ pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
 pub use lead::Lead;
 pub use meter::DiskImage;
+pub use stamp::stamp;
 
 /// A file tree of one host, read-only.
 pub trait Filesystem: Send + Sync {
