@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::arguments::ProgressWord;
+use crate::model::Stop;
 use crate::run::{Counts, Progress};
 
 const TICK: Duration = Duration::from_millis(100);
@@ -17,6 +18,9 @@ const TICK: Duration = Duration::from_millis(100);
 const MAX_DRAWN: usize = 10;
 /// Characters of a source's name that are shown on a terminal: its end tells more.
 const MAX_NAME: usize = 32;
+
+/// What the first Ctrl-C is answered with.
+const STOPPING: &str = "adit: stopping; what is being written is finished (again: end at once)";
 
 /// Shows progress until finished.
 pub struct Display {
@@ -29,6 +33,7 @@ pub struct Display {
 #[derive(Clone)]
 struct View {
     progress: Arc<Progress>,
+    stop: Stop,
     started: Instant,
     style: Style,
 }
@@ -52,7 +57,7 @@ impl Style {
 }
 
 impl Display {
-    pub fn start(word: ProgressWord, quiet: bool, progress: Arc<Progress>) -> Self {
+    pub fn start(word: ProgressWord, quiet: bool, progress: Arc<Progress>, stop: Stop) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let style = match word {
             ProgressWord::Jsonl => Style::Jsonl,
@@ -60,7 +65,7 @@ impl Display {
             _ => Style::Lines,
         };
         let silent = word == ProgressWord::None || (quiet && style != Style::Jsonl);
-        let view = View { progress, started: Instant::now(), style };
+        let view = View { progress, stop, started: Instant::now(), style };
         if style == Style::Jsonl {
             eprintln!("{}", view.event("start", None, view.progress.counts()));
         }
@@ -94,9 +99,14 @@ fn can_be_redrawn() -> bool {
 impl View {
     fn watch(&self, done: &AtomicBool) {
         let mut last = Instant::now();
-        let mut drawn = 0;
+        let (mut drawn, mut told) = (0, false);
         while !done.load(Ordering::Relaxed) {
             std::thread::park_timeout(TICK);
+            if self.stop.is_asked() && !told && self.style != Style::Jsonl {
+                told = true;
+                eprintln!("{}{STOPPING}", back(drawn));
+                drawn = 0;
+            }
             if done.load(Ordering::Relaxed) || last.elapsed() < self.style.interval() {
                 continue;
             }
@@ -186,10 +196,9 @@ fn end_of(name: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Stop;
 
     fn view(style: Style) -> View {
-        View { progress: Arc::default(), started: Instant::now(), style }
+        View { progress: Arc::default(), stop: Stop::default(), started: Instant::now(), style }
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub fn run(arguments: Scan) -> Exit {
     }
     let job = job(&arguments);
     let progress = Arc::new(Progress::default());
-    let display = Display::start(arguments.progress, arguments.quiet, progress.clone());
+    let display =
+        Display::start(arguments.progress, arguments.quiet, progress.clone(), job.stop.clone());
     let result = run::scan(&job, &progress);
     display.finish(result.is_ok());
     match result {

@@ -136,7 +136,15 @@ fn write_all(dir: &Path, entries: &[Entry]) -> Result<PathBuf, ExportError> {
         written.map_err(|error| ExportError::at(&path, error))?;
     }
     file.finish_durably()?;
+    sync_folder(dir);
     Ok(path)
+}
+
+/// Brings names given to files to the disk, where the system has a way to say so.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }
 
 fn line(entry: &Entry) -> std::io::Result<Vec<u8>> {
@@ -181,6 +189,7 @@ pub fn settle(output: &HostOutput) -> Result<String, ExportError> {
         let synced = file.and_then(|file| file.sync_all());
         synced.map_err(|error| ExportError::at(path, error))?;
     }
+    sync_folder(&output.folder);
     let verdict = output.folder.join("verdict.json");
     let hashed = hash_file(&verdict).map_err(|error| ExportError::at(&verdict, error))?;
     Ok(hashed.1)

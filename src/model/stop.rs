@@ -7,10 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
+impl From<Arc<AtomicBool>> for Stop {
+    fn from(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+}
+
 impl Stop {
-    /// Makes the request; whether it had been made before.
-    pub fn ask(&self) -> bool {
-        self.0.swap(true, Ordering::Relaxed)
+    /// Makes the request.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 
     /// Whether the request was made.

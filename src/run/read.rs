@@ -106,6 +106,9 @@ impl Pass<'_> {
     }
 
     fn open<'f>(&'f self, file: &'f Located) -> Result<Open<'f>, String> {
+        if self.progress.stop.is_asked() {
+            return Err("the run was stopped".into());
+        }
         let parser = parse::by_name(&file.parser)
             .ok_or_else(|| format!("no parser is called {}", file.parser))?;
         let bytes = self.filesystem.open(&file.entry).map_err(|e| e.to_string())?;

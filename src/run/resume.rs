@@ -56,10 +56,11 @@ pub fn plan(job: &Job, settings: &str, leads: Vec<Lead>) -> Result<Plan, RunErro
     let (stale, others): (Vec<Entry>, Vec<Entry>) =
         earlier.into_iter().partition(|entry| sources.contains(entry.source()));
     plan.others = others;
-    let kept: BTreeSet<&str> =
-        plan.kept.iter().chain(&plan.others).flat_map(|entry| entry.folders()).collect();
+    // In one case, as some file systems see names.
+    let kept = plan.kept.iter().chain(&plan.others).flat_map(|entry| entry.folders());
+    let kept: BTreeSet<String> = kept.map(str::to_lowercase).collect();
     for folder in stale.iter().flat_map(|entry| entry.folders()) {
-        if !kept.contains(folder) {
+        if !kept.contains(&folder.to_lowercase()) {
             export::clear_host(&job.output, folder)?;
         }
     }
