@@ -214,9 +214,9 @@ mod tests {
         assert_eq!(
             view.lines(),
             [
-                "  …g-7/third-floor/WS-0815.E01: 7 files, 3 of 5 MiB".replace("…g", "…ing"),
-                "  b\\u000a.E01: looking for files".into(),
-                "adit: 0/3 sources, 7 files, 3 of 5 MiB, 0 s".into(),
+                "  …lding-7/third-floor/WS-0815.E01: 7 files, 3 of 5 MiB",
+                "  b\\u000a.E01: looking for files",
+                "adit: 0/3 sources, 7 files, 3 of 5 MiB, 0 s",
             ]
         );
     }

@@ -33,7 +33,7 @@ pub fn run(
     let plan = resume::plan(job, &batch.settings, leads)?;
     batch.begin(&plan)?;
     let work = |turn: Turn| match turn.finished {
-        Some(_) => Ok(Worked::Finished(turn)),
+        Some(finished) => Ok(Worked::Finished(turn.lead, finished)),
         None => team.follow(turn.lead).map(Worked::Examined),
     };
     pipeline::in_order(plan.turns, job.threads.max(1), &job.stop, work, |worked| {
@@ -53,7 +53,8 @@ struct Team<'a> {
 
 /// What became of a lead.
 enum Worked {
-    Finished(Turn),
+    /// Nothing is to be done; the lead, should that turn out wrong.
+    Finished(Lead, Finished),
     Examined(Examined),
 }
 
@@ -149,7 +150,7 @@ impl<'a> Batch<'a> {
     /// Writes what a lead gave, under names that no host before it has.
     fn deliver(&mut self, worked: Result<Worked, SourceError>) -> Result<(), RunError> {
         match worked {
-            Ok(Worked::Finished(Turn { lead, finished: Some(finished) })) => {
+            Ok(Worked::Finished(lead, finished)) => {
                 if !self.keep(finished)? {
                     let again = self.team.follow(lead);
                     if self.team.job.stop.is_asked() {
@@ -158,8 +159,6 @@ impl<'a> Batch<'a> {
                     return self.deliver(again.map(Worked::Examined));
                 }
             }
-            // A lead that is not finished is never handed on as it is.
-            Ok(Worked::Finished(_)) => {}
             Ok(Worked::Examined(examined)) => self.write(examined)?,
             Err(error) => self.outcome.refused.push(error),
         }
