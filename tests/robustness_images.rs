@@ -150,6 +150,12 @@ fn mutants() -> Vec<Mutant> {
         let data = attribute(disk, at, 0x80).unwrap();
         put(disk, data.start + 40, &[0xff; 24]);
     });
+    disk("a hole of a petabyte in a log", Loss, |disk| {
+        let (at, _) = record_of(disk, LOG);
+        let data = attribute(disk, at, 0x80).unwrap();
+        put(disk, data.start + 12, &[0, 0x80]);
+        put(disk, data.start + 40, &[0, 0, 0, 0, 0, 0, 4, 0].repeat(3));
+    });
     disk("a file with a last cluster beyond all", Anything, |disk| {
         let (at, _) = record_of(disk, LOG);
         let data = attribute(disk, at, 0x80).unwrap();

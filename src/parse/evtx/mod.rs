@@ -36,6 +36,8 @@ const FORMAT: &str = "event log";
 /// Chunks read from the file at once (256 KiB): they are still in the processor's own
 /// cache when they are looked at.
 const CHUNKS_PER_READ: u64 = 4;
+/// More of a file is not read: 32 GiB, eight times what Windows lets a log grow to.
+const MAX_CHUNKS: u64 = 1 << 19;
 /// Without a file header, chunks are looked for at this many 4096-byte steps.
 const MAX_BASES_TRIED: u64 = 16;
 /// … and counted in this many slots from there.
@@ -131,7 +133,12 @@ impl EvtxFile {
             }
         };
         let room = bytes.size().saturating_sub(base);
-        let chunks = room.div_ceil(CHUNK_BYTES as u64);
+        let mut chunks = room.div_ceil(CHUNK_BYTES as u64);
+        if chunks > MAX_CHUNKS {
+            let what = format!("{chunks} chunks, the first {MAX_CHUNKS} are read");
+            damage.push(remark(bytes.size(), &what, true));
+            chunks = MAX_CHUNKS;
+        }
         let over = room % CHUNK_BYTES as u64;
         if over != 0 {
             let what =
@@ -185,12 +192,15 @@ pub fn parse_chunks(
     let mut number = range.start;
     let mut buffer = Vec::new();
     // After a failed read chunks are read one by one, to lose no more than one.
-    let mut at_once = CHUNKS_PER_READ;
+    let (mut at_once, mut unreadable) = (CHUNKS_PER_READ, None);
     while number < end {
         let count = end.saturating_sub(number).min(at_once);
         let wanted = usize::try_from(count).unwrap_or_default().saturating_mul(CHUNK_BYTES);
-        buffer.resize(wanted, 0);
-        let filled = match read_full(input.bytes, file.offset_of(number), &mut buffer) {
+        if buffer.len() < wanted {
+            buffer = vec![0; wanted];
+        }
+        let room = buffer.get_mut(..wanted).unwrap_or_default();
+        let filled = match read_full(input.bytes, file.offset_of(number), room) {
             Ok(0) => break,
             Ok(filled) => filled,
             Err(_) if at_once > 1 => {
@@ -198,12 +208,12 @@ pub fn parse_chunks(
                 continue;
             }
             Err(error) => {
-                let what = format!("chunk {number} cannot be read: {error}");
-                sink.damaged(remark(file.offset_of(number), &what, true));
+                unreadable.get_or_insert((number, error));
                 number = number.saturating_add(1);
                 continue;
             }
         };
+        tell_unreadable(file, unreadable.take(), number, sink);
         for bytes in buffer.get(..filled).unwrap_or_default().chunks(CHUNK_BYTES) {
             let offset = file.offset_of(number);
             let (dirty, counted) = (file.dirty, file.counts(number));
@@ -215,7 +225,19 @@ pub fn parse_chunks(
             number = number.saturating_add(1);
         }
     }
+    tell_unreadable(file, unreadable, number, sink);
     reach
+}
+
+/// Tells of chunks that could not be read, from the first one to before `end`.
+fn tell_unreadable(file: &EvtxFile, lost: Option<(u64, io::Error)>, end: u64, sink: &mut dyn Sink) {
+    let Some((first, error)) = lost else { return };
+    let last = end.saturating_sub(1);
+    let what = match first == last {
+        true => format!("chunk {first} cannot be read: {error}"),
+        false => format!("chunks {first} to {last} cannot be read: {error}"),
+    };
+    sink.damaged(remark(file.offset_of(first), &what, true));
 }
 
 fn remark(at: u64, what: &str, lost: bool) -> Damage {
