@@ -96,3 +96,119 @@ fn identity<'a>(entry: &'a Entry, snapshot: &str) -> impl Hash + use<'a> {
         (times.created, times.modified, times.changed),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{FileId, Kind, State, Times};
+
+    /// A volume of files that say their own text.
+    struct Fake(Vec<(Entry, &'static str)>);
+
+    impl Filesystem for Fake {
+        fn walk(&self, visit: &mut dyn FnMut(Entry), _: &mut dyn FnMut(Problem)) {
+            self.0.iter().for_each(|(entry, _)| visit(entry.clone()));
+        }
+
+        fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
+            let found = self.0.iter().find(|(entry, _)| entry.path == file.path);
+            let missing = SourceError::NotInEvidence { path: file.path.clone() };
+            found.map(|(_, text)| Box::new(text.as_bytes().to_vec()) as _).ok_or(missing)
+        }
+
+        fn entry(&self, path: &EvidencePath) -> Option<Entry> {
+            self.0.iter().map(|(entry, _)| entry).find(|entry| entry.path == *path).cloned()
+        }
+
+        fn case_insensitive(&self) -> bool {
+            true
+        }
+    }
+
+    /// A file, modified in that second of the year 2000 and read in another.
+    fn file(path: &str, modified: i64, accessed: i64) -> Entry {
+        let at = |second| jiff::Timestamp::from_second(946_684_800 + second).ok();
+        Entry {
+            path: EvidencePath::new(path),
+            kind: Kind::File,
+            size: 3,
+            times: Times { modified: at(modified), accessed: at(accessed), ..Times::default() },
+            name_times: None,
+            id: Some(FileId { number: 40, sequence: 1 }),
+            state: State::Present,
+            link_target: None,
+            handle: 0,
+        }
+    }
+
+    fn member(prefix: &str, snapshot: &str, files: Vec<(Entry, &'static str)>) -> Member {
+        let filesystem = Box::new(Fake(files));
+        Member { prefix: prefix.to_owned(), filesystem, snapshot: snapshot.to_owned() }
+    }
+
+    /// A volume with two shadow copies and a second volume.
+    fn volumes() -> Volumes {
+        let now = vec![(file("C:\\same", 1, 9), "new"), (file("C:\\changed", 5, 9), "now")];
+        let newer = vec![
+            (file("vss2:C:\\same", 1, 3), "old"),
+            (file("vss2:C:\\changed", 4, 4), "was"),
+            (file("vss2:C:\\gone", 2, 2), "two"),
+        ];
+        let older = vec![
+            (file("vss1:C:\\same", 1, 1), "old"),
+            (file("vss1:C:\\changed", 4, 4), "was"),
+            (file("vss1:C:\\gone", 2, 2), "one"),
+            (file("vss1:C:\\first", 0, 0), "one"),
+        ];
+        let members = vec![
+            member("C:\\", "", now),
+            member("vss2:C:\\", "vss2:", newer),
+            member("vss1:C:\\", "vss1:", older),
+            member("volume2:\\", "", vec![(file("volume2:\\same", 1, 1), "two")]),
+        ];
+        Volumes::new(members, true)
+    }
+
+    #[test]
+    fn a_snapshot_shows_only_what_no_newer_state_has() {
+        let mut seen = Vec::new();
+        volumes().walk(&mut |entry| seen.push(entry.path.as_str().to_owned()), &mut |_| {});
+        let expected = [
+            "C:\\same",
+            "C:\\changed",
+            "vss2:C:\\changed",
+            "vss2:C:\\gone",
+            "vss1:C:\\first",
+            "volume2:\\same",
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn each_state_of_a_file_opens_with_its_own_bytes() {
+        let volumes = volumes();
+        let read = |path: &str| {
+            let entry = volumes.entry(&EvidencePath::new(path)).expect("an entry");
+            let bytes = volumes.open(&entry).expect("it opens");
+            let mut buffer = [0; 3];
+            bytes.read_at(0, &mut buffer).expect("it is read");
+            String::from_utf8_lossy(&buffer).into_owned()
+        };
+        assert_eq!(read("C:\\changed"), "now");
+        assert_eq!(read("vss2:C:\\changed"), "was");
+        assert_eq!(read("vss1:C:\\first"), "one");
+        assert_eq!(read("volume2:\\same"), "two");
+        assert!(volumes.entry(&EvidencePath::new("vss3:C:\\same")).is_none());
+        assert!(volumes.entry(&EvidencePath::new("D:\\same")).is_none());
+        let elsewhere = file("vss3:C:\\same", 1, 1);
+        assert!(matches!(volumes.open(&elsewhere), Err(SourceError::NotInEvidence { .. })));
+    }
+
+    #[test]
+    fn a_volume_without_snapshots_is_shown_whole() {
+        let twice = vec![(file("C:\\a", 1, 1), "one"), (file("C:\\a", 1, 1), "one")];
+        let mut seen = 0;
+        Volumes::new(vec![member("C:\\", "", twice)], true).walk(&mut |_| seen += 1, &mut |_| {});
+        assert_eq!(seen, 2);
+    }
+}
