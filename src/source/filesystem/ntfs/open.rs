@@ -12,7 +12,7 @@ use crate::model::ReadAt;
 
 use super::content::Content;
 use super::lznt1::Compressed;
-use super::record::{Attribute, Body, COMPRESSED, Record, SPARSE};
+use super::record::{Attribute, Body, COMPRESSED, Record};
 use super::row::Stream;
 use super::runs::{MAX_RUNS, Pairs, Run};
 use super::table::Table;
@@ -97,13 +97,6 @@ fn gather(volume: &Volume, table: &Table, owner: u32, start: &Attribute<'_>) -> 
             "its content lies in clusters of the volume, which is not here",
         ));
     };
-    let room = geometry.clusters.saturating_mul(u64::from(geometry.cluster));
-    // Only holes and packed clusters let a content be larger than its volume.
-    let packed = start.flags & (COMPRESSED | SPARSE) != 0;
-    if extents.size.saturating_sub(u64::from(geometry.cluster)) > room && !packed {
-        let size = extents.size;
-        return Err(invalid(&format!("its size of {size} bytes is beyond the volume's {room}")));
-    }
     let mut content = Content {
         volume: Arc::clone(disk),
         cluster: u64::from(geometry.cluster),

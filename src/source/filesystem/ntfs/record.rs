@@ -30,7 +30,6 @@ pub(super) const REPARSE_POINT: u32 = 0xc0;
 /// Attribute flags.
 pub(super) const COMPRESSED: u16 = 0x00ff;
 pub(super) const ENCRYPTED: u16 = 0x4000;
-pub(super) const SPARSE: u16 = 0x8000;
 
 /// A record's number and how often it had been given to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
