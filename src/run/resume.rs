@@ -92,7 +92,7 @@ pub fn part(path: &Path) -> (String, String) {
 pub fn further_parts(at: &Path, hosts: &[HostEvidence]) -> Vec<(String, String)> {
     let images = hosts.iter().filter_map(|host| host.image.as_ref());
     let paths: BTreeSet<&Path> =
-        images.flat_map(|image| &image.parts).map(|path| path.as_path()).collect();
+        images.flat_map(|image| image.parts()).map(|path| path.as_path()).collect();
     paths.into_iter().filter(|path| *path != at).map(part).collect()
 }
 
