@@ -120,6 +120,8 @@ fn what_only_an_image_holds_is_told() {
     let rungs = &verdict["tools"][0]["rungs"];
     for rung in ["delivered", "configured", "executed", "persisted", "cleaned_up"] {
         assert_eq!(rungs[rung]["answer"], "yes", "{rung}");
+        // Not the year that the agent's file was set back to.
+        assert!(rungs[rung]["first"].as_str().unwrap().starts_with("2024-03-12"), "{rung}");
     }
 }
 

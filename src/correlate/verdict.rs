@@ -7,7 +7,7 @@ use super::timeline::{RowsOf, counts};
 use super::{Tokens, Tool, version};
 use crate::model::{
     Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, Row, RowStage, Rung,
-    RungName, Session, ToolVerdict, Verdict,
+    RungName, Session, Tag, ToolVerdict, Verdict,
 };
 
 /// Rows this close to a rung's first moment belong to it.
@@ -123,6 +123,8 @@ pub fn remoteness(row: &Row) -> u8 {
     match row.timestamp_desc.as_str() {
         "Token Minted" => 2,
         meaning if OTHER_THAN_CREATION.iter().any(|other| meaning.starts_with(other)) => 1,
+        // The name still has the time that the file was really made at.
+        "File Created ($SI)" if row.tag.contains(&Tag::Timestomped) => 1,
         _ => 0,
     }
 }
