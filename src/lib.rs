@@ -8,8 +8,9 @@
 //!                   │ rules, literals                    │ paths, parser
 //!                   ▼                                    ▼
 //! evidence ─▶ source ─▶ locate ─▶ screen ─▶ parse ─▶ detect ─▶ correlate ─▶ export
-//!             folder →  which     which     bytes →  rules →   sessions,    csv, jsonl,
-//!             hosts     files?    blocks?   Record   Event     chains,      json, zip
+//!             folder,   which     which     bytes →  rules →   sessions,    csv, jsonl,
+//!             image →   files?    blocks?   Record   Event     chains,      json, zip
+//!             hosts
 //!                                    ▲                         verdict
 //!                                    └──────── pivots ◀─────────┘
 //!                          (paths, hashes, process ids, services, logons)
@@ -25,6 +26,9 @@
 //! | an artifact of a known format | `artifacts/<os>/<group>/<name>.yaml` | nothing |
 //! | a tool to hunt for | `profiles/<tool>/` and its samples | nothing |
 //! | a file format | `src/parse/<format>.rs`, good and damaged samples | two lines in `parse/mod.rs` |
+//! | a disk image format | `src/source/container/<format>.rs`, samples | `open_one` in `container/mod.rs` |
+//! | a file system | `src/source/filesystem/<name>`, samples | `recognize.rs`, `open` in `filesystem/mod.rs` |
+//! | a collector's layout | `src/source/collection/<name>.rs` | `outline.rs` and `place.rs` beside it |
 //! | an output | `src/export/<format>.rs` | two lines in `export/mod.rs` |
 //!
 //! # Invariants

@@ -31,7 +31,7 @@ impl Parser for Known {
     }
 }
 
-const PARSERS: [&dyn Parser; 8] = [
+const PARSERS: [&dyn Parser; 9] = [
     &Known("evtx", b"ElfFile\0"),
     &Known("event_xml", b"<Event "),
     &Known("registry", b"regf"),
@@ -39,6 +39,7 @@ const PARSERS: [&dyn Parser; 8] = [
     &Known("ngrok_log", b"t=2"),
     &Known("pe", b"MZ"),
     &Known("usn_journal", b"USN "),
+    &Known("directory_index", b"INDX"),
     &Known("zip", b"PK\x03\x04"),
 ];
 
@@ -271,9 +272,8 @@ fn what_cannot_be_opened_says_what_to_do() {
     fs::write(folder.path().join("logs.tgz"), b"\x1f\x8b\x08").unwrap();
     let said = |name: &str| refusal(&folder.path().join(name));
     assert!(said("nowhere").contains("no such file or folder"), "{}", said("nowhere"));
-    for image in ["disk.E01", "disk.dd"] {
-        assert!(said(image).ends_with("mount it and give the folder"), "{}", said(image));
-    }
+    assert!(said("disk.E01").contains("damaged E01 at offset 0x8"), "{}", said("disk.E01"));
+    assert!(said("disk.dd").ends_with("convert it to raw or E01"), "{}", said("disk.dd"));
     assert!(said("logs.tgz").ends_with("unpack it and give the folder"), "{}", said("logs.tgz"));
 }
 
@@ -457,7 +457,7 @@ fn a_definition_without_its_parser_is_a_problem() {
     let folder = tree(&[("x.evtx", LOG)]);
     let hosts = open(folder.path());
     let artifacts = Artifacts::builtin().unwrap();
-    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &PARSERS[..7], &|_| false);
+    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &PARSERS[..8], &|_| false);
     assert_eq!(found.problems.len(), 1);
     assert_eq!(found.problems[0].message, "windows.filesystem.archive: there is no parser zip");
 }

@@ -30,6 +30,12 @@ pub(crate) enum Encoding {
     Binary,
 }
 
+/// How many of these are so; summed in bytes, which the compiler turns into few steps.
+fn count<T: Copy>(items: &[T], is: impl Fn(T) -> bool) -> usize {
+    let some = |items: &[T]| items.iter().fold(0_u8, |sum, item| sum + u8::from(is(*item)));
+    items.chunks(usize::from(u8::MAX)).map(|items| usize::from(some(items))).sum()
+}
+
 impl Encoding {
     /// The encoding of a text that starts with these bytes.
     pub(crate) fn of(start: &[u8]) -> Self {
@@ -42,20 +48,19 @@ impl Encoding {
     }
 
     fn guess(start: &[u8]) -> Self {
-        let (pairs, last) = start.as_chunks::<2>();
-        let even = pairs.iter().filter(|[first, _]| *first == 0).count()
-            + usize::from(last.first() == Some(&0));
-        let odd = pairs.iter().filter(|[_, second]| *second == 0).count();
-        let pairs = pairs.len();
-        let most = pairs.saturating_mul(3) / 4;
-        if even + odd == 0 {
-            let control = start.iter().filter(|b| matches!(b, 0..=8 | 14..=26 | 28..=31)).count();
+        if count(start, |byte| byte == 0) == 0 {
+            let control = count(start, |byte| matches!(byte, 0..=8 | 14..=26 | 28..=31));
             return if control.saturating_mul(20) > start.len() {
                 Self::Binary
             } else {
                 Self::Utf8
             };
         }
+        let (pairs, last) = start.as_chunks::<2>();
+        let even = count(pairs, |[first, _]| first == 0) + count(last, |byte| byte == 0);
+        let odd = count(pairs, |[_, second]| second == 0);
+        let pairs = pairs.len();
+        let most = pairs.saturating_mul(3) / 4;
         match pairs {
             2.. if odd > most && even == 0 => Self::Utf16Le,
             2.. if even > most && odd == 0 => Self::Utf16Be,

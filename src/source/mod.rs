@@ -1,9 +1,16 @@
 //! Anything an investigator points at, opened as one or more hosts.
 //!
 //! A source is a folder (a mounted volume, drives side by side, a Linux or macOS
-//! root, many hosts, or loose files) or a single file. Later stages see only
-//! [`Filesystem`], which has no way to write. Disk images, archives and the live
-//! machine become further implementations of it.
+//! root, many hosts, or loose files), a disk image, a collection or a single file.
+//! Later stages see only [`Filesystem`], which has no way to write.
+//!
+//! ```text
+//! image:       container → partition → filesystem, vss → volumes of one host
+//! collection:  archive → arranged under original paths
+//! folder:      layout → folder
+//! ```
+//!
+//! [`leads`] tells what there is to open; a [`Lead`] opens it when its turn comes.
 
 mod collection;
 pub mod container;

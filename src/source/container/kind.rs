@@ -8,10 +8,12 @@ use crate::model::ReadAt;
 use crate::source::file::OpenFile;
 use crate::source::{SourceError, partition};
 
-const IMAGE: (&str, &str) =
-    ("a disk image", "disk images come with a later version; mount it and give the folder");
+const IMAGE: (&str, &str) = (
+    "named like a disk image",
+    "no disk or volume is in it that adit knows; convert it to raw or E01",
+);
 const ARCHIVE: (&str, &str) =
-    ("an archive", "archives come with a later version; unpack it and give the folder");
+    ("an archive", "no evidence in it that can be read in place; unpack it and give the folder");
 /// First bytes of EWF (E01, L01, Ex01), VMDK, VHDX, VHD, QCOW and AFF files.
 const IMAGE_STARTS: [&[u8]; 9] = [
     b"EVF\x09\x0d\x0a\xff\x00",
