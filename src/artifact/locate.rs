@@ -40,8 +40,8 @@ const COMPONENT_STORES: [&str; 7] = [
 /// no known agent is smaller.
 const AGENT_BYTES: u64 = 2 << 20;
 
-/// Files looked into at a time.
-const BATCH: usize = 4096;
+/// Files looked into at a time, in the order in which the file system keeps them.
+const BATCH: usize = 1 << 16;
 
 /// A file for a parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,9 +246,14 @@ impl<'a> Search<'a> {
     /// Finds the claims on a batch of files and keeps them.
     fn look_into(&mut self, batch: Vec<Entry>) {
         let (index, filesystem) = (self.index, self.filesystem);
-        let claimed: Vec<Claims<'a>> =
-            batch.into_par_iter().map(|entry| claims(index, filesystem, entry)).collect();
-        for claims in claimed {
+        let mut batch: Vec<(usize, Entry)> = batch.into_iter().enumerate().collect();
+        batch.sort_by_key(|(_, entry)| entry.handle);
+        let mut claimed: Vec<(usize, Claims<'a>)> = batch
+            .into_par_iter()
+            .map(|(at, entry)| (at, claims(index, filesystem, entry)))
+            .collect();
+        claimed.sort_by_key(|(at, _)| *at);
+        for (_, claims) in claimed {
             self.keep(claims);
         }
     }

@@ -124,7 +124,6 @@ impl Ntfs {
 
     fn read(mut volume: Volume, prefix: &str) -> Self {
         let mut table = Table::read(&volume);
-        volume.keep_records();
         reparse::read_far(&volume, &mut table);
         let mut notes = std::mem::take(&mut volume.notes);
         if let Err(error) = remains::mark(&volume, &mut table) {

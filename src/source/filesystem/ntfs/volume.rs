@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::model::ReadAt;
 
-use super::super::bytes::Paged;
 use super::boot::{Copy, Geometry};
 use super::bytes::{fill, fill_exactly};
 use super::content::Content;
@@ -22,9 +21,6 @@ pub(super) struct Volume {
     /// `None` for an `$MFT` that was copied out of its volume.
     pub(super) disk: Option<(Arc<dyn ReadAt>, Geometry)>,
     pub(super) mft: Arc<dyn ReadAt>,
-    /// `$MFT` again, for one record at a time: files that lie together have theirs
-    /// together.
-    records: Option<Paged>,
     pub(super) measures: Measures,
     /// The first records as `$MFTMirr` has them; empty where it cannot be read.
     mirror: Vec<u8>,
@@ -51,7 +47,6 @@ impl Volume {
         };
         let mut volume = Self {
             mft: Arc::new(Vec::new()),
-            records: None,
             mirror: mirror(&*disk, geometry),
             disk: Some((disk.clone(), geometry)),
             measures,
@@ -73,7 +68,7 @@ impl Volume {
         let record = record_size(start.get(..n).unwrap_or_default())
             .ok_or_else(|| "it does not begin with an $MFT record".to_owned())?;
         let measures = Measures { record, clusters: None };
-        Ok(Self { disk: None, mft, records: None, measures, mirror: Vec::new(), notes: Vec::new() })
+        Ok(Self { disk: None, mft, measures, mirror: Vec::new(), notes: Vec::new() })
     }
 
     /// The first record, its fixups applied.
@@ -210,8 +205,7 @@ impl Volume {
     pub(super) fn record(&self, number: u32) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.measures.record];
         let at = u64::from(number).saturating_mul(bytes.len() as u64);
-        let mft = self.records.as_ref().map_or(&*self.mft, |pages| pages as &dyn ReadAt);
-        let read = fill_exactly(mft, at, &mut bytes);
+        let read = fill_exactly(&*self.mft, at, &mut bytes);
         let fixed = read.and_then(|()| {
             fix(&mut bytes, *b"FILE").map_err(|damage| {
                 let message = format!("$MFT record {number}: {}", damage.as_str());
@@ -222,11 +216,6 @@ impl Volume {
             Ok(()) => Ok(bytes),
             Err(error) => self.mirrored(number).ok_or(error),
         }
-    }
-
-    /// Keeps what is read from now on of single records for a while.
-    pub(super) fn keep_records(&mut self) {
-        self.records = Some(Paged::new(Arc::clone(&self.mft)));
     }
 
     /// A record as `$MFTMirr` has it, its fixups applied.
