@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::model::{EvidencePath, Problem, Stage};
+
 use super::folder::{Folder, Root, Single};
 use super::{HostEvidence, Layout, Lead, SourceError, collection, container, listing};
 
@@ -56,8 +58,8 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<Lead>, SourceError> {
         let host = host(source, source, own);
         return Ok(vec![Lead::open_already(source, vec![host])]);
     }
-    let mut found = Vec::new();
-    search(source, source, 1, &mut found);
+    let (mut found, mut links) = (Vec::new(), Vec::new());
+    search(source, source, 1, &mut found, &mut links);
     let excluded: BTreeSet<PathBuf> =
         found.iter().flat_map(|found| found.taken.iter().cloned()).collect();
     let rest_matters = excluded.is_empty() || holds_file(source, &excluded);
@@ -66,7 +68,8 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<Lead>, SourceError> {
         let root = Root::rest(source, excluded);
         let label = source.display().to_string();
         let tree = Folder::plain(root);
-        let rest = HostEvidence::new(label, last_name(source), Layout::Loose, tree);
+        let mut rest = HostEvidence::new(label, last_name(source), Layout::Loose, tree);
+        rest.problems.extend(links.iter().map(|at| not_followed(source, at)));
         leads.push(Lead::open_already(source, vec![rest]));
     }
     Ok(leads)
@@ -170,8 +173,15 @@ pub(super) fn drive_letter(name: &str) -> Option<char> {
     (letters.next().is_none() && first.is_ascii_uppercase()).then_some(first)
 }
 
-/// Collects the hosts below a folder, in walk order; a host's own tree is not searched.
-fn search(source: &Path, at: &Path, depth: usize, found: &mut Vec<Found>) {
+/// Collects the hosts below a folder, in walk order, and links to files; a host's
+/// own tree is not searched.
+fn search(
+    source: &Path,
+    at: &Path,
+    depth: usize,
+    found: &mut Vec<Found>,
+    links: &mut Vec<PathBuf>,
+) {
     if depth > MAX_HOST_DEPTH {
         return;
     }
@@ -184,6 +194,10 @@ fn search(source: &Path, at: &Path, depth: usize, found: &mut Vec<Found>) {
             continue;
         }
         let Ok(metadata) = std::fs::symlink_metadata(&at) else { continue };
+        if metadata.is_symlink() && at.is_file() {
+            links.push(at);
+            continue;
+        }
         let hosts = if metadata.is_file() {
             archived(&at, &name.shown)
         } else if !metadata.is_dir() {
@@ -193,7 +207,7 @@ fn search(source: &Path, at: &Path, depth: usize, found: &mut Vec<Found>) {
         } else {
             match shape(&at, Trust::Content) {
                 Shape::Unknown => {
-                    search(source, &at, depth.saturating_add(1), found);
+                    search(source, &at, depth.saturating_add(1), found, links);
                     None
                 }
                 shape => Some(vec![host(source, &at, shape)]),
@@ -202,6 +216,17 @@ fn search(source: &Path, at: &Path, depth: usize, found: &mut Vec<Found>) {
         if let Some(hosts) = hosts {
             found.push(Found::hosts(at, hosts));
         }
+    }
+}
+
+/// Evidence may be behind a link, and where it leads is not the folder's to say.
+fn not_followed(source: &Path, at: &Path) -> Problem {
+    let below = at.strip_prefix(source).unwrap_or(at);
+    Problem {
+        path: Some(EvidencePath::new(below.to_string_lossy())),
+        locator: None,
+        stage: Stage::Source,
+        message: "a link to a file; links are not followed: give it as a source of its own".into(),
     }
 }
 
