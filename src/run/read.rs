@@ -16,7 +16,7 @@ use crate::source::Filesystem;
 
 /// Files that are read whole: above this size one at a time, so that memory holds
 /// the copies of one only.
-const LARGE_WHOLE_BYTES: u64 = 4 << 20;
+const LARGE_WHOLE_BYTES: u64 = 1 << 20;
 /// Parsers that read their files whole.
 const WHOLE: [&str; 1] = ["registry"];
 /// Parts of a file that one task reads.

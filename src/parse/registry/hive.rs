@@ -52,6 +52,7 @@ impl Hive {
         let mut report = Report::default();
         let logs = read_logs(&input.sidecars, &mut report);
         let pending = replay(&mut image, &logs);
+        drop(logs);
         let bins = check_bins(&image, &mut report);
         let leftovers = check_tree(&image, &mut report);
         let mut damages = report.into_damages();
