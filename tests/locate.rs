@@ -461,3 +461,26 @@ fn a_definition_without_its_parser_is_a_problem() {
     assert_eq!(found.problems.len(), 1);
     assert_eq!(found.problems[0].message, "windows.filesystem.archive: there is no parser zip");
 }
+
+#[test]
+fn component_stores_are_judged_by_name_but_for_programs() {
+    let folder = tree(&[
+        ("Windows/System32/", ""),
+        ("Windows/WinSxS/a/agent.exe", PROGRAM),
+        ("Windows/WinSxS/a/config.dat", CONFIG),
+        ("Windows/WinSxS/a/ngrok.yml", CONFIG),
+        ("Windows/Temp/config.dat", CONFIG),
+        ("winsxs/config.dat", CONFIG),
+    ]);
+    let found = located(&open(folder.path())[0]);
+    assert_eq!(
+        lines(&found),
+        [
+            r"windows.tunnel.ngrok_config C:\Windows\Temp\config.dat",
+            r"windows.filesystem.executable C:\Windows\WinSxS\a\agent.exe",
+            r"windows.tunnel.ngrok_config C:\Windows\WinSxS\a\ngrok.yml",
+            r"windows.tunnel.ngrok_config C:\winsxs\config.dat",
+        ]
+    );
+    assert_eq!(found.not_looked_into, 1);
+}

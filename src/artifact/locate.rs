@@ -5,7 +5,7 @@
 //! batches of files in parallel; the results stand in walk order. On a whole
 //! Windows volume the system's own stores of components are left out of that, for
 //! they hold half of all files: what lies there is known by its name alone, unless
-//! it is large enough for an agent.
+//! a rule knows the name, it is called a program or is large enough for an agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,18 +26,11 @@ pub const MAX_SNIFFED_BYTES: usize = 4608;
 pub const MIN_SNIFFED_BYTES: u64 = 16;
 
 /// Folders below `Windows` that the system fills by itself.
-const COMPONENT_STORES: [&str; 7] = [
-    "WinSxS\\",
-    "servicing\\",
-    "assembly\\",
-    "Installer\\",
-    "SoftwareDistribution\\",
-    "Microsoft.NET\\",
-    "System32\\DriverStore\\",
-];
+const COMPONENT_STORES: [&str; 4] =
+    ["WinSxS\\", "servicing\\", "assembly\\", "System32\\DriverStore\\"];
 
-/// In a component store, files from this size on are looked into all the same:
-/// no known agent is smaller.
+/// In a component store, programs by their name and files from this size on are looked
+/// into all the same: no known agent is smaller.
 const AGENT_BYTES: u64 = 2 << 20;
 
 /// Files looked into at a time, in the order in which the file system keeps them.
@@ -107,11 +100,13 @@ pub fn locate(
     filesystem.walk(
         &mut |entry| {
             search.found.entries = search.found.entries.saturating_add(1);
-            if names(entry.path.as_str()) {
+            let named = names(entry.path.as_str());
+            if named {
                 search.found.names.push(entry.clone());
             }
             if entry.is_file() && entry.state != State::Deleted(Remains::Nothing) {
-                batch.push(entry);
+                let look = named || !is_component(&entry);
+                batch.push(Candidate { entry, look });
             }
             if batch.len() >= BATCH {
                 search.look_into(std::mem::take(&mut batch));
@@ -211,6 +206,13 @@ impl<'a> Index<'a> {
     }
 }
 
+/// A file that artifacts may claim.
+struct Candidate {
+    entry: Entry,
+    /// Whether its content is looked into.
+    look: bool,
+}
+
 /// What one file turned out to be.
 struct Claims<'a> {
     entry: Entry,
@@ -244,13 +246,13 @@ impl<'a> Search<'a> {
     }
 
     /// Finds the claims on a batch of files and keeps them.
-    fn look_into(&mut self, batch: Vec<Entry>) {
+    fn look_into(&mut self, batch: Vec<Candidate>) {
         let (index, filesystem) = (self.index, self.filesystem);
-        let mut batch: Vec<(usize, Entry)> = batch.into_iter().enumerate().collect();
-        batch.sort_by_key(|(_, entry)| entry.handle);
+        let mut batch: Vec<(usize, Candidate)> = batch.into_iter().enumerate().collect();
+        batch.sort_by_key(|(_, candidate)| candidate.entry.handle);
         let mut claimed: Vec<(usize, Claims<'a>)> = batch
             .into_par_iter()
-            .map(|(at, entry)| (at, claims(index, filesystem, entry)))
+            .map(|(at, candidate)| (at, claims(index, filesystem, candidate)))
             .collect();
         claimed.sort_by_key(|(at, _)| *at);
         for (_, claims) in claimed {
@@ -357,10 +359,10 @@ impl<'a> Search<'a> {
 }
 
 /// Every artifact that claims one file.
-fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, entry: Entry) -> Claims<'a> {
+fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, candidate: Candidate) -> Claims<'a> {
+    let Candidate { entry, look: looked_into } = candidate;
     let by_place = index.by_place(entry.path.as_str());
     let (mut by_content, mut problem) = (Vec::new(), None);
-    let looked_into = !is_component(&entry);
     if looked_into && entry.size >= MIN_SNIFFED_BYTES && !index.anywhere.is_empty() {
         match start_of(filesystem, &entry) {
             Ok(start) => {
@@ -394,6 +396,7 @@ fn is_component(entry: &Entry) -> bool {
         path.get(..store.len()).is_some_and(|head| head.eq_ignore_ascii_case(store))
     };
     entry.size < AGENT_BYTES
+        && !ends_with_any_case(entry.path.as_str(), ".exe")
         && below_windows().is_some_and(|path| COMPONENT_STORES.iter().any(|s| holds(s, path)))
 }
 
@@ -405,7 +408,8 @@ fn is_current(entry: &Entry) -> bool {
 /// The first bytes of a file, or why there are none.
 fn start_of(filesystem: &dyn Filesystem, entry: &Entry) -> Result<Vec<u8>, String> {
     let file = filesystem.open(entry).map_err(|error| error.to_string())?;
-    let mut start = vec![0; MAX_SNIFFED_BYTES];
+    let size = usize::try_from(entry.size).unwrap_or(MAX_SNIFFED_BYTES);
+    let mut start = vec![0; size.min(MAX_SNIFFED_BYTES)];
     let n = file.read_at(0, &mut start).map_err(|error| format!("cannot be read: {error}"))?;
     start.truncate(n);
     Ok(start)
