@@ -69,6 +69,22 @@ pub(super) fn fill(volume: &dyn ReadAt, offset: u64, buf: &mut [u8]) -> io::Resu
     Ok(filled)
 }
 
+/// Fills the whole of `buf` from `offset`.
+///
+/// # Errors
+///
+/// The read error; `UnexpectedEof` when the source ends before.
+pub(super) fn fill_exactly(source: &dyn ReadAt, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+    let n = fill(source, offset, buf)?;
+    if n == buf.len() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("{} bytes at {offset:#x}: the volume ends after {n}", buf.len()),
+    ))
+}
+
 /// The error of a read that the volume is too short for.
 pub(super) fn ends_before(volume: &dyn ReadAt, offset: u64) -> io::Error {
     let message = format!("offset {offset:#x} is beyond the volume's {} bytes", volume.size());

@@ -16,7 +16,7 @@
 
 use crate::model::ReadAt;
 
-use super::bytes::{fill, u16_at, u64_at};
+use super::super::bytes::{fill, u16_at, u64_at};
 
 /// The largest sector any device has.
 const MAX_SECTOR: u32 = 16 << 10;

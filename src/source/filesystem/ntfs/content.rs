@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::ReadAt;
 
-use super::bytes::fill_exactly;
+use super::super::bytes::fill_exactly;
 use super::runs::Run;
 
 /// The bytes of a content whose runs are known. Holes and what was never

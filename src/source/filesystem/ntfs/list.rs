@@ -4,7 +4,7 @@
 //! entry = kind:32 length:16 name-length:8 name-at:8 first:64 record:64 id:16 … name
 //! ```
 
-use super::bytes::{piece, u16_at, u32_at, u64_at};
+use super::super::bytes::{piece, u16_at, u32_at, u64_at};
 use super::record::Reference;
 
 /// NTFS keeps no longer list; bytes.

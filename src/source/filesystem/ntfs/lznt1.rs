@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::model::ReadAt;
 
-use super::bytes::{fill, piece, u16_at};
+use super::super::bytes::{fill, piece, u16_at};
 use super::content::Content;
 use super::open::invalid;
 

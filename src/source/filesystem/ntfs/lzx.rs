@@ -16,7 +16,7 @@
 //! Source: the notes on LZX of the Windows Imaging format; checked against
 //! chunks that another implementation (wimlib) packed.
 
-use super::bytes::u32_at;
+use super::super::bytes::u32_at;
 use super::prefix::Code;
 
 /// What a chunk unpacks to at most; bytes.

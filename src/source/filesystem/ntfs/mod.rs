@@ -25,7 +25,6 @@
 mod boot;
 #[cfg(test)]
 mod build;
-mod bytes;
 mod complaint;
 mod content;
 mod file;
@@ -62,6 +61,7 @@ use crate::source::{Entry, FileId, Filesystem, SourceError};
 
 pub use boot::Geometry;
 
+use super::bytes;
 use complaint::Complaints;
 use open::{Found, Pick};
 use table::Table;

@@ -11,7 +11,7 @@
 //! The last two bytes of every 512 hold the update sequence number; what stood
 //! there is kept behind the header. A mismatch is a write that was torn.
 
-use super::bytes::{piece, u16_at, u32_at, u64_at};
+use super::super::bytes::{piece, u16_at, u32_at, u64_at};
 
 /// Update sequence numbers stand every so many bytes, whatever the sector size.
 const STRIDE: usize = 512;

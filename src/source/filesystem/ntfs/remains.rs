@@ -4,7 +4,7 @@ use std::io;
 
 use crate::model::ReadAt;
 
-use super::bytes::fill_exactly;
+use super::super::bytes::fill_exactly;
 use super::open::{self, Found, Pick};
 use super::record::DATA;
 use super::row::{Claim, Node, Piece, node, stream};

@@ -12,7 +12,7 @@ use std::io;
 
 use crate::model::ReadAt;
 
-use super::bytes::{fill_exactly, piece, u16_at, u32_at};
+use super::super::bytes::{fill_exactly, piece, u16_at, u32_at};
 use super::complaint::Wrong;
 use super::open::{self, Found, Pick};
 use super::record::REPARSE_POINT;

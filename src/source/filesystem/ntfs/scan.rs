@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::bytes::{u16_at, u64_at};
+use super::super::bytes::{u16_at, u64_at};
 use super::complaint::{Complaints, Wrong};
 use super::record::{
     Attribute, Body, DATA, Damage, Extents, FILE_NAME, I30, INDEX_ALLOCATION, REPARSE_POINT,

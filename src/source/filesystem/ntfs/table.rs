@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::bytes::fill;
+use super::super::bytes::fill;
 use super::complaint::{Complaints, Wrong};
 use super::record::fix;
 use super::row::{Claim, Extension, NONE, Name, Node, Piece, Rows, Stream, name, node};

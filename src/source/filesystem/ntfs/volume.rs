@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::model::ReadAt;
 
+use super::super::bytes::{fill, fill_exactly};
 use super::boot::{Copy, Geometry};
-use super::bytes::{fill, fill_exactly};
 use super::content::Content;
 use super::list::{self, MAX_LIST};
 use super::record::{ATTRIBUTE_LIST, Attribute, Body, DATA, Record, fix};

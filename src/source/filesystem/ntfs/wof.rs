@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::model::ReadAt;
 
-use super::bytes::{fill_exactly, u32_at, u64_at};
+use super::super::bytes::{fill_exactly, u32_at, u64_at};
 use super::lzx;
 use super::open::invalid;
 use super::xpress;

@@ -11,7 +11,7 @@
 //!
 //! Source: [MS-XCA] section 2.2.
 
-use super::bytes::u16_at;
+use super::super::bytes::u16_at;
 use super::prefix::Code;
 
 /// Bytes of the lengths.
