@@ -6,7 +6,7 @@ use super::passes::{Definitions, Reading};
 use super::problem;
 use crate::artifact::{Locations, Presence};
 use crate::model::{Coverage, CoverageState, Extent, Locator, Problem, Stage};
-use crate::source::{HostEvidence, Layout, Unread};
+use crate::source::{self, HostEvidence, Layout, Unread};
 
 /// The artifact id under which the file system itself is covered.
 const NAMES: &str = "windows.filesystem.name";
@@ -190,22 +190,6 @@ pub fn is_listed(line: &Coverage) -> bool {
     line.source == NAMES && line.records > 0
 }
 
-/// Whether a file is called as logs and hives are.
-pub fn is_store_name(path: &str) -> bool {
-    const HIVES: [&str; 8] = [
-        "system",
-        "software",
-        "sam",
-        "security",
-        "default",
-        "ntuser.dat",
-        "usrclass.dat",
-        "amcache.hve",
-    ];
-    let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
-    HIVES.contains(&name.as_str()) || name.ends_with(".evtx")
-}
-
 /// Files that bear the name of a log or hive and are none, in a folder where only
 /// content tells.
 fn misnamed(found: &Locations) -> impl Iterator<Item = Problem> + '_ {
@@ -213,7 +197,7 @@ fn misnamed(found: &Locations) -> impl Iterator<Item = Problem> + '_ {
     found
         .names
         .iter()
-        .filter(|e| e.is_file() && is_store_name(e.path.as_str()))
+        .filter(|e| e.is_file() && source::is_log_or_hive(e.path.as_str()))
         .filter(move |e| !located.contains(e.path.as_str()))
         .map(|e| Problem {
             path: Some(e.path.clone()),

@@ -156,7 +156,7 @@ fn examine(
 ) -> Vec<HostReport> {
     let loose = !evidence.layout.has_fixed_places();
     let names =
-        |path: &str| definitions.screen.admits_name(path) || loose && coverage::is_store_name(path);
+        |path: &str| definitions.screen.admits_name(path) || loose && source::is_log_or_hive(path);
     let found = artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
     let total: u64 = found.files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);

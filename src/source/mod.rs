@@ -246,6 +246,22 @@ pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidenc
     Ok(hosts?.into_iter().flatten().collect())
 }
 
+/// Whether a file is called as event logs and hives are, wherever it lies.
+pub fn is_log_or_hive(path: &str) -> bool {
+    const HIVES: [&str; 8] = [
+        "system",
+        "software",
+        "sam",
+        "security",
+        "default",
+        "ntuser.dat",
+        "usrclass.dat",
+        "amcache.hve",
+    ];
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
+    HIVES.contains(&name.as_str()) || name.ends_with(".evtx")
+}
+
 /// Whether a path is a drive without a folder: `E:`.
 fn is_drive(path: &Path) -> bool {
     matches!(path.as_os_str().as_encoded_bytes(), [letter, b':'] if letter.is_ascii_alphabetic())

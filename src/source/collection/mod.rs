@@ -40,7 +40,7 @@ use self::place::Placer;
 use super::entry::{Entry, Kind};
 use super::file::OpenFile;
 use super::folder::{Folder, Root};
-use super::{Filesystem, HostEvidence, Layout, SourceError, listing};
+use super::{Filesystem, HostEvidence, Layout, SourceError, is_log_or_hive, listing};
 use crate::model::{EvidencePath, Problem, ReadAt};
 
 /// Archives in one archive that are looked into.
@@ -306,22 +306,10 @@ fn walk(inner: &dyn Filesystem) -> (Vec<Entry>, Vec<Problem>) {
 
 /// Whether a file is called as logs, hives and file tables are.
 fn is_store(entry: &Entry) -> bool {
-    const NAMES: [&str; 11] = [
-        "system",
-        "software",
-        "sam",
-        "security",
-        "default",
-        "ntuser.dat",
-        "usrclass.dat",
-        "amcache.hve",
-        "$mft",
-        "$j",
-        "$usnjrnl:$j",
-    ];
+    const FURTHER: [&str; 3] = ["$mft", "$j", "$usnjrnl:$j"];
     let name = entry.path.file_name().to_ascii_lowercase();
-    let ending = [".evtx", ".evt", ".pf"].iter().any(|ending| name.ends_with(ending));
-    entry.is_file() && (ending || NAMES.contains(&name.as_str()))
+    let ending = [".evt", ".pf"].iter().any(|ending| name.ends_with(ending));
+    entry.is_file() && (ending || FURTHER.contains(&name.as_str()) || is_log_or_hive(&name))
 }
 
 /// The names of a folder on disk, for recognising it.
