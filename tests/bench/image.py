@@ -130,15 +130,15 @@ def main() -> int:
             scans.append(run([a.adit, "scan", image, "-o", a.work / "out", "--no-bundle"]))
         ours, theirs, scans = best(ours), best(theirs), best(scans)
         rows.append((f"list, {name}", ours, f"{ours[1] / theirs[1]:.2f} of fls ({theirs[1]:.1f} s CPU)"))
+        run_json = next((a.work / "out").rglob("run.json"), None)
+        read = json.loads(run_json.read_text()).get("image") if run_json else None
+        if read:
+            print(f"{name}: {read['read']:,} of {read['size']:,} bytes of the disk were read ({read['read'] / read['size']:.0%})")
         alone = located(a.adit, image, a.work)
         rows.append((f"scan, {name}", scans, f"{(scans[1] - alone[1]) / ours[1]:.2f} of the list, without the located artifacts alone ({alone[1]:.2f} s CPU)"))
         if a.dissect:
             dissect = run([a.dissect, "-q", "-f", "evtx,services,prefetch", image], a.work / "dissect")
             rows.append((f"dissect, {name}", dissect, f"{dissect[1] / scans[1]:.0f} times adit's scan"))
-        run_json = next((a.work / "out").rglob("run.json"), None)
-        read = json.loads(run_json.read_text()).get("image") if run_json else None
-        if read:
-            print(f"{name}: {read['read']:,} of {read['size']:,} bytes of the disk were read ({read['read'] / read['size']:.0%})")
     print(f"\nCPUs: {os.cpu_count()}; {a.files} files; best of {a.rounds}\n")
     print("| what | wall s | CPU s | peak memory | ratio |\n|---|--:|--:|--:|---|")
     for what, (wall, cpu, memory), ratio in rows:
