@@ -95,8 +95,15 @@ impl Sink for Seen {
 
 fn read(bytes: &Vec<u8>, filter: &dyn Filter) -> Vec<String> {
     let mut seen = Seen::default();
-    let input =
-        Input { bytes, sidecars: Vec::new(), name: "x.evtx", modified: None, filter, paths: None };
+    let input = Input {
+        bytes,
+        sidecars: Vec::new(),
+        name: "x.evtx",
+        modified: None,
+        filter,
+        paths: None,
+        zone: None,
+    };
     let _ = parse::by_name("evtx").unwrap().parse(&input, &mut seen);
     seen.0
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::{Filter, PathResolver};
+use super::{Filter, PathResolver, Zone};
 
 /// A path inside the evidence, in the system's own notation: `C:\Windows\…`.
 ///
@@ -95,6 +95,8 @@ pub struct Input<'a> {
     /// The directories of the file's volume, for formats that name files by
     /// reference; `None` when the source is no volume.
     pub paths: Option<&'a dyn PathResolver>,
+    /// The host's time zone, for sources that write local time; `None` when unknown.
+    pub zone: Option<&'a Zone>,
 }
 
 impl Input<'_> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Level, Problem, Row, RowStage};
+use super::{Level, Problem, Row, RowStage, Zone};
 
 /// One finding: rows that tell one story of one tool. A line of findings.csv.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -222,6 +222,8 @@ pub struct SystemFacts {
     pub time_zone: Option<String>,
     /// Minutes to add to local standard time for UTC.
     pub bias_minutes: Option<i32>,
+    /// For sources that write local time.
+    pub zone: Option<Zone>,
 }
 
 /// Everything that export writes about one host.

@@ -10,6 +10,7 @@ mod row;
 mod screen;
 mod stop;
 mod time;
+mod zone;
 
 pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt, without_snapshot};
 pub use finding::{
@@ -23,3 +24,4 @@ pub use row::{DnsFacts, Event, Hit, Level, Row, RowStage, Tag};
 pub use screen::{Cut, Everything, Filter, Requirement};
 pub use stop::Stop;
 pub use time::{Moment, Precision, from_filetime, from_unix, to_iso};
+pub use zone::Zone;

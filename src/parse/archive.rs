@@ -45,6 +45,10 @@ impl Parser for Zip {
         "zip"
     }
 
+    fn is_store(&self) -> bool {
+        false
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         [&b"PK\x03\x04"[..], b"PK\x05\x06", b"PK\x07\x08"]
             .iter()

@@ -52,6 +52,18 @@ pub trait Parser: Sync {
     /// When nothing, or nothing more, can be read.
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError>;
 
+    /// Whether each of its files is a store of many records, a log, hive or database,
+    /// and so has a line of its own in coverage.csv; else one line stands for all.
+    fn is_store(&self) -> bool {
+        true
+    }
+
+    /// Whether its records speak of other files, programs and connections: then it is
+    /// read again for what was learned elsewhere.
+    fn tells_of_others(&self) -> bool {
+        self.is_store()
+    }
+
     /// How many parts of the file can be parsed independently of each other.
     fn parts(&self, _input: &Input<'_>) -> u64 {
         1

@@ -55,7 +55,8 @@ pub(crate) fn parse_with(
     filter: &dyn Filter,
 ) -> Result<Kept, ParseError> {
     let modified = "2024-03-20T00:00:00Z".parse().ok();
-    let input = Input { bytes, sidecars: Vec::new(), name: "x", modified, filter, paths: None };
+    let input =
+        Input { bytes, sidecars: Vec::new(), name: "x", modified, filter, paths: None, zone: None };
     let mut kept = Kept::default();
     parser.parse(&input, &mut kept).map(|()| kept)
 }

@@ -6,14 +6,13 @@ use super::passes::{Definitions, Reading};
 use super::problem;
 use crate::artifact::{Locations, Presence};
 use crate::model::{Coverage, CoverageState, Extent, Locator, Problem, Stage};
+use crate::parse::{self, Parser};
 use crate::source::{self, HostEvidence, Layout, Unread};
 
 /// The artifact id under which the file system itself is covered.
 const NAMES: &str = "windows.filesystem.name";
 /// The artifact id of volumes that could not be read.
 const VOLUME: &str = "volume";
-/// Parsers of which every file of a system has its own line.
-const ONE_BY_ONE: [&str; 5] = ["evtx", "event_xml", "registry", "ngrok_log", "usn_journal"];
 
 /// One line per log and hive, one per kind of other files, one per missing source.
 pub fn of(
@@ -34,7 +33,7 @@ pub fn of(
             }
             None => (CoverageState::Read, String::new()),
         };
-        if ONE_BY_ONE.contains(&&*file.parser) {
+        if parse::by_name(&file.parser).is_some_and(Parser::is_store) {
             let extent = reading.extent.clone().unwrap_or_default();
             let store = extent.store.as_deref().and_then(|s| definitions.artifacts.by_store(s));
             out.push(Coverage {

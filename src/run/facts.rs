@@ -42,6 +42,7 @@ fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
         modified: hive.entry.times.modified,
         filter: &Everything,
         paths: None,
+        zone: None,
     };
     registry::facts_of_hive(&input).ok()
 }
@@ -56,6 +57,7 @@ pub fn drive_letters(hive: &dyn ReadAt, logs: &[&dyn ReadAt]) -> Vec<(char, Vec<
         modified: None,
         filter: &Everything,
         paths: None,
+        zone: None,
     };
     registry::drive_letters_of_hive(&input).unwrap_or_default()
 }

@@ -161,7 +161,7 @@ fn examine(
     let total: u64 = found.files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
     let system = facts::of(evidence, &found);
-    let reading = passes::read(definitions, evidence, &found, system.name.as_deref(), progress);
+    let reading = passes::read(definitions, evidence, &found, &system, progress);
     let coverage = coverage::of(definitions, evidence, &found, &reading);
     let problems = coverage::problems(evidence, &found, &reading);
     let redact = |text: &str| match job.reveal_secrets {

@@ -12,14 +12,15 @@ use super::snapshots;
 use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
-use crate::model::{Cut, Event, Everything, Filter, Hit, Record, Requirement, RungName};
+use crate::model::{
+    Cut, Event, Everything, Filter, Hit, Record, Requirement, RungName, SystemFacts,
+};
+use crate::parse::{self, Parser};
 use crate::screen::Screen;
 use crate::source::{Entry, HostEvidence};
 
 /// Further passes after which hunting stops, whatever is still to be learned.
 const MAX_PASSES: u64 = 8;
-/// Parsers whose files are read again for what was learned.
-const LOGS_AND_HIVES: [&str; 4] = ["evtx", "event_xml", "registry", "usn_journal"];
 
 /// Everything loaded once for all hosts.
 pub struct Definitions<'a> {
@@ -101,7 +102,7 @@ struct Hunt<'a> {
     evidence: &'a HostEvidence,
     found: &'a Locations,
     progress: &'a SourceProgress,
-    computer: Option<&'a str>,
+    system: &'a SystemFacts,
     source: Arc<str>,
     events: BTreeMap<Place, Event>,
 }
@@ -111,11 +112,11 @@ pub fn read(
     definitions: &Definitions<'_>,
     evidence: &HostEvidence,
     found: &Locations,
-    computer: Option<&str>,
+    system: &SystemFacts,
     progress: &SourceProgress,
 ) -> Reading {
     let mut hunt = Hunt {
-        computer,
+        system,
         definitions,
         evidence,
         found,
@@ -168,7 +169,7 @@ impl Hunt<'_> {
         for (n, entry) in self.found.names.iter().enumerate().filter(|(_, e)| e.is_file()) {
             let file = as_file(entry);
             let mut record = files::name_record(entry);
-            name_computer(&mut record, self.computer);
+            name_computer(&mut record, self.system.name.as_deref());
             let hits = self.definitions.detector.evaluate(&record);
             if hits.is_empty() {
                 continue;
@@ -212,8 +213,7 @@ impl Hunt<'_> {
             add_hits(event, hits);
         }
         let hashes = pivots.iter().any(|p| matches!(p.target, Target::Hash(_)));
-        let again =
-            |f: &&Located| LOGS_AND_HIVES.contains(&&*f.parser) || (hashes && &*f.parser == "pe");
+        let again = |f: &&Located| tells_of_others(f) || (hashes && &*f.parser == "pe");
         let known = |p: &&Pivot| {
             let mut tools = self.definitions.tools.iter();
             tools.any(|tool| tool.mentions_found && p.names_tool(tool))
@@ -233,8 +233,7 @@ impl Hunt<'_> {
             })
             .collect();
         let meant = |f: &&Located| {
-            !LOGS_AND_HIVES.contains(&&*f.parser)
-                && tails.contains(correlate::tail(f.entry.path.as_str()).as_str())
+            !tells_of_others(f) && tails.contains(correlate::tail(f.entry.path.as_str()).as_str())
         };
         self.again(&Everything, &judge, meant);
     }
@@ -266,7 +265,8 @@ impl Hunt<'_> {
             filesystem: &*self.evidence.filesystem,
             artifacts: self.definitions.artifacts,
             source: self.source.clone(),
-            computer: self.computer,
+            computer: self.system.name.as_deref(),
+            zone: self.system.zone.as_ref(),
             filter,
             judge,
             progress: self.progress,
@@ -335,6 +335,11 @@ fn add_hits(event: &mut Event, hits: Vec<Hit>) {
             event.hits.push(hit);
         }
     }
+}
+
+/// Whether what was learned of other files may stand in this one.
+fn tells_of_others(file: &Located) -> bool {
+    parse::by_name(&file.parser).is_some_and(Parser::tells_of_others)
 }
 
 fn as_file(entry: &Entry) -> Located {

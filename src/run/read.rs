@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use super::SourceProgress;
 use super::files;
 use crate::artifact::{Artifacts, Located};
-use crate::model::{Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink};
+use crate::model::{
+    Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink, Zone,
+};
 use crate::parse::{self, ParseError, Parser};
 use crate::source::Filesystem;
 
@@ -48,6 +50,8 @@ pub struct Pass<'a> {
     pub source: Arc<str>,
     /// The machine's own name: what its hives and files do not say of themselves.
     pub computer: Option<&'a str>,
+    /// The machine's own time zone.
+    pub zone: Option<&'a Zone>,
     pub filter: &'a dyn Filter,
     pub judge: &'a Judge<'a>,
     pub progress: &'a SourceProgress,
@@ -115,7 +119,7 @@ impl Pass<'_> {
         let sidecars =
             file.sidecars.iter().filter_map(|entry| self.filesystem.open(entry).ok()).collect();
         let paths = self.filesystem.directories(&file.entry.path);
-        let mut open = Open { file, parser, bytes, sidecars, paths, parts: 1 };
+        let mut open = Open { file, parser, bytes, sidecars, paths, zone: self.zone, parts: 1 };
         let parts = open.input(self.filter, |input| parser.parts(input));
         open.parts = parts;
         Ok(open)
@@ -191,6 +195,7 @@ struct Open<'f> {
     bytes: Box<dyn ReadAt>,
     sidecars: Vec<Box<dyn ReadAt>>,
     paths: Option<&'f dyn PathResolver>,
+    zone: Option<&'f Zone>,
     parts: u64,
 }
 
@@ -203,6 +208,7 @@ impl Open<'_> {
             modified: self.file.entry.times.modified,
             filter,
             paths: self.paths,
+            zone: self.zone,
         })
     }
 }

@@ -75,6 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         modified: None,
         filter: &Everything,
         paths: None,
+        zone: None,
     };
     let mut printer = Printer(BufWriter::new(io::stdout().lock()));
     parser.parse(&input, &mut printer)?;

@@ -82,6 +82,10 @@ impl Parser for NgrokLog {
         "ngrok_log"
     }
 
+    fn tells_of_others(&self) -> bool {
+        false
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         let encoding = Encoding::of(start);
         if encoding == Encoding::Binary || !encoding.mentions(start, &WORDS) {

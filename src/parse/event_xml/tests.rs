@@ -34,6 +34,7 @@ fn parse(bytes: Vec<u8>, filter: &dyn Filter) -> Seen {
         modified: None,
         filter,
         paths: None,
+        zone: None,
     };
     EventXml.parse(&input, &mut seen).unwrap();
     seen

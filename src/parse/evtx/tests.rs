@@ -76,7 +76,15 @@ fn bytes(name: &str) -> Vec<u8> {
 }
 
 fn input<'a>(bytes: &'a Vec<u8>, filter: &'a dyn Filter) -> Input<'a> {
-    Input { bytes, sidecars: Vec::new(), name: "x.evtx", modified: None, filter, paths: None }
+    Input {
+        bytes,
+        sidecars: Vec::new(),
+        name: "x.evtx",
+        modified: None,
+        filter,
+        paths: None,
+        zone: None,
+    }
 }
 
 fn parse(bytes: &Vec<u8>, filter: &dyn Filter) -> Seen {
@@ -341,6 +349,7 @@ fn a_bad_sector_costs_one_chunk() {
         modified: None,
         filter,
         paths: None,
+        zone: None,
     };
     Evtx.parse(&input, &mut seen).unwrap();
     assert!(seen.lost() && seen.live() > 0);

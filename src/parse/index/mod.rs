@@ -80,6 +80,10 @@ impl Parser for DirectoryIndex {
         "directory_index"
     }
 
+    fn is_store(&self) -> bool {
+        false
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         start.starts_with(block::MAGIC) && u16_at(start, 4) == Some(40) || is_root(start)
     }

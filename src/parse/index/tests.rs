@@ -61,6 +61,7 @@ fn blocks_in_no_use_hold_left_over_entries_only() {
         modified: None,
         filter: &Everything,
         paths: None,
+        zone: None,
     };
     let mut kept = Kept::default();
     DirectoryIndex.parse(&input, &mut kept).unwrap();
@@ -117,7 +118,7 @@ fn the_volume_gives_the_path_and_knows_what_is_in_use() {
     let bytes = sample("index/second-delete.bin");
     let (filter, paths): (_, Option<&dyn PathResolver>) = (&Words(&[r"d:\lab\"]), Some(&Volume));
     let (sidecars, name, modified) = (Vec::new(), "$I30", None);
-    let input = Input { bytes: &bytes, sidecars, name, modified, filter, paths };
+    let input = Input { bytes: &bytes, sidecars, name, modified, filter, paths, zone: None };
     let mut kept = Kept::default();
     DirectoryIndex.parse(&input, &mut kept).unwrap();
     assert!(!kept.records.is_empty() && kept.records.iter().all(|record| record.recovered));

@@ -47,6 +47,10 @@ impl Parser for Pe {
         "pe"
     }
 
+    fn is_store(&self) -> bool {
+        false
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         start.starts_with(b"MZ")
     }

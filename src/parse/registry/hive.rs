@@ -164,6 +164,7 @@ fn read_logs(sidecars: &[&dyn ReadAt], report: &mut Report) -> Vec<Vec<u8>> {
             modified: None,
             filter: &Everything,
             paths: None,
+            zone: None,
         };
         match log.read_all(MAX_INLINE_BYTES) {
             Ok(bytes) => logs.push(bytes),

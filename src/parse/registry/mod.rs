@@ -19,6 +19,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod zone;
 
 pub use hive::Hive;
 pub use key::{Data, Key, NamedValue};

@@ -1,9 +1,9 @@
 //! What hives say of the machine: name, version, time zone, profiles.
 
-use crate::model::{Input, SystemFacts};
+use crate::model::{Input, SystemFacts, Zone};
 use crate::parse::ParseError;
 
-use super::{Data, Hive, services};
+use super::{Data, Hive, services, zone};
 
 /// Windows 11 still calls itself 10; it begins with this build.
 const FIRST_BUILD_OF_11: u64 = 22_000;
@@ -38,6 +38,7 @@ pub fn merge(first: SystemFacts, second: SystemFacts) -> SystemFacts {
         server: first.server || second.server,
         time_zone: first.time_zone.or(second.time_zone),
         bias_minutes: first.bias_minutes.or(second.bias_minutes),
+        zone: first.zone.or(second.zone),
     }
 }
 
@@ -91,8 +92,8 @@ fn name_and_zone(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {
         .or_else(|| text(r"Services\Tcpip\Parameters", "Hostname"));
     let Some(zone) = hive.key(&format!("{set}\\Control\\TimeZoneInformation")) else { return };
     facts.time_zone = zone.text("TimeZoneKeyName").or_else(|| zone.text("StandardName"));
-    facts.bias_minutes =
-        zone.number("Bias").and_then(|bias| u32::try_from(bias).ok()).map(u32::cast_signed);
+    facts.bias_minutes = zone::minutes(&zone, "Bias");
+    facts.zone = zone::rule(&zone).and_then(|rule| Zone::of_posix(&rule));
 }
 
 fn version(hive: &mut Hive, facts: &mut SystemFacts) {

@@ -82,7 +82,15 @@ fn with_input<T>(
     let bytes = hive.to_vec();
     let logs: Vec<Vec<u8>> = logs.iter().map(|log| log.to_vec()).collect();
     let sidecars = logs.iter().map(|log| -> &dyn ReadAt { log }).collect();
-    read(&Input { bytes: &bytes, sidecars, name: "hive", modified: None, filter, paths: None })
+    read(&Input {
+        bytes: &bytes,
+        sidecars,
+        name: "hive",
+        modified: None,
+        filter,
+        paths: None,
+        zone: None,
+    })
 }
 
 fn parse(hive: &[u8], logs: &[&[u8]], filter: &dyn Filter) -> Collected {

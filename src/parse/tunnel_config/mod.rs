@@ -35,6 +35,10 @@ impl Parser for NgrokConfig {
         "ngrok_config"
     }
 
+    fn is_store(&self) -> bool {
+        false
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         let encoding = Encoding::of(start);
         if encoding == Encoding::Binary || !encoding.mentions(start, &WORDS) {

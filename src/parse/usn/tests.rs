@@ -121,6 +121,7 @@ fn the_volume_fills_in() {
         modified: None,
         filter,
         paths: Some(&Volume),
+        zone: None,
     };
     let mut kept = Kept::default();
     UsnJournal.parse(&input, &mut kept).unwrap();
