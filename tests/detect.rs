@@ -171,7 +171,7 @@ macro_rules! cases {
 
 cases!(
     seed_000, seed_003, seed_004, matrix, files, services, powershell, logs, loopback, arguments,
-    noise
+    noise, every
 );
 
 #[test]
@@ -188,6 +188,34 @@ fn every_built_in_rule_is_valid_and_lets_the_screen_skip() {
     }
 }
 
+/// A template is applied to every loaded profile, the user's own included.
+#[test]
+fn a_template_of_the_user_serves_every_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = "id: mole\nname: Mole\nbinaries: [mole.exe, moled]\n";
+    std::fs::write(folder.path().join("profile.yaml"), header).unwrap();
+    let text = "title: '%name% seen'\nid: 0b8f8b5e-3d0e-4f3f-9b8e-7b1a5f0c1234\nname: '%tool%-seen'\n\
+        logsource: {category: seen}\ndetection:\n  s:\n    Image|endswith: '\\%binaries%'\n  \
+        condition: s\nadit: {message: '%name%: {Image}'}\n";
+    let template = folder.path().join("seen.yml");
+    std::fs::write(&template, text).unwrap();
+    let detector = Detector::load(&[folder.path().display().to_string()]).unwrap();
+    let mut record = Record::new("seen", Locator::Record(1));
+    record.push("Image", r"C:\MOLE.EXE");
+    let hits = detector.evaluate(&record);
+    let [hit] = hits.as_slice() else { panic!("{hits:?}") };
+    assert_eq!((&*hit.tool, &*hit.rule), ("mole", "mole-seen"));
+    assert_eq!(hit.message, r"Mole: C:\MOLE.EXE");
+    let mut ran = Record::new("prefetch", Locator::Record(1));
+    ran.push("Image", "MOLE.EXE");
+    assert!(detector.evaluate(&ran).iter().any(|hit| &*hit.rule == "mole-ran"));
+
+    std::fs::write(&template, text.replace("%binaries%", "%nothing%")).unwrap();
+    let failed = Detector::load(&[folder.path().display().to_string()]).map(|_| ());
+    let said = failed.unwrap_err().to_string();
+    assert!(said.contains("seen.yml: line 7: no placeholder %nothing%"), "{said}");
+}
+
 #[test]
 fn rule_files_are_named_after_their_rules_and_ids_are_unique() {
     #[derive(Deserialize)]
@@ -198,7 +226,9 @@ fn rule_files_are_named_after_their_rules_and_ids_are_unique() {
     let mut ids = BTreeMap::new();
     for (path, bytes) in builtin::FILES.iter().filter(|(path, _)| path.ends_with(".yml")) {
         let head: Head = yaml_serde::from_slice(bytes).unwrap();
-        assert!(path.ends_with(&format!("/{}.yml", head.name)), "{path}: {}", head.name);
+        // A template's name lacks the tool's.
+        let name = head.name.strip_prefix("%tool%-").unwrap_or(&head.name);
+        assert!(path.ends_with(&format!("/{name}.yml")), "{path}: {name}");
         assert_eq!(head.id.len(), 36, "{path}");
         assert_eq!(ids.insert(head.id, path), None, "{path}");
     }

@@ -19,7 +19,10 @@ pub fn run(file: &Path) -> Exit {
         text.lines().any(|line| line.starts_with("detection:") || line.starts_with("logsource:"));
     let checked = if is_rule {
         Detector::load(&[file.display().to_string()])
-            .map(|_| "a rule that can be used".to_owned())
+            .map(|_| match text.contains("%tool%") {
+                true => "a template of rules that every profile can use".to_owned(),
+                false => "a rule that can be used".to_owned(),
+            })
             .map_err(|e| e.to_string())
     } else {
         Artifacts::check(file)

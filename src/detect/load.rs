@@ -1,13 +1,15 @@
 //! Finds and reads the files of profiles: built in, and given by the user.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::profile::Profile;
+use super::profile::{DUAL_USE_SCORE, Profile};
 use super::sigma::{self, Rule};
+use super::template;
 use super::{DetectError, none};
 use crate::builtin;
 
@@ -18,12 +20,23 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// The tool of rules that come without a profile.
 const NO_PROFILE: &str = "custom";
 const HEADER: &str = "profile.yaml";
+/// Holds the templates of rules for every profile, and no header.
+const TEMPLATES: &str = "profiles/every/";
 
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) profiles: Vec<Profile>,
     pub(super) rules: Vec<Rule>,
     pub(super) remarks: Vec<String>,
+    templates: Vec<Template>,
+}
+
+/// A rule file that is filled in for each profile.
+struct Template {
+    path: String,
+    text: String,
+    /// Given by the user.
+    foreign: bool,
 }
 
 /// One file of a profile: path below its folder with `/`, and bytes.
@@ -36,6 +49,7 @@ type RuleFile = (Vec<Rule>, Vec<String>);
 /// without one all are loaded, and files and folders add to them.
 pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
     let mut loaded = Loaded::default();
+    loaded.add_templates()?;
     let known = builtin_names();
     if !selection.iter().any(|name| known.contains(&name.as_str())) {
         for name in &known {
@@ -54,6 +68,7 @@ pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
             return Err(DetectError::Unknown { name: name.clone(), known: known.join(", ") });
         }
     }
+    loaded.expand()?;
     Ok(loaded)
 }
 
@@ -69,6 +84,48 @@ fn builtin_names() -> Vec<&'static str> {
 }
 
 impl Loaded {
+    /// The built-in templates.
+    fn add_templates(&mut self) -> Result<(), DetectError> {
+        for (path, bytes) in builtin::FILES {
+            if path.starts_with(TEMPLATES) && is_rule(path) {
+                let text = utf8(path, bytes)?.to_owned();
+                let path = (*path).to_owned();
+                self.templates.push(Template { path, text, foreign: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills in the templates for each profile; a rule of the same name that the
+    /// profile has itself takes the template's place.
+    fn expand(&mut self) -> Result<(), DetectError> {
+        for of in self.templates.iter().filter(|of| of.foreign) {
+            template::check(&of.text)
+                .map_err(|reason| DetectError::Invalid { path: of.path.clone(), reason })?;
+        }
+        let own: BTreeSet<(&str, &str)> =
+            self.rules.iter().map(|rule| (&*rule.tool, &*rule.name)).collect();
+        let pairs: Vec<(&Profile, &Template)> = self
+            .profiles
+            .iter()
+            .filter(|profile| &*profile.id != NO_PROFILE)
+            .flat_map(|profile| self.templates.iter().map(move |of| (profile, of)))
+            .collect();
+        let made: Vec<Result<Vec<Rule>, DetectError>> =
+            pairs.into_par_iter().map(|(profile, of)| of.rules_for(profile)).collect();
+        let mut rules = Vec::new();
+        for made in made {
+            let made = made?;
+            rules.extend(made.into_iter().filter(|r| !own.contains(&(&*r.tool, &*r.name))));
+        }
+        self.rules.extend(rules);
+        let digests: String = self.templates.iter().map(|of| of.text.as_str()).collect();
+        for profile in &mut self.profiles {
+            profile.sha256 = hex(&Sha256::digest(format!("{}{digests}", profile.sha256)));
+        }
+        Ok(())
+    }
+
     fn add_builtin(&mut self, name: &str) -> Result<(), DetectError> {
         if self.profiles.iter().any(|profile| &*profile.id == name) {
             return Ok(());
@@ -114,10 +171,20 @@ impl Loaded {
             Some((_, bytes)) => read_header(&format!("{place}{HEADER}"), bytes, foreign)?,
             None => Profile { id: NO_PROFILE.into(), techniques: none(), ..Profile::default() },
         };
+        for (name, bytes) in files.iter().filter(|(name, _)| foreign && is_rule(name)) {
+            let path = format!("{place}{name}");
+            let text = utf8(&path, bytes)?.to_owned();
+            if template::is_template(&text) {
+                self.templates.push(Template { path, text, foreign });
+            }
+        }
         let read_rules = |(name, bytes): &File| {
             let path = format!("{place}{name}");
             let invalid = |reason: String| DetectError::Invalid { path: path.clone(), reason };
-            let text = str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
+            let text = utf8(&path, bytes)?;
+            if template::is_template(text) {
+                return Ok((Vec::new(), Vec::new()));
+            }
             let (rules, remarks) =
                 sigma::parse(text, &header.id, &header.techniques, foreign).map_err(invalid)?;
             Ok((rules, remarks.into_iter().map(|remark| format!("{path}: {remark}")).collect()))
@@ -140,12 +207,42 @@ impl Loaded {
             self.profiles.push(new);
             return;
         };
+        old.dual_use |= new.dual_use;
         old.domains.extend(new.domains);
+        old.binaries.extend(new.binaries);
+        old.words.extend(new.words);
+        old.config_files.extend(new.config_files);
+        old.paths.extend(new.paths);
+        old.packages.extend(new.packages);
+        old.images.extend(new.images);
+        old.services.extend(new.services);
+        old.hashes.extend(new.hashes);
         old.allow.extend(new.allow);
         old.references.extend(new.references);
         old.version_hints.extend(new.version_hints);
         old.sha256 = hex(&Sha256::digest(format!("{}{}", old.sha256, new.sha256)));
     }
+}
+
+impl Template {
+    /// The rules it gives that profile: none when the profile lacks a key.
+    fn rules_for(&self, profile: &Profile) -> Result<Vec<Rule>, DetectError> {
+        let invalid = |reason| DetectError::Invalid { path: self.path.clone(), reason };
+        let Some(text) = template::expand(&self.text, profile).map_err(invalid)? else {
+            return Ok(Vec::new());
+        };
+        let (mut rules, _) = sigma::parse(&text, &profile.id, &profile.techniques, self.foreign)
+            .map_err(|reason| invalid(format!("for {}: {reason}", profile.id)))?;
+        if profile.dual_use {
+            rules.iter_mut().for_each(|rule| rule.score = rule.score.min(DUAL_USE_SCORE));
+        }
+        Ok(rules)
+    }
+}
+
+fn utf8<'a>(path: &str, bytes: &'a [u8]) -> Result<&'a str, DetectError> {
+    str::from_utf8(bytes)
+        .map_err(|error| DetectError::Invalid { path: path.to_owned(), reason: error.to_string() })
 }
 
 fn read_header(path: &str, bytes: &[u8], foreign: bool) -> Result<Profile, DetectError> {

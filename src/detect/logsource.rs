@@ -92,6 +92,78 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("registry_event", &["registry_add", "registry_set", "registry_rename"]),
 ];
 
+/// Sigma category that stands for a group of ours: whatever proves the same.
+const GROUPS: &[(&str, &[&str])] = &[
+    // Starts by itself.
+    (
+        "autostart",
+        &[
+            "cron",
+            "desktop_autostart",
+            "launchd",
+            "rc_script",
+            "shell_profile",
+            "startup_shortcut",
+            "systemd_unit",
+            "task_cache",
+            "task_file",
+            "wmi_consumer",
+        ],
+    ),
+    // Typed or stored by somebody.
+    ("command", &["powershell_history", "run_dialog", "shell_history", "sudo", "typed_path"]),
+    // A name or address in a settings file.
+    ("host_entry", &["hosts_file", "known_host", "package_source", "port_proxy", "proxy_setting"]),
+    ("login", &["login_record", "ssh_login"]),
+    ("message", &["journal", "syslog"]),
+    // Proves a run.
+    (
+        "program_execution",
+        &[
+            "bam",
+            "crash_report",
+            "feature_usage",
+            "pca_launch",
+            "prefetch",
+            "srum_application",
+            "srum_network",
+            "userassist",
+        ],
+    ),
+    // Was there, or known to the system.
+    (
+        "program_presence",
+        &[
+            "amcache",
+            "antivirus_log",
+            "jump_list",
+            "muicache",
+            "open_save_dialog",
+            "package",
+            "recent_document",
+            "recycled",
+            "shell_bag",
+            "shimcache",
+            "shortcut",
+            "uninstall",
+        ],
+    ),
+    // An address visited or fetched.
+    (
+        "web",
+        &[
+            "bits_job",
+            "browser_download",
+            "browser_search",
+            "browser_visit",
+            "quarantine",
+            "url_cache",
+            "wget_hsts",
+            "zone_identifier",
+        ],
+    ),
+];
+
 /// The records a rule is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
@@ -122,7 +194,8 @@ impl Scope {
             if let Some(ids) = find(SYSMON_EVENTS, &category) {
                 scope.event_ids = ids;
                 scope.channels = find(SERVICES, "sysmon").unwrap_or_default();
-            } else if let Some(ours) = find(ALIASES, &category) {
+            } else if let Some(ours) = find(ALIASES, &category).or_else(|| find(GROUPS, &category))
+            {
                 scope.categories = ours.iter().map(|&c| c.to_owned()).collect();
             } else {
                 scope.categories.push(category);

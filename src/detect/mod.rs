@@ -10,6 +10,7 @@ mod logsource;
 mod message;
 mod profile;
 mod sigma;
+mod template;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use crate::model::{Record, RowStage, RungName};
 
+/// The most that presence or a run of a [`Profile::dual_use`] tool scores by itself.
+pub(super) const DUAL_USE_SCORE: u8 = 20;
+
 /// A tool to hunt for, or the shapes that name none (`tunnel`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,14 +19,35 @@ pub struct Profile {
     pub id: Arc<str>,
     /// For people: `ngrok agent, its libraries and its service`.
     pub title: String,
+    /// The tool's name in sentences, if it is not its id.
+    #[serde(rename = "name")]
+    pub called: Option<String>,
+    /// A tool that many run for good reasons: rules made from templates alone do
+    /// not score above [`DUAL_USE_SCORE`].
+    pub dual_use: bool,
     /// ATT&CK software ids: `S0508`.
     pub software: Vec<String>,
     /// ATT&CK technique ids of rules that name none of their own.
     pub techniques: Arc<[String]>,
     /// Addresses of what was published on the tool.
     pub references: Vec<String>,
-    /// File names of the program, as installed.
+    /// File names of the program, as installed: names that no other program bears.
     pub binaries: Vec<String>,
+    /// Words that stand for the tool in a program's description of itself.
+    pub words: Vec<String>,
+    /// Names of its configuration files, or ends of their paths (with `/`) where the
+    /// name alone is everybody's.
+    pub config_files: Vec<String>,
+    /// Folders that it makes, as parts of paths, with `/`.
+    pub paths: Vec<String>,
+    /// Names of packages that bring it, in any package manager.
+    pub packages: Vec<String>,
+    /// Container images, without tag: `ngrok/ngrok`.
+    pub images: Vec<String>,
+    /// Names of the services that it installs.
+    pub services: Vec<String>,
+    /// SHA-256 of published copies, in hexadecimal.
+    pub hashes: Vec<String>,
     /// TCP ports that the program itself listens on by default.
     pub ports: Vec<u16>,
     /// Names that the tool and its users ask for.
@@ -41,6 +65,23 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The tool's name in sentences.
+    pub fn name(&self) -> &str {
+        self.called.as_deref().unwrap_or(&self.id)
+    }
+
+    /// The program's file names without `.exe`, each once, in the header's order.
+    pub fn stems(&self) -> Vec<String> {
+        let mut stems: Vec<String> = Vec::new();
+        for name in &self.binaries {
+            let stem = name.strip_suffix(".exe").unwrap_or(name);
+            if !stems.iter().any(|known| known.eq_ignore_ascii_case(stem)) {
+                stems.push(stem.to_owned());
+            }
+        }
+        stems
+    }
+
     /// Ids of the artifacts needed for a "no" to that rung, in the profile's
     /// order; empty when the profile does not say.
     pub fn needs(&self, os: &str, rung: RungName) -> &[String] {

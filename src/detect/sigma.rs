@@ -40,7 +40,7 @@ pub(super) struct Rule {
     clauses: Arc<[String]>,
     techniques: Arc<[String]>,
     stage: RowStage,
-    score: u8,
+    pub(super) score: u8,
     tags: Vec<Tag>,
     message: String,
     pub(super) literal: bool,
