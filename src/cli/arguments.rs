@@ -26,8 +26,8 @@ Exit codes: 0 complete, 1 unexpected error, 2 usage, 3 some evidence could not b
 pub enum Command {
     /// Examine mounted volumes, folders of logs and hives, or single files
     Scan(Box<Scan>),
-    /// Examine this machine (comes later)
-    Live(Later),
+    /// Examine this machine while it runs
+    Live(Box<Live>),
     /// Check bundles (hashes, completeness; never needs the evidence), and disk images
     /// against the hashes they record
     Verify {
@@ -71,6 +71,37 @@ pub struct Scan {
     /// Folder for the results
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+#[derive(Debug, Args)]
+pub struct Live {
+    /// Folder for the results, on no volume of this machine [default: beside the program]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Windows: this volume alone (repeatable); a foreign Windows on it is a host of its own
+    #[arg(long = "volume", value_name = "X:")]
+    pub volumes: Vec<String>,
+    /// Linux: the system below a folder, with its own proc, instead of the running one
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Linux: also walk file systems of other machines
+    #[arg(long)]
+    pub network_mounts: bool,
+    /// Windows: make a shadow copy and read from it (changes the machine)
+    #[arg(long)]
+    pub create_vss: bool,
+    /// Ask a tunnel agent's own local interface (GET on 127.0.0.1, ports 4040 to 4045)
+    #[arg(long)]
+    pub query_agent: bool,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What every run over evidence takes.
+#[derive(Debug, Args)]
+pub struct Options {
     /// Profile: a built-in name, a Sigma rule, or a folder (repeatable) [default: all built in]
     #[arg(long = "profile", value_name = "NAME|FILE|DIR")]
     pub profiles: Vec<String>,
@@ -98,9 +129,9 @@ pub struct Scan {
     /// Read every block, also those that cannot match
     #[arg(long)]
     pub no_screen: bool,
-    /// Files that go into the bundle
-    #[arg(long, value_enum, default_value = "hits")]
-    pub collect: CollectWord,
+    /// Files that go into the bundle [default: hits; live: all]
+    #[arg(long, value_enum)]
+    pub collect: Option<CollectWord>,
     /// Also write a mactime body file
     #[arg(long, value_name = "FILE")]
     pub bodyfile: Option<PathBuf>,

@@ -5,6 +5,7 @@ mod check;
 pub mod files;
 mod interrupt;
 mod list;
+mod live;
 mod progress;
 mod scan;
 mod verify;
@@ -75,9 +76,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify { paths }) => verify::run(&paths),
         Some(Command::List { what, source }) => list::list(&what, source.as_deref()),
         Some(Command::Check { file }) => check::run(&file),
-        Some(Command::Live(_)) => {
-            later("live", "mount the volume and give its folder to `adit scan`")
-        }
+        Some(Command::Live(live)) => live::run(*live),
         Some(Command::Merge(_)) => {
             later("merge", "hosts.csv of one `adit scan` over all hosts ranks them")
         }

@@ -1,30 +1,37 @@
 //! `adit scan`: runs the pipeline, shows progress, says what came out.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Exit;
-use super::arguments::Scan;
+use super::arguments::{CollectWord, Options, Scan};
 use super::interrupt;
 use super::progress::Display;
 use crate::export::{Custody, ExportOptions};
-use crate::model::Level;
+use crate::model::{Actions, Level};
 use crate::run::{self, Job, Outcome, Progress, RunError};
 
 /// Runs a scan; the exit code says how complete it was.
 pub fn run(arguments: Scan) -> Exit {
-    if !arguments.encrypt_to.is_empty() {
+    let Scan { sources, output, options } = arguments;
+    if !options.encrypt_to.is_empty() {
         return super::later("--encrypt-to", "encrypt the finished bundle with age");
     }
-    let job = job(&arguments);
+    let job = job(&options, output, CollectWord::Hits);
+    follow(&options, &Job { sources, ..job })
+}
+
+/// Does the job, shows progress, and tells what came out.
+pub(super) fn follow(options: &Options, job: &Job) -> Exit {
     let progress = Arc::new(Progress::default());
     let display =
-        Display::start(arguments.progress, arguments.quiet, progress.clone(), job.stop.clone());
-    let result = run::scan(&job, &progress);
+        Display::start(options.progress, options.quiet, progress.clone(), job.stop.clone());
+    let result = run::scan(job, &progress);
     display.finish(result.is_ok());
     match result {
-        Ok(outcome) => tell(&arguments, &outcome),
+        Ok(outcome) => tell(options, &outcome),
         Err(error) => {
             eprintln!("adit: {error}");
             exit_of(&error)
@@ -42,11 +49,13 @@ fn exit_of(error: &RunError) -> Exit {
     }
 }
 
-fn job(arguments: &Scan) -> Job {
+/// The job that the options make, without a source; `collect` where they say nothing.
+pub(super) fn job(arguments: &Options, output: PathBuf, collect: CollectWord) -> Job {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Job {
-        sources: arguments.sources.clone(),
-        output: arguments.output.clone(),
+        sources: Vec::new(),
+        live: None,
+        output,
         profiles: arguments.profiles.clone(),
         artifacts: arguments.artifacts.clone(),
         threads: arguments.threads.map_or(processors, usize::from),
@@ -61,7 +70,7 @@ fn job(arguments: &Scan) -> Job {
             bundle: !arguments.no_bundle,
             csv_excel_safe: arguments.csv_excel_safe,
             bodyfile: arguments.bodyfile.clone(),
-            collect: arguments.collect.into(),
+            collect: arguments.collect.unwrap_or(collect).into(),
             custody: Custody {
                 case: arguments.case_id.clone(),
                 evidence: arguments.evidence.clone(),
@@ -71,12 +80,13 @@ fn job(arguments: &Scan) -> Job {
         },
         arguments: std::env::args().skip(1).collect(),
         started: Timestamp::now(),
+        actions: Actions::default(),
         stop: interrupt::watch(),
     }
 }
 
 /// Results on stdout, everything for people on stderr.
-fn tell(arguments: &Scan, outcome: &Outcome) -> Exit {
+fn tell(arguments: &Options, outcome: &Outcome) -> Exit {
     for refused in &outcome.refused {
         eprintln!("adit: {refused}");
     }
@@ -102,7 +112,7 @@ fn tell(arguments: &Scan, outcome: &Outcome) -> Exit {
     exit(arguments, outcome)
 }
 
-fn exit(arguments: &Scan, outcome: &Outcome) -> Exit {
+fn exit(arguments: &Options, outcome: &Outcome) -> Exit {
     if outcome.unfinished > 0 {
         return Exit::Interrupted;
     }

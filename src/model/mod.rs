@@ -10,6 +10,7 @@ mod row;
 mod screen;
 mod stop;
 mod time;
+mod volatile;
 mod zone;
 
 pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt, without_snapshot};
@@ -24,4 +25,5 @@ pub use row::{DnsFacts, Event, Hit, Level, Row, RowStage, Tag};
 pub use screen::{Cut, Everything, Filter, Requirement};
 pub use stop::Stop;
 pub use time::{Moment, Precision, from_filetime, from_unix, to_iso};
+pub use volatile::{Action, Actions, Saved, Volatile};
 pub use zone::Zone;

@@ -82,6 +82,8 @@ pub enum Locator {
     Row { table: String, row: i64 },
     /// Update sequence number of a change journal's record.
     Usn(u64),
+    /// Process of the running system, and an open file of it if one is meant.
+    Process { pid: u64, descriptor: Option<u64> },
 }
 
 impl fmt::Display for Locator {
@@ -97,6 +99,8 @@ impl fmt::Display for Locator {
             Self::File { number, sequence } => write!(f, "mft:{number}-{sequence}"),
             Self::Row { table, row } => write!(f, "row:{table}/{row}"),
             Self::Usn(usn) => write!(f, "usn:{usn}"),
+            Self::Process { pid, descriptor: None } => write!(f, "pid:{pid}"),
+            Self::Process { pid, descriptor: Some(fd) } => write!(f, "pid:{pid}/fd:{fd}"),
         }
     }
 }

@@ -124,7 +124,7 @@ impl<'a> Batch<'a> {
         let look = |path| guarded(path, || source::leads(path));
         let found: Vec<_> =
             pool.install(|| job.sources.par_iter().map(|path| look(path.as_path())).collect());
-        let mut leads = Vec::new();
+        let mut leads: Vec<Lead> = job.live.iter().map(Lead::live).collect();
         for result in found {
             match result {
                 Ok(found) => leads.extend(found),

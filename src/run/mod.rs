@@ -23,9 +23,9 @@ use crate::artifact::{self, Artifacts};
 use crate::correlate::{self, Settings};
 use crate::detect::Detector;
 use crate::export::{ExportError, ExportOptions, HostOutput};
-use crate::model::{HostReport, Level, Problem, Stage, Stop};
+use crate::model::{Actions, HostReport, Level, Problem, Stage, Stop};
 use crate::parse::{PARSERS, secret};
-use crate::source::{self, HostEvidence, SourceError};
+use crate::source::{self, HostEvidence, SourceError, live};
 
 pub use progress::{Counts, Progress, SourceProgress};
 
@@ -37,6 +37,8 @@ const STACK_BYTES: usize = 8 << 20;
 #[derive(Clone, Debug)]
 pub struct Job {
     pub sources: Vec<PathBuf>,
+    /// The running system, as the only source.
+    pub live: Option<live::Wanted>,
     pub output: PathBuf,
     /// Profiles by name, file or folder; empty means all built in.
     pub profiles: Vec<String>,
@@ -54,6 +56,8 @@ pub struct Job {
     pub export: ExportOptions,
     pub arguments: Vec<String>,
     pub started: Timestamp,
+    /// Everything done on the machine that the custodian may be asked for.
+    pub actions: Actions,
     /// Ends the run early, with what is complete.
     pub stop: Stop,
 }
@@ -209,6 +213,11 @@ fn examine(
 fn refuse_output_on_source(job: &Job) -> Result<(), RunError> {
     if job.allow_output_on_source {
         return Ok(());
+    }
+    if let Some(wanted) = &job.live
+        && let Some(source_path) = live::holds_evidence(wanted, &job.output)
+    {
+        return Err(RunError::OutputOnSource { output: job.output.clone(), source_path });
     }
     let real = |path: &PathBuf| {
         let mut existing = path.as_path();

@@ -37,6 +37,13 @@ impl Root {
         Self { prefix: prefix.into(), at, excluded: BTreeSet::new(), births }
     }
 
+    /// A part of the running system, but for those folders; births are its own.
+    #[cfg(target_os = "linux")]
+    pub(super) fn running(prefix: &str, at: &Path, left_out: Vec<PathBuf>) -> Self {
+        let excluded = left_out.into_iter().collect();
+        Self { prefix: prefix.to_owned(), at: at.to_owned(), excluded, births: Births::Original }
+    }
+
     /// What lies below a folder, but for those folders.
     pub(super) fn rest(at: impl Into<PathBuf>, excluded: BTreeSet<PathBuf>) -> Self {
         Self { excluded, ..Self::new("", at) }

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::live::{self, Wanted};
 use super::{DriveLetters, HostEvidence, SourceError, container, image};
 
 /// One or more hosts to be opened together.
@@ -16,6 +17,7 @@ pub struct Lead {
 enum Held {
     Hosts(Vec<HostEvidence>),
     Image,
+    Live(Wanted),
 }
 
 impl Lead {
@@ -29,7 +31,12 @@ impl Lead {
         Self { at: at.to_owned(), held: Held::Image }
     }
 
-    /// The file or folder that the hosts come from.
+    /// The running system.
+    pub fn live(wanted: &Wanted) -> Self {
+        Self { at: PathBuf::from(live::LABEL), held: Held::Live(wanted.clone()) }
+    }
+
+    /// The file or folder that the hosts come from; [`live::LABEL`] for the running system.
     pub fn path(&self) -> &Path {
         &self.at
     }
@@ -43,6 +50,7 @@ impl Lead {
     pub fn open(self, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
         match self.held {
             Held::Hosts(hosts) => Ok(hosts),
+            Held::Live(wanted) => live::open(&wanted, letters),
             Held::Image => match container::open(&self.at)? {
                 Some(disk) => Ok(image::open(&self.at, disk, letters)),
                 None => Err(SourceError::Unsupported {

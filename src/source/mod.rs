@@ -22,6 +22,7 @@ mod image;
 mod layout;
 mod lead;
 mod listing;
+pub mod live;
 mod meter;
 pub mod partition;
 mod stamp;
@@ -32,7 +33,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
+use crate::model::{EvidencePath, PathResolver, Problem, ReadAt, Saved, Volatile};
 
 pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
@@ -142,6 +143,10 @@ pub struct HostEvidence {
     pub unread: Vec<Unread>,
     /// The disk image that the files lie in.
     pub image: Option<Arc<DiskImage>>,
+    /// What only the running system tells; of a live source alone.
+    pub volatile: Vec<Volatile>,
+    /// Bytes beside the tree that the bundle takes; of a live source alone.
+    pub saved: Vec<Saved>,
 }
 
 impl HostEvidence {
@@ -160,6 +165,8 @@ impl HostEvidence {
             problems: Vec::new(),
             unread: Vec::new(),
             image: None,
+            volatile: Vec::new(),
+            saved: Vec::new(),
         }
     }
 }

@@ -1,0 +1,52 @@
+//! `adit live`: the machine it runs on as the only source.
+
+use std::path::PathBuf;
+
+use super::Exit;
+use super::arguments::{CollectWord, Live};
+use super::scan;
+use crate::run::Job;
+use crate::source::live::{self, Preflight, Wanted};
+
+/// Examines the running system; the exit code says how complete it was.
+pub fn run(arguments: Live) -> Exit {
+    let Live { output, volumes, root, network_mounts, create_vss, query_agent, options } =
+        arguments;
+    let Some(output) = output.or_else(beside_program) else {
+        eprintln!("adit: where the program lies cannot be told: say --output");
+        return Exit::Usage;
+    };
+    let job = scan::job(&options, output, CollectWord::All);
+    let wanted = Wanted {
+        volumes,
+        root,
+        network_mounts,
+        create_vss,
+        query_agent,
+        output: job.output.clone(),
+        actions: job.actions.clone(),
+    };
+    if let Err(error) = live::be_gentle() {
+        eprintln!("adit: no background priority: {error}");
+    }
+    if !options.quiet {
+        tell(&live::preflight(&wanted), &job);
+    }
+    scan::follow(&options, &Job { live: Some(wanted), ..job })
+}
+
+/// The folder of the executable: the stick, as a rule.
+fn beside_program() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.to_owned())
+}
+
+/// What there is to do and what there is to do it with.
+fn tell(preflight: &Preflight, job: &Job) {
+    eprintln!("adit: rights: {}", preflight.rights);
+    for volume in &preflight.volumes {
+        eprintln!("adit: volume {} {} {}", volume.name, volume.kind, volume.remark);
+    }
+    if let Some(free) = live::free_space(&job.output) {
+        eprintln!("adit: {}: {} MiB free", job.output.display(), free >> 20);
+    }
+}

@@ -1,0 +1,99 @@
+//! The running Linux: one tree of its mounted file systems, and `/proc`.
+
+mod mounts;
+mod process;
+
+use std::path::{Path, PathBuf};
+
+use super::{LABEL, Preflight, VolumeFacts, Wanted};
+use crate::source::folder::{Folder, Root};
+use crate::source::{DriveLetters, HostEvidence, Layout, SourceError};
+
+use self::mounts::Mount;
+pub(super) use self::process::{be_gentle, free_space, memory_used};
+
+/// The tree below the root, without what is no file system of this machine.
+pub(super) fn open(
+    wanted: &Wanted,
+    _: &DriveLetters<'_>,
+) -> Result<Vec<HostEvidence>, SourceError> {
+    let root = root(wanted);
+    std::fs::read_dir(root)
+        .map_err(|error| SourceError::Unreadable { path: root.to_owned(), error })?;
+    let mut left_out = vec![wanted.output.clone()];
+    match &wanted.root {
+        Some(root) => left_out.push(root.join("proc")),
+        None => left_out.extend(left_out_mounts(wanted).into_iter().map(|mount| mount.point)),
+    }
+    let tree = Folder::plain(Root::running("/", root, left_out));
+    let label = match &wanted.root {
+        Some(root) => format!("{LABEL}:{}", root.display()),
+        None => LABEL.to_owned(),
+    };
+    Ok(vec![HostEvidence::new(label, host_name(root), Layout::LinuxRoot, tree)])
+}
+
+fn root(wanted: &Wanted) -> &Path {
+    wanted.root.as_deref().unwrap_or(Path::new("/"))
+}
+
+/// What the machine calls itself: the kernel's word, else `/etc/hostname`.
+fn host_name(root: &Path) -> String {
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).ok();
+    let name = read("proc/sys/kernel/hostname").or_else(|| read("etc/hostname"));
+    let name = name.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    name.unwrap_or_else(|| "host".to_owned())
+}
+
+/// The mounted file systems whose files are no evidence of this machine.
+fn left_out_mounts(wanted: &Wanted) -> Vec<Mount> {
+    let stick = stick(wanted);
+    let mut mounts = mounts::all();
+    mounts.retain(|mount| {
+        mount.is_machinery()
+            || mount.is_network() && !wanted.network_mounts
+            || stick.as_ref() == Some(&mount.point)
+    });
+    mounts
+}
+
+/// The mount point of the output, if it is a volume of its own.
+fn stick(wanted: &Wanted) -> Option<PathBuf> {
+    let mount = mounts::of(&wanted.output)?;
+    (!mount.belongs_to_system()).then_some(mount.point)
+}
+
+pub(super) fn preflight(wanted: &Wanted) -> Preflight {
+    let (rights, all_rights) = process::rights();
+    if let Some(root) = &wanted.root {
+        let volume = VolumeFacts { name: root.display().to_string(), ..VolumeFacts::default() };
+        return Preflight { rights, all_rights, volumes: vec![volume] };
+    }
+    let stick = stick(wanted);
+    let volumes = mounts::all()
+        .into_iter()
+        .filter(|mount| !mount.is_machinery())
+        .map(|mount| {
+            let remark = if stick.as_ref() == Some(&mount.point) {
+                "takes the results; not read"
+            } else if mount.is_network() && !wanted.network_mounts {
+                "of another machine; not read (--network-mounts)"
+            } else {
+                ""
+            };
+            let (size, used) = process::space(&mount.point).unwrap_or_default();
+            let name = mount.point.display().to_string();
+            VolumeFacts { name, kind: mount.kind, size, used, remark: remark.into() }
+        })
+        .collect();
+    Preflight { rights, all_rights, volumes }
+}
+
+/// Results may go to a tree or mount that is no evidence: a stick, a share, another tree.
+pub(super) fn holds_evidence(wanted: &Wanted, folder: &Path) -> Option<PathBuf> {
+    if let Some(root) = &wanted.root {
+        let (root, folder) = (root.canonicalize().ok()?, mounts::real(folder)?);
+        return folder.starts_with(&root).then_some(root);
+    }
+    mounts::of(folder).filter(Mount::belongs_to_system).map(|mount| mount.point)
+}
