@@ -1,10 +1,21 @@
 //! Packs the artifact definitions and profiles into the program.
 //!
-//! Writes `builtin.rs`: every file below `artifacts/` and `profiles/`, by path.
+//! Writes `builtin.bin`: every file below `artifacts/` and `profiles/`, by path, in
+//! the form that `src/builtin.rs` describes.
+
+#[path = "src/builtin/scramble.rs"]
+mod scramble;
 
 use std::fs;
 use std::io;
 use std::path::Path;
+
+use miniz_oxide::deflate::compress_to_vec_zlib;
+
+use scramble::scramble;
+
+/// How hard to pack, of 10.
+const LEVEL: u8 = 9;
 
 fn main() -> io::Result<()> {
     let mut files = Vec::new();
@@ -15,18 +26,23 @@ fn main() -> io::Result<()> {
         }
     }
     files.sort();
-    let mut code = String::from(
-        "/// Path and content of every built-in file, by path.\npub static FILES: &[(&str, &[u8])] = &[\n",
-    );
+    let mut bytes = Vec::new();
     for file in &files {
-        code += &format!(
-            "    ({file:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?}))),\n",
-            format!("/{file}")
-        );
+        append(&mut bytes, file.as_bytes())?;
+        append(&mut bytes, &fs::read(file)?)?;
     }
-    code += "];\n";
+    let mut packed = compress_to_vec_zlib(&bytes, LEVEL);
+    scramble(&mut packed);
     let out = std::env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("no OUT_DIR"))?;
-    fs::write(Path::new(&out).join("builtin.rs"), code)
+    fs::write(Path::new(&out).join("builtin.bin"), packed)
+}
+
+/// Appends a length and as many bytes.
+fn append(to: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    to.extend(length.to_le_bytes());
+    to.extend(bytes);
+    Ok(())
 }
 
 /// Appends every file below `folder` that takes part: all of a profile, the YAML of artifacts.

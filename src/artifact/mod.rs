@@ -47,7 +47,7 @@ impl Artifacts {
     /// When one of them is wrong, which a test rules out.
     pub fn builtin() -> Result<Self, ArtifactError> {
         let mut artifacts = Self::default();
-        for (path, bytes) in crate::builtin::FILES {
+        for (path, bytes) in crate::builtin::files() {
             if let Some(below) = path.strip_prefix("artifacts/") {
                 artifacts.insert(definition::parse(&id_of(below), path, bytes)?);
             }

@@ -74,8 +74,7 @@ pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
 
 /// Names of the built-in profiles, sorted.
 fn builtin_names() -> Vec<&'static str> {
-    let mut names: Vec<_> = builtin::FILES
-        .iter()
+    let mut names: Vec<_> = builtin::files()
         .filter_map(|(path, _)| path.strip_prefix("profiles/")?.strip_suffix("/profile.yaml"))
         .filter(|name| !name.contains('/'))
         .collect();
@@ -131,10 +130,9 @@ impl Loaded {
             return Ok(());
         }
         let folder = format!("profiles/{name}/");
-        let files = builtin::FILES
-            .iter()
+        let files = builtin::files()
             .filter_map(|(path, bytes)| {
-                Some((path.strip_prefix(&folder)?.to_owned(), (*bytes).into()))
+                Some((path.strip_prefix(&folder)?.to_owned(), bytes.into()))
             })
             .collect();
         self.add(&folder, files, false)
