@@ -2,7 +2,7 @@
 //!
 //! They are what the program looks for, and a scanner that looks for the same would
 //! take the program for the thing it hunts. So they lie in it packed and scrambled,
-//! by `build.rs`, and no line of a rule stands in the executable:
+//! by `src/build.rs`, and no line of a rule stands in the executable:
 //!
 //! ```text
 //! zlib( { u32 path length, path, u32 content length, content }* )  XOR  key stream

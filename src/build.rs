@@ -3,7 +3,7 @@
 //! Writes `builtin.bin`: every file below `artifacts/` and `profiles/`, by path, in
 //! the form that `src/builtin.rs` describes.
 
-#[path = "src/builtin/scramble.rs"]
+#[path = "builtin/scramble.rs"]
 mod scramble;
 
 use std::fs;
