@@ -6,15 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{ArtifactError, Pattern};
-
-/// The system an artifact belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Os {
-    Windows,
-    Linux,
-    Macos,
-}
+use crate::model::Os;
 
 /// Where one kind of evidence lies and who reads it.
 #[derive(Clone, Debug)]
@@ -121,7 +113,7 @@ pub(super) fn parse(id: &str, file: &str, bytes: &[u8]) -> Result<Artifact, Arti
         return Err(wrong("an ending in `sidecars` or `ignored` is empty"));
     }
     let patterns = keys.paths.iter().map(|pattern| {
-        Pattern::parse(pattern).map_err(|error| ArtifactError::Pattern {
+        Pattern::parse(pattern, keys.os).map_err(|error| ArtifactError::Pattern {
             file: file.to_owned(),
             pattern: pattern.clone(),
             error,

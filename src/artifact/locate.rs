@@ -123,10 +123,10 @@ pub fn locate(
 
 /// The artifacts in the order they claim files, and ways to find them fast.
 struct Index<'a> {
-    /// By falling priority, then id.
+    /// By falling priority, then system, then id.
     artifacts: Vec<&'a Artifact>,
     /// Positions of artifacts with a pattern that ends in this name.
-    by_name: BTreeMap<&'a str, Vec<usize>>,
+    by_name: BTreeMap<String, Vec<usize>>,
     /// Endings of file names that have wildcards, and positions of their artifacts.
     by_glob: Vec<(String, usize)>,
     /// Artifacts found by content, with their parsers.
@@ -143,8 +143,8 @@ impl<'a> Index<'a> {
         };
         let (mut ordered, unreadable): (Vec<&Artifact>, Vec<&Artifact>) =
             artifacts.iter().partition(|artifact| parser(artifact).is_some());
-        ordered.sort_by_key(|artifact| std::cmp::Reverse(artifact.priority));
-        let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        ordered.sort_by_key(|artifact| (std::cmp::Reverse(artifact.priority), artifact.os));
+        let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         let mut by_glob = BTreeSet::new();
         for (at, artifact) in ordered.iter().enumerate() {
             for pattern in &artifact.patterns {
@@ -187,9 +187,9 @@ impl<'a> Index<'a> {
         if candidates.is_empty() {
             return Vec::new();
         }
-        let parts = pattern::parts(path);
+        let spelled = pattern::Spelled::new(path);
         let means = |artifact: &&Artifact| {
-            artifact.patterns.iter().any(|pattern| pattern.matches_parts(&parts))
+            artifact.patterns.iter().any(|pattern| pattern.matches_spelled(&spelled))
         };
         candidates.iter().filter_map(|at| self.artifacts.get(*at).copied()).filter(means).collect()
     }

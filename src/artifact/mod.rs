@@ -11,11 +11,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use definition::{Artifact, Os};
+pub use definition::Artifact;
 pub use locate::{
     Expected, Located, Locations, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES, Presence, locate,
 };
 pub use pattern::{Pattern, PatternError};
+
+use crate::model::Os;
 
 /// Definitions of one's own may not be larger than this.
 pub const MAX_DEFINITION_BYTES: u64 = 1 << 20;
@@ -53,6 +55,13 @@ impl Artifacts {
             }
         }
         Ok(artifacts)
+    }
+
+    /// Those that a host of that system can have; all, where the system is unknown.
+    pub fn of(&self, os: Option<Os>) -> Self {
+        let fits = |artifact: &Artifact| os.is_none_or(|os| artifact.os == os);
+        let own = self.by_id.iter().filter(|(_, artifact)| fits(artifact));
+        Self { by_id: own.map(|(id, artifact)| (id.clone(), artifact.clone())).collect() }
     }
 
     /// Adds the definitions below a folder; one with a known id replaces it.

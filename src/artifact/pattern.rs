@@ -6,10 +6,13 @@
 //! ```
 //!
 //! `**` stands for any number of folders, `*` and `?` stay within one name.
-//! Letter case is ignored, `/` and `\` are one separator. A variable may stand
-//! for several places; on a disk without its hives those are the known ones.
+//! Windows ignores letter case, and `/` and `\` are one separator there; macOS
+//! ignores it too; Linux does not. A variable may stand for several places; on a
+//! disk without its hives those are the known ones.
 
-use crate::model::without_snapshot;
+use std::cell::OnceCell;
+
+use crate::model::{Os, without_snapshot};
 
 /// Patterns may not have more components than this.
 const MAX_COMPONENTS: usize = 64;
@@ -33,6 +36,7 @@ pub enum PatternError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
+    os: Os,
     alternatives: Vec<Vec<Component>>,
 }
 
@@ -45,7 +49,7 @@ enum Component {
 
 /// Places below the root of a Windows drive that variables stand for; later
 /// variables are made of earlier ones.
-const VARIABLES: [(&str, &[&str]); 9] = [
+const VARIABLES: [(&str, &[&str]); 10] = [
     ("systemdrive", &["*:"]),
     ("systemroot", &["*:/windows", "*:/winnt"]),
     (
@@ -72,24 +76,71 @@ const VARIABLES: [(&str, &[&str]); 9] = [
     ("programdata", &["*:/programdata", "*:/documents and settings/all users/application data"]),
     ("programfiles", &["*:/program files", "*:/program files (x86)"]),
     ("temp", &["%systemroot%/temp", "%localappdata%/temp"]),
+    // Homes of people, of root and of services, on Linux and macOS.
+    (
+        "home",
+        &[
+            "/home/*",
+            "/home/*/*",
+            "/root",
+            "/Users/*",
+            "/var/root",
+            "/private/var/root",
+            "/export/home/*",
+            "/var/home/*",
+            "/var/lib/*",
+            "/var/www",
+            "/srv/*",
+            "/opt/*",
+        ],
+    ),
 ];
 
+/// A path's components as the systems compare them; found when first asked for.
+pub(super) struct Spelled<'a> {
+    path: &'a str,
+    by_os: [OnceCell<Vec<String>>; 3],
+}
+
+impl<'a> Spelled<'a> {
+    pub(super) fn new(path: &'a str) -> Self {
+        Self { path, by_os: Default::default() }
+    }
+
+    fn parts(&self, os: Os) -> &[String] {
+        let [windows, linux, macos] = &self.by_os;
+        let (cell, separators): (_, &[char]) = match os {
+            Os::Windows => (windows, &['\\', '/']),
+            Os::Linux => (linux, &['/']),
+            Os::Macos => (macos, &['/']),
+        };
+        cell.get_or_init(|| {
+            let path = without_snapshot(self.path).1;
+            let own = path.split(separators).map(str::to_owned);
+            if os == Os::Linux { own.collect() } else { own.map(|p| p.to_lowercase()).collect() }
+        })
+    }
+}
+
 impl Pattern {
-    /// The pattern that the text writes.
+    /// The pattern that the text writes, for paths of that system.
     ///
     /// # Errors
     ///
     /// When it holds an unknown variable or could match anything unintended.
-    pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let lower = text.to_lowercase().replace('\\', "/");
-        let starts_well = ["%", "/", "**"].iter().any(|start| lower.starts_with(start))
-            || lower.split('/').next().is_some_and(|drive| drive.ends_with(':'));
+    pub fn parse(text: &str, os: Os) -> Result<Self, PatternError> {
+        let path = if os == Os::Windows { text.replace('\\', "/") } else { text.to_owned() };
+        let starts_well = ["%", "/", "**"].iter().any(|start| path.starts_with(start))
+            || path.split('/').next().is_some_and(|drive| drive.ends_with(':'));
         if !starts_well {
             return Err(PatternError::NoStart);
         }
-        let alternatives =
-            expand(&lower)?.iter().map(|path| components(path)).collect::<Result<_, _>>()?;
-        Ok(Self { text: text.to_owned(), alternatives })
+        let spelled = |path: &String| match os {
+            Os::Linux => components(path),
+            Os::Windows | Os::Macos => components(&path.to_lowercase()),
+        };
+        let alternatives = expand(&path)?.iter().map(spelled).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), os, alternatives })
     }
 
     /// The pattern as it was written.
@@ -99,16 +150,20 @@ impl Pattern {
 
     /// Whether a path of the evidence is one that the pattern means.
     pub fn matches(&self, path: &str) -> bool {
-        self.matches_parts(&parts(path))
+        self.matches_spelled(&Spelled::new(path))
     }
 
-    /// Whether the components of a path, from [`parts`], match.
-    pub(super) fn matches_parts(&self, path: &[String]) -> bool {
-        self.alternatives.iter().any(|pattern| matches_all(pattern, path))
+    /// Whether a path is one that the pattern means.
+    pub(super) fn matches_spelled(&self, path: &Spelled<'_>) -> bool {
+        self.alternatives.iter().any(|pattern| matches_all(pattern, path.parts(self.os)))
     }
 
     /// What the file name of every match ends with, in lowercase; may be empty.
     pub(super) fn ending(&self) -> String {
+        self.fixed_end().to_lowercase()
+    }
+
+    fn fixed_end(&self) -> String {
         match self.alternatives.first().and_then(|path| path.last()) {
             Some(Component::Name(name)) => name.clone(),
             Some(Component::Glob(glob)) => {
@@ -120,26 +175,22 @@ impl Pattern {
     }
 
     /// The file name that every match has, in lowercase; `None` when it has wildcards.
-    pub(super) fn file_name(&self) -> Option<&str> {
+    pub(super) fn file_name(&self) -> Option<String> {
         match self.alternatives.first()?.last()? {
-            Component::Name(name) => Some(name),
+            Component::Name(name) => Some(name.to_lowercase()),
             _ => None,
         }
     }
 }
 
-/// The components of a path in lowercase; a snapshot's files lie where the volume's do.
-pub(super) fn parts(path: &str) -> Vec<String> {
-    without_snapshot(path).1.to_lowercase().split(['\\', '/']).map(str::to_owned).collect()
-}
-
 /// The text with its leading variable replaced, and those of the replacement.
-fn expand(lower: &str) -> Result<Vec<String>, PatternError> {
-    let Some((name, rest)) = lower.strip_prefix('%').and_then(|text| text.split_once('%')) else {
-        return Ok(vec![lower.to_owned()]);
+fn expand(text: &str) -> Result<Vec<String>, PatternError> {
+    let Some((name, rest)) = text.strip_prefix('%').and_then(|text| text.split_once('%')) else {
+        return Ok(vec![text.to_owned()]);
     };
+    let name = name.to_lowercase();
     let Some((_, places)) = VARIABLES.iter().find(|(known, _)| *known == name) else {
-        return Err(PatternError::UnknownVariable(name.to_owned()));
+        return Err(PatternError::UnknownVariable(name));
     };
     let mut all = Vec::new();
     for place in *places {
@@ -218,7 +269,7 @@ mod tests {
     use super::*;
 
     fn check(pattern: &str, path: &str) -> bool {
-        Pattern::parse(pattern).unwrap().matches(path)
+        Pattern::parse(pattern, Os::Windows).unwrap().matches(path)
     }
 
     #[test]
@@ -262,10 +313,31 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        let unknown = PatternError::UnknownVariable("home".to_owned());
-        assert_eq!(Pattern::parse(r"%HOME%\x"), Err(unknown));
-        assert_eq!(Pattern::parse(r"%SystemRoot%\\x"), Err(PatternError::EmptyComponent));
-        assert_eq!(Pattern::parse(r"%SystemRoot%\a**"), Err(PatternError::MixedStars));
-        assert_eq!(Pattern::parse("x"), Err(PatternError::NoStart));
+        let parse = |text| Pattern::parse(text, Os::Windows);
+        let unknown = PatternError::UnknownVariable("homes".to_owned());
+        assert_eq!(parse(r"%HOMES%\x"), Err(unknown));
+        assert_eq!(parse(r"%SystemRoot%\\x"), Err(PatternError::EmptyComponent));
+        assert_eq!(parse(r"%SystemRoot%\a**"), Err(PatternError::MixedStars));
+        assert_eq!(parse("x"), Err(PatternError::NoStart));
+    }
+
+    #[test]
+    fn linux_keeps_letter_case_and_backslashes() {
+        fn check(pattern: &str, path: &str, os: Os) -> bool {
+            Pattern::parse(pattern, os).unwrap().matches(path)
+        }
+        let bash = "%home%/.bash_history";
+        for home in ["/home/jane", "/home/CORP/jane", "/root", "/var/www", "/var/lib/postgresql"] {
+            assert!(check(bash, &format!("{home}/.bash_history"), Os::Linux), "{home}");
+        }
+        assert!(!check(bash, "/ROOT/.bash_history", Os::Linux));
+        assert!(!check("/etc/Ngrok.yml", "/etc/ngrok.yml", Os::Linux));
+        assert!(check(
+            "/etc/systemd/system/*.service",
+            r"/etc/systemd/system/a\x2db.service",
+            Os::Linux
+        ));
+        assert!(check(bash, "/Users/Jane/.bash_history", Os::Macos));
+        assert!(check("/Library/X.plist", "/library/x.PLIST", Os::Macos));
     }
 }

@@ -85,7 +85,7 @@ fn builtin_names() -> Vec<&'static str> {
 impl Loaded {
     /// The built-in templates.
     fn add_templates(&mut self) -> Result<(), DetectError> {
-        for (path, bytes) in builtin::FILES {
+        for (path, bytes) in builtin::files() {
             if path.starts_with(TEMPLATES) && is_rule(path) {
                 let text = utf8(path, bytes)?.to_owned();
                 let path = (*path).to_owned();

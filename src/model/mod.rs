@@ -3,6 +3,7 @@
 
 mod evidence;
 mod finding;
+mod os;
 mod problem;
 mod record;
 mod reference;
@@ -18,6 +19,7 @@ pub use finding::{
     Answer, Chain, Coverage, CoverageState, Credential, Exposed, HostReport, Rung, RungName,
     Session, SystemFacts, ToolVerdict, Verdict, VersionBracket,
 };
+pub use os::Os;
 pub use problem::{Problem, Stage};
 pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
 pub use reference::{FileReference, PathResolver};

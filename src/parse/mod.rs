@@ -6,12 +6,15 @@
 mod agent_log;
 mod archive;
 mod bytes;
+mod elf;
 pub mod event_xml;
 mod evtx;
 mod flags;
+mod go;
 pub mod index;
 mod lines;
 mod pe;
+mod program;
 pub mod registry;
 pub mod secret;
 mod target;
@@ -98,6 +101,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &tunnel_config::NgrokConfig,
     &agent_log::NgrokLog,
     &pe::Pe,
+    &elf::Elf,
     &archive::Zip,
     &usn::UsnJournal,
     &index::DirectoryIndex,

@@ -9,8 +9,8 @@ use crate::model::{Coverage, CoverageState, Extent, Locator, Problem, Stage};
 use crate::parse::{self, Parser};
 use crate::source::{self, HostEvidence, Layout, Unread};
 
-/// The artifact id under which the file system itself is covered.
-const NAMES: &str = "windows.filesystem.name";
+/// How the artifact ids end under which file systems themselves are covered.
+const NAMES: &str = ".filesystem.name";
 /// The artifact id of volumes that could not be read.
 const VOLUME: &str = "volume";
 
@@ -126,7 +126,8 @@ const NO_VOLUME: &str = "only files taken out of a volume were given";
 
 /// The walk itself: without a loss, a name not found on a volume is not there.
 fn names(evidence: &HostEvidence, found: &Locations) -> Coverage {
-    let mut line = empty(NAMES, &evidence.label);
+    let os = evidence.layout.os().unwrap_or_default();
+    let mut line = empty(&format!("{}{NAMES}", os.as_str()), &evidence.label);
     line.records = found.entries;
     if found.not_looked_into > 0 {
         line.why = format!(
@@ -159,7 +160,9 @@ fn absent(
             out.push(line);
         }
     }
-    for artifact in definitions.artifacts.iter() {
+    let os = evidence.layout.os();
+    let usual = os.unwrap_or_default();
+    for artifact in definitions.artifacts_of(os).iter().filter(|a| a.os == usual) {
         if out.iter().any(|c| *c.source == *artifact.id) {
             continue;
         }
@@ -181,12 +184,12 @@ fn absent(
 /// Whether a line is about something that was found and read, not only looked for.
 pub fn is_read(line: &Coverage) -> bool {
     let found = line.records > 0 || line.first.is_some();
-    found && line.source != NAMES && line.state != CoverageState::Unreadable
+    found && !line.source.ends_with(NAMES) && line.state != CoverageState::Unreadable
 }
 
 /// Whether the names on a volume were listed, also where no file of it was worth reading.
 pub fn is_listed(line: &Coverage) -> bool {
-    line.source == NAMES && line.records > 0
+    line.source.ends_with(NAMES) && line.records > 0
 }
 
 /// Files that bear the name of a log or hive and are none, in a folder where only
@@ -213,15 +216,6 @@ pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -
     out.extend(evidence.problems.iter().cloned());
     out.extend(evidence.image.iter().flat_map(|image| image.problems()));
     out.extend(evidence.filesystem.late_problems());
-    if !evidence.layout.is_supported() {
-        out.push(problem(
-            Stage::Source,
-            format!(
-                "{}: this version knows no artifacts of such a system",
-                evidence.layout.as_str()
-            ),
-        ));
-    }
     if !evidence.layout.has_fixed_places() {
         out.extend(misnamed(found));
     }

@@ -161,7 +161,9 @@ fn examine(
     let loose = !evidence.layout.has_fixed_places();
     let names =
         |path: &str| definitions.screen.admits_name(path) || loose && source::is_log_or_hive(path);
-    let found = artifact::locate(&*evidence.filesystem, definitions.artifacts, PARSERS, &names);
+    let os = evidence.layout.os();
+    let artifacts = definitions.artifacts_of(os);
+    let found = artifact::locate(&*evidence.filesystem, artifacts, PARSERS, &names);
     let total: u64 = found.files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
     let system = facts::of(evidence, &found);
@@ -190,7 +192,7 @@ fn examine(
             let conclusion = correlate::conclude(
                 &host.name,
                 host.events,
-                &definitions.tools,
+                definitions.tools_of(os),
                 &own,
                 &settings,
                 &secrets,

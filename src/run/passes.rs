@@ -13,7 +13,7 @@ use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
 use crate::model::{
-    Cut, Event, Everything, Filter, Hit, Record, Requirement, RungName, SystemFacts,
+    Cut, Event, Everything, Filter, Hit, Os, Record, Requirement, RungName, SystemFacts,
 };
 use crate::parse::{self, Parser};
 use crate::screen::Screen;
@@ -26,7 +26,8 @@ const MAX_PASSES: u64 = 8;
 pub struct Definitions<'a> {
     pub artifacts: &'a Artifacts,
     pub detector: &'a Detector,
-    pub tools: Vec<Tool>,
+    /// What hosts of one system can have, and of those whose system is unknown.
+    systems: BTreeMap<Option<Os>, Known>,
     /// What some rule could care for: names of files, and blocks while the screen is used.
     pub screen: Screen,
     use_screen: bool,
@@ -35,8 +36,19 @@ pub struct Definitions<'a> {
 impl<'a> Definitions<'a> {
     pub fn new(artifacts: &'a Artifacts, detector: &'a Detector, use_screen: bool) -> Self {
         let screen = Screen::compile(&detector.requirements());
-        let tools = detector.profiles().iter().map(|p| tool_of(p, detector, artifacts)).collect();
-        Self { artifacts, detector, tools, screen, use_screen }
+        let systems = Os::ALL.into_iter().map(Some).chain([None]);
+        let systems = systems.map(|os| (os, Known::new(os, artifacts, detector))).collect();
+        Self { artifacts, detector, systems, screen, use_screen }
+    }
+
+    /// The artifacts that a host of that system can have; all, where it is unknown.
+    pub fn artifacts_of(&self, os: Option<Os>) -> &Artifacts {
+        self.systems.get(&os).map_or(self.artifacts, |known| &known.artifacts)
+    }
+
+    /// The tools as they are judged on that system.
+    pub fn tools_of(&self, os: Option<Os>) -> &[Tool] {
+        self.systems.get(&os).map_or(&[], |known| &known.tools)
     }
 
     /// The screen, or what rejects nothing where it is not used.
@@ -55,8 +67,22 @@ impl<'a> Definitions<'a> {
     }
 }
 
-/// What correlation needs to know of a profile.
-fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts) -> Tool {
+/// What is known of hosts of one system.
+struct Known {
+    artifacts: Artifacts,
+    tools: Vec<Tool>,
+}
+
+impl Known {
+    fn new(os: Option<Os>, artifacts: &Artifacts, detector: &Detector) -> Self {
+        let own = artifacts.of(os);
+        let tool = |profile| tool_of(profile, detector, &own, os.unwrap_or_default());
+        Self { tools: detector.profiles().iter().map(tool).collect(), artifacts: own }
+    }
+}
+
+/// What correlation needs to know of a profile on one system.
+fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os) -> Tool {
     let need = |id: &String| Need {
         artifact: id.clone(),
         // What is no artifact (the walk itself) is always there.
@@ -70,7 +96,7 @@ fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts) -> Too
         binaries: profile.binaries.iter().map(|b| b.to_ascii_lowercase()).collect(),
         needs: RungName::ALL
             .into_iter()
-            .map(|rung| (rung, profile.needs("windows", rung).iter().map(need).collect()))
+            .map(|rung| (rung, profile.needs(os.as_str(), rung).iter().map(need).collect()))
             .collect(),
         clues: Some(Arc::new(move |record: &Record| {
             let hints = hints.iter().filter(|hint| hint.applies(record));
@@ -167,7 +193,7 @@ impl Hunt<'_> {
             .collect();
         let after = self.found.files.len();
         for (n, entry) in self.found.names.iter().enumerate().filter(|(_, e)| e.is_file()) {
-            let file = as_file(entry);
+            let file = as_file(entry, self.evidence.layout.os().unwrap_or_default());
             let mut record = files::name_record(entry);
             name_computer(&mut record, self.system.name.as_deref());
             let hits = self.definitions.detector.evaluate(&record);
@@ -192,9 +218,13 @@ impl Hunt<'_> {
         }
     }
 
+    fn tools(&self) -> &[Tool] {
+        self.definitions.tools_of(self.evidence.layout.os())
+    }
+
     /// New pivots, with the reasons of the first time.
     fn learn(&self, known: &mut BTreeSet<(Arc<str>, Target)>) -> Vec<Pivot> {
-        let mut pivots = correlate::pivots(self.events.values(), &self.definitions.tools);
+        let mut pivots = correlate::pivots(self.events.values(), self.tools());
         pivots.retain(|p| known.insert((p.tool.clone(), p.target.clone())));
         pivots
     }
@@ -213,9 +243,11 @@ impl Hunt<'_> {
             add_hits(event, hits);
         }
         let hashes = pivots.iter().any(|p| matches!(p.target, Target::Hash(_)));
-        let again = |f: &&Located| tells_of_others(f) || (hashes && &*f.parser == "pe");
+        let again = |f: &&Located| {
+            tells_of_others(f) || (hashes && matches!(&*f.parser, "pe" | "elf" | "macho"))
+        };
         let known = |p: &&Pivot| {
-            let mut tools = self.definitions.tools.iter();
+            let mut tools = self.tools().iter();
             tools.any(|tool| tool.mentions_found && p.names_tool(tool))
         };
         let requirements: Vec<Requirement> =
@@ -263,7 +295,7 @@ impl Hunt<'_> {
     ) -> Pass<'p> {
         Pass {
             filesystem: &*self.evidence.filesystem,
-            artifacts: self.definitions.artifacts,
+            artifacts: self.definitions.artifacts_of(self.evidence.layout.os()),
             source: self.source.clone(),
             computer: self.system.name.as_deref(),
             zone: self.system.zone.as_ref(),
@@ -342,9 +374,9 @@ fn tells_of_others(file: &Located) -> bool {
     parse::by_name(&file.parser).is_some_and(Parser::tells_of_others)
 }
 
-fn as_file(entry: &Entry) -> Located {
+fn as_file(entry: &Entry, os: Os) -> Located {
     Located {
-        artifact: Arc::from("windows.filesystem.name"),
+        artifact: Arc::from(format!("{}.filesystem.name", os.as_str())),
         entry: entry.clone(),
         parser: Arc::from(""),
         sidecars: Vec::new(),

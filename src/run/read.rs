@@ -164,7 +164,11 @@ struct Named<'a> {
 
 impl Named<'_> {
     fn for_parser(&self, parser: &str) -> &dyn Filter {
-        if matches!(parser, "pe" | "zip" | "ngrok_config") { self } else { self.filter }
+        if matches!(parser, "pe" | "elf" | "macho" | "zip" | "ngrok_config") {
+            self
+        } else {
+            self.filter
+        }
     }
 }
 

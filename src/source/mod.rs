@@ -33,7 +33,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{EvidencePath, PathResolver, Problem, ReadAt, Saved, Volatile};
+use crate::model::{EvidencePath, Os, PathResolver, Problem, ReadAt, Saved, Volatile};
 
 pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
@@ -88,10 +88,14 @@ pub enum Layout {
     Drives,
     /// What a collector took from a Windows machine; paths are `C:\…`, `D:\…`.
     Collection,
-    /// The root of a Linux system; paths are `/…`. Walked, but no artifacts exist for it yet.
+    /// The root of a Linux system; paths are `/…`.
     LinuxRoot,
-    /// The root of a macOS system; paths are `/…`. Walked, but no artifacts exist for it yet.
+    /// What a collector took from a Linux machine; paths are `/…`.
+    LinuxCollection,
+    /// The root of a macOS system; paths are `/…`.
     MacRoot,
+    /// What a collector took from a Mac; paths are `/…`.
+    MacCollection,
     /// Files in no known order; paths are those below the folder.
     Loose,
     /// One file; its path is its name.
@@ -99,19 +103,24 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Whether this version knows where artifacts lie in such a tree.
-    pub fn is_supported(self) -> bool {
-        !matches!(self, Self::LinuxRoot | Self::MacRoot)
+    /// The system whose artifacts lie in such a tree; `None` when it may be any.
+    pub fn os(self) -> Option<Os> {
+        match self {
+            Self::WindowsVolume | Self::Drives | Self::Collection => Some(Os::Windows),
+            Self::LinuxRoot | Self::LinuxCollection => Some(Os::Linux),
+            Self::MacRoot | Self::MacCollection => Some(Os::Macos),
+            Self::Loose | Self::SingleFile => None,
+        }
     }
 
     /// Whether places are fixed in such a tree, so that a missing file says something.
     pub fn has_fixed_places(self) -> bool {
-        matches!(self, Self::WindowsVolume | Self::Drives | Self::Collection)
+        self.os().is_some()
     }
 
     /// Whether everything that was on the volume is there, so that a name's absence says something.
     pub fn is_whole_volume(self) -> bool {
-        matches!(self, Self::WindowsVolume | Self::Drives)
+        matches!(self, Self::WindowsVolume | Self::Drives | Self::LinuxRoot | Self::MacRoot)
     }
 
     /// What the layout is, in a few words for a person.
@@ -121,6 +130,8 @@ impl Layout {
             Self::Drives => "folder of Windows drives",
             Self::Collection => "collection from a Windows machine",
             Self::LinuxRoot => "Linux root",
+            Self::LinuxCollection => "collection from a Linux machine",
+            Self::MacCollection => "collection from a Mac",
             Self::MacRoot => "macOS root",
             Self::Loose => "loose folder",
             Self::SingleFile => "single file",

@@ -7,24 +7,14 @@
 //! libraries) that are not the system maker's. Formats: Microsoft's "PE Format";
 //! Go's package debug/buildinfo; RFC 2315 for the signature.
 
-mod go;
 mod image;
 mod signature;
 mod version;
 
-use std::fmt::Write as _;
-
 use image::Image;
-use sha2::{Digest, Sha256};
 
-use super::bytes::read_up_to;
-use super::{ParseError, Parser};
-use crate::model::{Damage, Input, Locator, ReadAt, Record, Sink, Value};
-
-/// Larger programs are not hashed.
-const MAX_HASHED_BYTES: u64 = 256 << 20;
-/// Bytes hashed at once.
-const BLOCK_BYTES: usize = 1 << 20;
+use super::{ParseError, Parser, go, program};
+use crate::model::{Damage, Input, Locator, Record, Sink};
 
 /// Strings of the resource, and the fields they become, in the record's order.
 const FIELDS: &[(&str, &str)] = &[
@@ -79,18 +69,14 @@ impl Parser for Pe {
             }
         }
         record.push("Machine", image.machine_name());
-        if let Some(build) = go::build(&image) {
-            record.push("GoVersion", build.version);
-            record.push("GoPath", build.path);
-            if !build.modules.is_empty() {
-                record.push("GoModules", Value::List(build.modules));
-            }
+        if let Some(build) = go_build(&image) {
+            go::describe(&mut record, build);
         }
         record.push("Signer", signature::signer(&image).unwrap_or_default());
         if is_worth_hashing(&image, &record) {
-            record.push("Hashes", format!("SHA256={}", sha256(input.bytes)?));
+            record.push("Hashes", format!("SHA256={}", program::sha256(input.bytes)?));
         }
-        if input.filter.admits_text(rendered(&record).as_bytes()) {
+        if input.filter.admits_text(program::rendered(&record).as_bytes()) {
             let _ = sink.record(record);
         }
         Ok(())
@@ -103,30 +89,23 @@ fn lost(offset: u64, message: String) -> Damage {
 
 fn is_worth_hashing(image: &Image<'_>, record: &Record) -> bool {
     let own = record.text("Company").is_some_and(|company| company.contains("Microsoft"));
-    !image.is_dll && !own && image.source.size() <= MAX_HASHED_BYTES
+    !image.is_dll && !own && image.source.size() <= program::MAX_HASHED_BYTES
 }
 
-/// The SHA-256 of a whole file, in lower-case hexadecimal digits.
-fn sha256(source: &dyn ReadAt) -> Result<String, ParseError> {
-    let mut hash = Sha256::new();
-    let mut offset = 0u64;
-    loop {
-        let block = read_up_to(source, offset, BLOCK_BYTES)?;
-        if block.is_empty() {
-            break;
-        }
-        hash.update(&block);
-        offset = offset.saturating_add(block.len() as u64);
-    }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
-}
-
-/// The record as the filter sees it: a line for each field.
-fn rendered(record: &Record) -> String {
-    record.fields.iter().fold(String::new(), |mut text, (name, value)| {
-        let _ = writeln!(text, "{name}={value}");
-        text
-    })
+/// What the Go toolchain wrote into its section, or into the first that it may write to.
+fn go_build(image: &Image<'_>) -> Option<go::GoBuild> {
+    const INITIALIZED: u32 = 0x40;
+    const WRITABLE: u32 = 0x8000_0000;
+    let named = |name: &str| image.sections.iter().find(|s| s.name == name);
+    let section = named(".go.buildinfo").or_else(|| named(".data")).or_else(|| {
+        image.sections.iter().find(|s| {
+            s.size > 0 && s.characteristics & (INITIALIZED | WRITABLE) == INITIALIZED | WRITABLE
+        })
+    })?;
+    let at =
+        |address: u64, len| image.at(u32::try_from(address.checked_sub(image.base)?).ok()?, len);
+    let data = (u64::from(section.offset), u64::from(section.size));
+    go::build(&go::Program { source: image.source, data, at: &at })
 }
 
 #[cfg(test)]

@@ -294,7 +294,7 @@ fn layout(arranged: &Arranged, outline: &Outline, site: &Site) -> Layout {
         let folders = outline.folders(&join(&site.base, root));
         folders.iter().any(|name| name == "Library" || name == "Applications")
     });
-    if mac { Layout::MacRoot } else { Layout::LinuxRoot }
+    if mac { Layout::MacCollection } else { Layout::LinuxCollection }
 }
 
 /// Everything in a tree, in walk order, and the problems on the way.

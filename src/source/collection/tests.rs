@@ -111,7 +111,7 @@ fn collections_in_an_archive_are_hosts() {
     ]);
     let seen: Vec<(&str, Layout)> = hosts.iter().map(|h| (h.name.as_str(), h.layout)).collect();
     let expected =
-        [("web1", Layout::LinuxRoot), ("WS01", Layout::Collection), ("x", Layout::Loose)];
+        [("web1", Layout::LinuxCollection), ("WS01", Layout::Collection), ("x", Layout::Loose)];
     assert_eq!(seen, expected);
     assert_eq!(content(&hosts[0], "/etc/passwd"), b"2");
     assert_eq!(content(&hosts[1], r"C:\Windows\a"), b"1");

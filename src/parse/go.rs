@@ -9,8 +9,8 @@
 //! The modules' text stands between two 16-byte marks; its lines are `path`, `mod`,
 //! `dep` and `build`, fields parted by tabs. Source: package debug/buildinfo.
 
-use super::image::Image;
-use crate::parse::bytes::{piece, read_up_to, u32_at, u64_at};
+use super::bytes::{piece, read_up_to, u32_at, u64_at};
+use crate::model::{ReadAt, Record, Value};
 
 /// Bytes of the data section that are searched.
 const MAX_SEARCH_BYTES: usize = 1 << 20;
@@ -32,28 +32,30 @@ pub(super) struct GoBuild {
     pub modules: Vec<String>,
 }
 
+/// A program as the search needs it.
+pub(super) struct Program<'a> {
+    pub source: &'a dyn ReadAt,
+    /// Offset and size of the section that the toolchain writes to.
+    pub data: (u64, u64),
+    /// Up to so many bytes at an address of the loaded program.
+    pub at: &'a dyn Fn(u64, usize) -> Option<Vec<u8>>,
+}
+
 /// What the toolchain wrote; `None` for programs of other languages.
-pub(super) fn build(image: &Image<'_>) -> Option<GoBuild> {
-    const INITIALIZED: u32 = 0x40;
-    const WRITABLE: u32 = 0x8000_0000;
-    let named = |name: &str| image.sections.iter().find(|s| s.name == name);
-    let section = named(".go.buildinfo").or_else(|| named(".data")).or_else(|| {
-        image.sections.iter().find(|s| {
-            s.size > 0 && s.characteristics & (INITIALIZED | WRITABLE) == INITIALIZED | WRITABLE
-        })
-    })?;
-    let len = usize::try_from(section.size).unwrap_or(MAX_SEARCH_BYTES).min(MAX_SEARCH_BYTES);
-    let bytes = read_up_to(image.source, u64::from(section.offset), len).ok()?;
+pub(super) fn build(program: &Program<'_>) -> Option<GoBuild> {
+    let (offset, size) = program.data;
+    let len = usize::try_from(size).unwrap_or(MAX_SEARCH_BYTES).min(MAX_SEARCH_BYTES);
+    let bytes = read_up_to(program.source, offset, len).ok()?;
     let at = memchr::memmem::find_iter(&bytes, MAGIC).find(|at| at % 16 == 0)?;
-    let start = u64::from(section.offset).saturating_add(at as u64);
+    let start = offset.saturating_add(at as u64);
     let header = bytes.get(at..)?;
     let flags = *header.get(15)?;
     let (version, modules) = if flags & 2 != 0 {
         let whole =
-            read_up_to(image.source, start, 64 + MAX_VERSION_BYTES + MAX_MODULES_BYTES).ok()?;
+            read_up_to(program.source, start, 64 + MAX_VERSION_BYTES + MAX_MODULES_BYTES).ok()?;
         inline(whole.get(32..)?)?
     } else {
-        pointed(image, header, flags)?
+        pointed(program, header, flags)?
     };
     Some(of_texts(&version, &modules))
 }
@@ -79,9 +81,9 @@ fn counted(bytes: &[u8], limit: usize) -> Option<(&[u8], &[u8])> {
     None
 }
 
-fn pointed(image: &Image<'_>, header: &[u8], flags: u8) -> Option<(Vec<u8>, Vec<u8>)> {
+fn pointed(program: &Program<'_>, header: &[u8], flags: u8) -> Option<(Vec<u8>, Vec<u8>)> {
     if flags & 1 != 0 {
-        return None; // no Windows is big endian
+        return None; // no system that is read here is big endian
     }
     let size = usize::from(*header.get(14)?);
     let pointer = |bytes: &[u8], at: usize| match size {
@@ -90,14 +92,22 @@ fn pointed(image: &Image<'_>, header: &[u8], flags: u8) -> Option<(Vec<u8>, Vec<
         _ => None,
     };
     let string = |at: usize, limit: usize| {
-        let relative = |address: u64| u32::try_from(address.checked_sub(image.base)?).ok();
-        let text = image.at(relative(pointer(header, at)?)?, 16)?;
+        let text = (program.at)(pointer(header, at)?, 16)?;
         let len = usize::try_from(pointer(&text, size)?).ok().filter(|len| *len <= limit)?;
-        image.at(relative(pointer(&text, 0)?)?, len)
+        (program.at)(pointer(&text, 0)?, len)
     };
     let version = string(16, MAX_VERSION_BYTES)?;
     let modules = string(size.checked_add(16)?, MAX_MODULES_BYTES).unwrap_or_default();
     Some((version, modules))
+}
+
+/// Gives the record of a program what the toolchain says of it.
+pub(super) fn describe(record: &mut Record, build: GoBuild) {
+    record.push("GoVersion", build.version);
+    record.push("GoPath", build.path);
+    if !build.modules.is_empty() {
+        record.push("GoModules", Value::List(build.modules));
+    }
 }
 
 fn of_texts(version: &[u8], modules: &[u8]) -> GoBuild {

@@ -1,12 +1,23 @@
-//! What the evidence says about the machine itself, from its hives.
+//! What the evidence says about the machine itself: from its hives, or from the
+//! files of a Linux or macOS root.
+
+mod unix;
 
 use crate::artifact::{Located, Locations};
-use crate::model::{Everything, Input, ReadAt, SystemFacts};
+use crate::model::{Everything, Input, Os, ReadAt, SystemFacts};
 use crate::parse::registry;
 use crate::source::HostEvidence;
 
-/// Facts of the SYSTEM and SOFTWARE hives; those in their own places first.
+/// Facts of the files that the host's system keeps them in.
 pub fn of(evidence: &HostEvidence, found: &Locations) -> SystemFacts {
+    match evidence.layout.os() {
+        Some(os @ (Os::Linux | Os::Macos)) => unix::of(evidence, os),
+        Some(Os::Windows) | None => of_hives(evidence, found),
+    }
+}
+
+/// Facts of the SYSTEM and SOFTWARE hives; those in their own places first.
+fn of_hives(evidence: &HostEvidence, found: &Locations) -> SystemFacts {
     let mut facts = SystemFacts::default();
     let hives = found.files.iter().filter(|f| &*f.parser == "registry");
     let mut hives: Vec<&Located> = hives.collect();
