@@ -29,6 +29,7 @@
 //! | a disk image format | `src/source/container/<format>.rs`, samples | `open_one` in `container/mod.rs` |
 //! | a file system | `src/source/filesystem/<name>`, samples | `recognize.rs`, `open` in `filesystem/mod.rs` |
 //! | a collector's layout | `src/source/collection/<name>.rs` | `outline.rs` and `place.rs` beside it |
+//! | a way of packing that several stages meet | `src/codec/<name>.rs` | one line in `codec/mod.rs` |
 //! | an output | `src/export/<format>.rs` | two lines in `export/mod.rs` |
 //!
 //! # Invariants
@@ -49,6 +50,7 @@
 pub mod artifact;
 pub mod builtin;
 pub mod cli;
+mod codec;
 pub mod correlate;
 pub mod detect;
 pub mod export;

@@ -12,7 +12,14 @@ use sha2::{Digest, Sha256};
 const MAX_LINES: usize = 600;
 
 /// Stages that a stage must not know: `run` alone joins them.
-const APART: [(&str, &[&str]); 8] = [
+const APART: [(&str, &[&str]); 9] = [
+    (
+        "codec",
+        &[
+            "model", "source", "artifact", "screen", "parse", "detect", "correlate", "export", "run",
+            "cli",
+        ],
+    ),
     (
         "model",
         &["source", "artifact", "screen", "parse", "detect", "correlate", "export", "run", "cli"],

@@ -35,6 +35,8 @@ pub struct Artifact {
     pub sidecars: Vec<String>,
     /// Endings of files beside it that belong to it and say nothing by themselves.
     pub ignored: Vec<String>,
+    /// A parser that its files are not handed to, though it reads their format too.
+    pub instead_of: Option<String>,
     /// First bytes of its files (empty: not told); beside what the parser recognises.
     pub magic: Vec<u8>,
     pub patterns: Vec<Pattern>,
@@ -70,6 +72,8 @@ struct Keys {
     sidecars: Vec<String>,
     #[serde(default)]
     ignored: Vec<String>,
+    #[serde(default)]
+    instead_of: Option<String>,
 }
 
 /// What the files of an artifact hold.
@@ -136,6 +140,7 @@ pub(super) fn parse(id: &str, file: &str, bytes: &[u8]) -> Result<Artifact, Arti
         anywhere: keys.anywhere,
         max_size: keys.max_size,
         priority: keys.priority,
+        instead_of: keys.instead_of,
         sidecars: keys.sidecars.iter().map(|ending| ending.to_lowercase()).collect(),
         ignored: keys.ignored.iter().map(|ending| ending.to_lowercase()).collect(),
     })

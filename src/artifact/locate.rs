@@ -310,6 +310,7 @@ impl<'a> Search<'a> {
             return self.found.problems.push(met(entry, message));
         }
         parsers.insert(&artifact.parser);
+        parsers.extend(artifact.instead_of.as_deref());
         self.found.files.push(Located {
             artifact: Arc::clone(&artifact.id),
             entry: entry.clone(),

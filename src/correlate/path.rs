@@ -29,6 +29,10 @@ pub fn tail(path: &str) -> String {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         text = rest.get(digits..).unwrap_or_default().to_owned();
     }
+    // As prefetch files name a volume: by its creation and serial number.
+    if let Some((_, rest)) = text.strip_prefix("\\volume{").and_then(|rest| rest.split_once('}')) {
+        text = rest.to_owned();
+    }
     text = without_snapshot(&text).1.to_owned();
     if let Some((number, rest)) = text.strip_prefix("volume").and_then(|rest| rest.split_once(':'))
         && number.bytes().all(|b| b.is_ascii_digit())

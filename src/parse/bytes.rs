@@ -47,3 +47,10 @@ pub(crate) fn read_up_to(source: &dyn ReadAt, offset: u64, len: usize) -> io::Re
     out.truncate(filled);
     Ok(out)
 }
+
+/// The text of UTF-16LE bytes up to the first zero character; damaged characters replaced.
+pub(crate) fn utf16_text(bytes: &[u8]) -> String {
+    let (pairs, _) = bytes.as_chunks::<2>();
+    let units = pairs.iter().map(|pair| u16::from_le_bytes(*pair)).take_while(|unit| *unit != 0);
+    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}

@@ -7,16 +7,24 @@ mod agent_log;
 mod archive;
 mod bytes;
 mod elf;
+mod error_report;
 pub mod event_xml;
 mod evtx;
 mod flags;
 mod go;
 pub mod index;
+mod jump_list;
 mod lines;
+mod offer;
+mod pca;
 mod pe;
 mod program;
+mod prefetch;
+mod recycle_bin;
 pub mod registry;
 pub mod secret;
+mod shortcut;
+mod startup_script;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -105,4 +113,13 @@ pub static PARSERS: &[&dyn Parser] = &[
     &archive::Zip,
     &usn::UsnJournal,
     &index::DirectoryIndex,
+    &prefetch::Prefetch,
+    &shortcut::Shortcut,
+    &shortcut::StartupShortcut,
+    &jump_list::AutomaticDestinations,
+    &jump_list::CustomDestinations,
+    &recycle_bin::RecycleBin,
+    &pca::Pca,
+    &error_report::ErrorReport,
+    &startup_script::StartupScript,
 ];

@@ -7,11 +7,35 @@ use crate::source::{Entry, Remains, State, Times};
 /// Categories of records that are about a file as a whole.
 const ABOUT_FILE: [&str; 5] = ["executable", "archive", "config", "tunnel_endpoint", "file"];
 
-/// Gives a record about a file as a whole the file's path and times; any record
-/// of a removed file says so.
+/// Categories of records that each have a file of their own, made when the thing
+/// happened that they tell of: what its creation and modification mean.
+const OWN_FILE: [(&str, [&str; 2]); 4] = [
+    ("prefetch", ["Prefetch File Created", "Prefetch File Modified"]),
+    ("shortcut", ["Shortcut Created", "Shortcut Modified"]),
+    ("startup_shortcut", ["Shortcut Created", "Shortcut Modified"]),
+    ("startup_script", ["Script Created", "Script Modified"]),
+];
+/// Categories of records in a user's own folders that do not name the user.
+const OF_USER: [&str; 5] =
+    ["shortcut", "startup_shortcut", "startup_script", "jump_list", "recycled"];
+
+/// Gives a record about a file as a whole the file's path and times, and one that
+/// has a file of its own that file's times; says whose folder it lies in, and of
+/// any record of a removed file that it is removed.
 pub fn describe(record: &mut Record, entry: &Entry) {
     if let State::Deleted(remains) = entry.state {
         record.push("Deleted", remains_text(remains));
+    }
+    if let Some((_, meanings)) = OWN_FILE.iter().find(|(of, _)| *of == record.category) {
+        let times = [entry.times.created, entry.times.modified].into_iter().zip(meanings);
+        record.times.extend(times.filter_map(|(at, what)| Some(Moment::exact(at?, what))));
+    }
+    if OF_USER.contains(&record.category) {
+        match owner(entry.path.as_str()) {
+            Some(Owner::Profile(name)) => record.push("User", name),
+            Some(Owner::Sid(sid)) => record.push("UserSid", sid),
+            None => {}
+        }
     }
     if !ABOUT_FILE.contains(&record.category) {
         return;
@@ -20,6 +44,30 @@ pub fn describe(record: &mut Record, entry: &Entry) {
     record.times.extend(moments(entry));
     if is_set_back(entry) {
         record.push("Timestomped", "created before its name was");
+    }
+}
+
+/// Whose folder a path lies in.
+enum Owner<'a> {
+    /// The name of a profile's folder.
+    Profile(&'a str),
+    /// The identifier that a folder of the Recycle Bin is called by.
+    Sid(&'a str),
+}
+
+fn owner(path: &str) -> Option<Owner<'_>> {
+    const PROFILES: [&str; 2] = ["Users", "Documents and Settings"];
+    const BINS: [&str; 2] = ["$Recycle.Bin", "RECYCLER"];
+    const SHARED: [&str; 4] = ["Public", "Default", "All Users", "Default User"];
+    let one_of =
+        |names: &[&str], part: &str| names.iter().any(|name| name.eq_ignore_ascii_case(part));
+    let mut parts = path.split(['\\', '/']);
+    let folder = parts.find(|part| one_of(&PROFILES, part) || one_of(&BINS, part))?;
+    let name = parts.next()?;
+    parts.next()?;
+    match one_of(&BINS, folder) {
+        true => name.starts_with("S-1-").then_some(Owner::Sid(name)),
+        false => (!one_of(&SHARED, name)).then_some(Owner::Profile(name)),
     }
 }
 
@@ -128,6 +176,25 @@ mod tests {
         assert!(!stomped(100, (60, 5)), "a copy keeps its fraction");
         assert!(!stomped(0, (0, 0)));
         assert!(!stomped(0, (-60, 0)), "later than the name: moved");
+    }
+
+    #[test]
+    fn a_shortcut_has_the_times_of_its_own_file_and_the_folders_owner() {
+        let mut entry = entry(7, None);
+        let mut user = |path: &str, category| {
+            entry.path = EvidencePath::new(path);
+            let mut record = Record::new(category, Locator::Offset(0));
+            describe(&mut record, &entry);
+            let times: Vec<&str> = record.times.iter().map(|m| m.meaning).collect();
+            let whose = record.text("User").or_else(|| record.text("UserSid"));
+            (whose.map(str::to_owned), times)
+        };
+        let times = vec!["Shortcut Created", "Shortcut Modified"];
+        let jane = Some("jane".to_owned());
+        assert_eq!(user(r"C:\Users\jane\Recent\a.lnk", "shortcut"), (jane, times.clone()));
+        assert_eq!(user(r"C:\Users\Public\Desktop\a.lnk", "shortcut"), (None, times));
+        let sid = Some("S-1-5-21-7".to_owned());
+        assert_eq!(user(r"C:\$Recycle.Bin\S-1-5-21-7\$I1.exe", "recycled"), (sid, vec![]));
     }
 
     #[test]

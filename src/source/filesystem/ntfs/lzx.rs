@@ -17,7 +17,7 @@
 //! chunks that another implementation (wimlib) packed.
 
 use super::super::bytes::u32_at;
-use super::prefix::Code;
+use crate::codec::prefix::Code;
 
 /// What a chunk unpacks to at most; bytes.
 pub(super) const CHUNK: usize = 32 << 10;

@@ -35,7 +35,6 @@ mod list;
 mod lznt1;
 mod lzx;
 mod open;
-mod prefix;
 mod record;
 mod remains;
 mod reparse;
@@ -51,7 +50,6 @@ mod times;
 mod tree;
 mod volume;
 mod wof;
-mod xpress;
 
 use std::io;
 use std::sync::Arc;

@@ -15,12 +15,12 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use crate::codec::xpress;
 use crate::model::ReadAt;
 
 use super::super::bytes::{fill_exactly, u32_at, u64_at};
 use super::lzx;
 use super::open::invalid;
-use super::xpress;
 
 /// The name of the stream with the packed content.
 pub(super) const STREAM: &str = "WofCompressedData";

@@ -1,6 +1,7 @@
-//! XPRESS with Huffman codes, as packed system files have it.
+//! XPRESS with Huffman codes, as packed system files and Prefetch files have it.
 //!
 //! ```text
+//! stream = chunk*                       of 64 KiB unpacked, the last one shorter
 //! chunk  = lengths:512×4 bits           of the codes of 512 symbols
 //! symbol = byte | 256 + distance's bits × 16 + length less 3
 //! ```
@@ -8,34 +9,58 @@
 //! Bits come in words of 16, highest first, two words ahead of the bytes that
 //! lengths of 18 and more are stored in, so both are read from one place. The
 //! last symbols lie in the words read ahead: the input's end is not the end.
+//! A copy may reach back into chunks before its own.
 //!
 //! Source: [MS-XCA] section 2.2.
 
-use super::super::bytes::u16_at;
 use super::prefix::Code;
 
 /// Bytes of the lengths.
 const LENGTHS: usize = 256;
+/// Bytes that a chunk unpacks to.
+const CHUNK: usize = 64 << 10;
+/// Bytes read ahead: so far behind the end its last symbols can seem to lie.
+const AHEAD: usize = 4;
 
-/// Unpacks one chunk of `size` bytes, at most 64 KiB; `None` for bytes that are
-/// no XPRESS.
-pub(super) fn decompress(packed: &[u8], size: usize) -> Option<Vec<u8>> {
-    let table = packed.get(..LENGTHS).filter(|_| size <= 64 << 10)?;
+/// Unpacks `size` bytes; `None` for bytes that are no XPRESS, or too few.
+pub(crate) fn decompress(packed: &[u8], size: usize) -> Option<Vec<u8>> {
+    let out = decompress_part(packed, size);
+    (out.len() == size).then_some(out)
+}
+
+/// Unpacks up to `size` bytes: those before the first that cannot be unpacked.
+pub(crate) fn decompress_part(packed: &[u8], size: usize) -> Vec<u8> {
+    // A size that lies is not believed before the bytes are there.
+    let mut out = Vec::with_capacity(size.min(packed.len().saturating_mul(64)));
+    let mut rest = packed;
+    while out.len() < size && !rest.is_empty() {
+        let end = out.len().saturating_add(CHUNK).min(size);
+        let Some(used) = chunk(rest, &mut out, end, size) else { break };
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    out
+}
+
+/// Unpacks one chunk, until `out` has `end` bytes; the bytes of it.
+fn chunk(packed: &[u8], out: &mut Vec<u8>, end: usize, size: usize) -> Option<usize> {
+    let table = packed.get(..LENGTHS)?;
     let lengths: Vec<u8> = table.iter().flat_map(|pair| [pair & 15, pair >> 4]).collect();
     let code = Code::of(&lengths)?;
     let mut bits = Bits { bytes: packed, at: LENGTHS, window: 0, ahead: 0 };
     bits.window = bits.word() << 16 | bits.word();
     bits.ahead = 16;
-    let mut out = Vec::with_capacity(size);
-    while out.len() < size {
+    while out.len() < end {
+        if bits.at > packed.len().saturating_add(AHEAD) {
+            return None;
+        }
         let (symbol, length) = code.find(bits.window >> 16)?;
         bits.take(length);
         match u8::try_from(symbol) {
             Ok(byte) => out.push(byte),
-            Err(_) => copy(symbol - 256, &mut bits, &mut out, size)?,
+            Err(_) => copy(symbol.checked_sub(256)?, &mut bits, out, size)?,
         }
     }
-    Some(out)
+    Some(bits.at)
 }
 
 fn copy(symbol: u16, bits: &mut Bits<'_>, out: &mut Vec<u8>, size: usize) -> Option<()> {
@@ -44,6 +69,9 @@ fn copy(symbol: u16, bits: &mut Bits<'_>, out: &mut Vec<u8>, size: usize) -> Opt
         length = usize::from(bits.byte()) + 15;
         if length == 255 + 15 {
             length = bits.word() as usize;
+            if length == 0 {
+                length = (bits.word() | bits.word() << 16) as usize;
+            }
         }
     }
     let width = u32::from(symbol >> 4);
@@ -72,8 +100,7 @@ struct Bits<'a> {
 
 impl Bits<'_> {
     fn word(&mut self) -> u32 {
-        let word = u16_at(self.bytes, self.at).unwrap_or_default();
-        self.at = self.at.saturating_add(2);
+        let word = u16::from_le_bytes([self.byte(), self.byte()]);
         u32::from(word)
     }
 

@@ -5,7 +5,7 @@
 const MAX_LENGTH: usize = 16;
 
 /// A prefix code.
-pub(super) struct Code {
+pub(crate) struct Code {
     /// For each length the first code that is longer, in sixteen bits, and what
     /// to add to a code to have its place among the symbols.
     limits: [(u32, i32); MAX_LENGTH + 1],
@@ -15,7 +15,7 @@ pub(super) struct Code {
 impl Code {
     /// The code in which symbol n has `lengths[n]` bits, 0 for none; `None` when
     /// there can be no such code.
-    pub(super) fn of(lengths: &[u8]) -> Option<Self> {
+    pub(crate) fn of(lengths: &[u8]) -> Option<Self> {
         let mut counts = [0u32; MAX_LENGTH + 1];
         for length in lengths {
             *counts.get_mut(usize::from(*length))? += 1;
@@ -40,7 +40,7 @@ impl Code {
     }
 
     /// The symbol that the next sixteen bits begin with, and its bits.
-    pub(super) fn find(&self, next: u32) -> Option<(u16, u32)> {
+    pub(crate) fn find(&self, next: u32) -> Option<(u16, u32)> {
         for (length, (limit, first)) in (0u32..).zip(&self.limits).skip(1) {
             if next < *limit {
                 let code = i32::try_from(next >> 16u32.checked_sub(length)?).ok()?;
