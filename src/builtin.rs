@@ -25,7 +25,9 @@ static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/builtin.bin"));
 
 static FILES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| match unpack(PACKED) {
     Some(files) => files,
-    None => panic!("this copy of adit is damaged: what is built in cannot be unpacked; copy it anew"),
+    None => {
+        panic!("this copy of adit is damaged: what is built in cannot be unpacked; copy it anew")
+    }
 });
 
 /// Path in the repository (with `/`) and content of every built-in file, by path.

@@ -16,7 +16,15 @@ const APART: [(&str, &[&str]); 9] = [
     (
         "codec",
         &[
-            "model", "source", "artifact", "screen", "parse", "detect", "correlate", "export", "run",
+            "model",
+            "source",
+            "artifact",
+            "screen",
+            "parse",
+            "detect",
+            "correlate",
+            "export",
+            "run",
             "cli",
         ],
     ),

@@ -68,6 +68,8 @@ impl Learner<'_> {
                 self.name("ServiceName", Target::Service);
             }
             "run_key" => self.command(record.text("Details")),
+            "startup_shortcut" | "startup_script" => self.command(record.text("CommandLine")),
+            "prefetch" | "crash_report" => self.ran(),
             "file_rename" => self.renamed(),
             "task" => {
                 self.command(record.text("TaskCommand").or_else(|| record.text("Path")));
@@ -119,6 +121,16 @@ impl Learner<'_> {
             let image = path::tail(image);
             let unnamed_children = record.text("ParentImage").is_none();
             self.add(Target::Process { pid, image, from, unnamed_children });
+        }
+    }
+
+    /// A program that ran is the agent by its name, or under another one by the
+    /// configuration that it loaded; what is installed like any other is an editor.
+    fn ran(&mut self) {
+        let Some(image) = self.event.record.text("Image") else { return };
+        let installed = path::tail(image).starts_with("\\program files");
+        if self.is_agent_process() || self.hit.rule.ends_with("-ran-config") && !installed {
+            self.program(image);
         }
     }
 

@@ -193,6 +193,15 @@ fn weight(category: &str, own: bool) -> Weight {
         ("registry_set" | "registry_add" | "registry_rename", _) => {
             (RowStage::Persisted, 45, "a registry value names the agent")
         }
+        ("prefetch" | "pca_launch" | "crash_report", true) => {
+            (RowStage::Executed, 60, "the agent ran")
+        }
+        ("prefetch" | "crash_report", false) => (RowStage::Context, 20, "touched the agent's file"),
+        ("startup_shortcut" | "startup_script", _) => {
+            (RowStage::Persisted, 70, "the agent starts at logon")
+        }
+        ("shortcut" | "jump_list", true) => (RowStage::Delivered, 35, "the agent was known here"),
+        ("recycled", _) => (RowStage::CleanedUp, 40, "the agent's file was thrown away"),
         ("wmi_event", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
         ("antivirus", _) => (RowStage::Delivered, 55, "Defender speaks of the agent"),
         ("firewall", _) => (RowStage::Connected, 40, "a firewall rule names the agent"),
@@ -212,11 +221,45 @@ fn config(record: &Record) -> Weight {
         "service" | "service_install" => {
             (RowStage::Persisted, 75, "a service runs with the agent's configuration")
         }
-        "run_key" => (RowStage::Persisted, 65, "starts with the agent's configuration"),
+        "run_key" | "startup_shortcut" | "startup_script" => {
+            (RowStage::Persisted, 65, "starts with the agent's configuration")
+        }
+        "prefetch" | "crash_report" if is_reader(record) => {
+            (RowStage::Context, 10, "read the agent's configuration")
+        }
+        "prefetch" | "crash_report" => (RowStage::Executed, 45, "loaded the agent's configuration"),
+        "recycled" => (RowStage::CleanedUp, 40, "the agent's configuration was thrown away"),
         "task" => (RowStage::Persisted, 70, "a task runs with the agent's configuration"),
         "file_delete" => (RowStage::CleanedUp, 40, "the agent's configuration was deleted"),
         _ => (RowStage::Configured, 40, "names the agent's configuration"),
     }
+}
+
+/// Whether the record's program opens files of any kind: editors, indexers, scanners.
+fn is_reader(record: &Record) -> bool {
+    const READERS: [&str; 18] = [
+        "7z.exe",
+        "7zfm.exe",
+        "7zg.exe",
+        "certutil.exe",
+        "code.exe",
+        "findstr.exe",
+        "git.exe",
+        "msmpeng.exe",
+        "notepad++.exe",
+        "notepad.exe",
+        "onedrive.exe",
+        "robocopy.exe",
+        "searchindexer.exe",
+        "searchprotocolhost.exe",
+        "winrar.exe",
+        "wordpad.exe",
+        "write.exe",
+        "xcopy.exe",
+    ];
+    let image = record.text("Image").unwrap_or_default();
+    let name = path::base_name(image).to_ascii_lowercase();
+    path::is_host_program(image) || READERS.contains(&name.as_str())
 }
 
 fn program(record: &Record, tail: &str) -> Option<Weight> {

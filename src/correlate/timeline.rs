@@ -285,6 +285,11 @@ fn headline(record: &Record) -> String {
         "service_state" => format!("Service {} changed its state", field("ServiceName")),
         "run_key" => format!("{} starts {}", field("ValueName"), field("Details")),
         "task" => format!("Scheduled task {}", field("TaskName")),
+        "prefetch" | "pca_launch" | "crash_report" => format!("{} ran", field("Image")),
+        "shortcut" | "startup_shortcut" | "jump_list" | "recycled" => {
+            format!("{} {}", record.category.replace('_', " "), field("Image"))
+        }
+        "startup_script" => format!("{} starts {}", field("Name"), field("CommandLine")),
         "logon" => format!("{} logged on", field("User")),
         "logoff" => format!("{} logged off", field("User")),
         "file_delete" => format!("{} deleted", field("TargetFilename")),

@@ -103,6 +103,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "launchd",
             "rc_script",
             "shell_profile",
+            "startup_script",
             "startup_shortcut",
             "systemd_unit",
             "task_cache",

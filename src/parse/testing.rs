@@ -54,9 +54,19 @@ pub(crate) fn parse_with(
     bytes: &dyn ReadAt,
     filter: &dyn Filter,
 ) -> Result<Kept, ParseError> {
+    parse_named(parser, "x", bytes, filter)
+}
+
+/// Everything `parser` says of `bytes` in a file of that name, with a filter.
+pub(crate) fn parse_named(
+    parser: &dyn Parser,
+    name: &str,
+    bytes: &dyn ReadAt,
+    filter: &dyn Filter,
+) -> Result<Kept, ParseError> {
     let modified = "2024-03-20T00:00:00Z".parse().ok();
     let input =
-        Input { bytes, sidecars: Vec::new(), name: "x", modified, filter, paths: None, zone: None };
+        Input { bytes, sidecars: Vec::new(), name, modified, filter, paths: None, zone: None };
     let mut kept = Kept::default();
     parser.parse(&input, &mut kept).map(|()| kept)
 }
@@ -70,6 +80,20 @@ pub(crate) fn parse(parser: &dyn Parser, bytes: &[u8]) -> Result<Kept, ParseErro
 pub(crate) fn sample(path: &str) -> Vec<u8> {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/parse").join(path);
     std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+/// What `parser` says of every sample in a folder of the test data, damage included.
+pub(crate) fn all_shown(folder: &str, parser: impl Fn(&str) -> &'static dyn Parser) -> String {
+    let mut shown = String::new();
+    for path in samples(folder) {
+        let name = path.rsplit('/').next().unwrap();
+        let kept = parse_named(parser(name), name, &sample(&path), &Everything).unwrap();
+        shown.push_str(&format!("# {name}\n{}", kept.shown()));
+        for damage in kept.damage {
+            shown.push_str(&format!("{} lost={}\n", damage.message, damage.lost));
+        }
+    }
+    shown
 }
 
 /// The names of the samples in a folder of the test data, sorted.

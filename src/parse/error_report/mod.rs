@@ -112,7 +112,8 @@ impl Report {
             record.push(*field, self.text(key));
         }
         record.push("Hashes", self.hash().map_or(String::new(), |hex| format!("SHA1={hex}")));
-        for (key, meaning) in [("EventTime", "Error Reported"), ("UploadTime", "Error Report Sent")] {
+        for (key, meaning) in [("EventTime", "Error Reported"), ("UploadTime", "Error Report Sent")]
+        {
             let ticks = self.text(key).parse().ok();
             record.times.extend(ticks.and_then(|ticks| Moment::of_filetime(ticks, meaning)));
         }
@@ -130,7 +131,11 @@ impl Report {
         let path = self.text("AppPath");
         let first = self.modules.first().map(String::as_str).unwrap_or_default();
         let named = ["NsAppName", "OriginalFilename"].map(|key| self.text(key));
-        [path, first, named[0], named[1]].into_iter().find(|t| !t.is_empty()).unwrap_or("").to_owned()
+        [path, first, named[0], named[1]]
+            .into_iter()
+            .find(|t| !t.is_empty())
+            .unwrap_or("")
+            .to_owned()
     }
 
     /// SHA-1 of the program: `W:program!0000sha1!name` names it. Like Amcache's it covers

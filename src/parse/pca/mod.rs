@@ -44,7 +44,9 @@ impl Parser for Pca {
 
     fn recognizes(&self, start: &[u8]) -> bool {
         let (text, _) = super::lines::decode(start);
-        text.lines().next().is_some_and(|line| entry(&Line { number: 1, text: line.into() }).is_some())
+        text.lines()
+            .next()
+            .is_some_and(|line| entry(&Line { number: 1, text: line.into() }).is_some())
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {

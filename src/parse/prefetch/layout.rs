@@ -12,9 +12,9 @@
 //! volume = path:u32 characters:u32 created:u64 serial:u32 …   offsets from the first
 //! ```
 
+use super::super::ParseError;
 use super::super::bytes::{piece, u32_at, u64_at, utf16_text};
 use super::super::offer::lost;
-use super::super::ParseError;
 use super::FORMAT;
 use crate::model::{Damage, from_filetime, to_iso};
 

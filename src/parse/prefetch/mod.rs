@@ -101,12 +101,7 @@ fn unpack(raw: &[u8], sink: &mut dyn Sink) -> Result<Vec<u8>, ParseError> {
     plain.ok_or_else(|| broken(start as u64, "nothing can be unpacked".to_owned()))
 }
 
-fn record(
-    bytes: &[u8],
-    layout: &Layout,
-    input: &Input<'_>,
-    faults: &mut Vec<Damage>,
-) -> Record {
+fn record(bytes: &[u8], layout: &Layout, input: &Input<'_>, faults: &mut Vec<Damage>) -> Record {
     let mut record = Record::new("prefetch", Locator::Offset(0));
     let name = utf16_text(bytes.get(16..76).unwrap_or_default());
     let hash = format!("{:08X}", u32_at(bytes, 76).unwrap_or_default());
@@ -118,7 +113,9 @@ fn record(
     record.push("PrefetchHash", hash.as_str());
     match layout.run_count(bytes) {
         Some(count) => record.push("RunCount", i64::from(count)),
-        None => faults.push(lost(layout.run_count, format!("{FORMAT}: cut off before its run count"))),
+        None => {
+            faults.push(lost(layout.run_count, format!("{FORMAT}: cut off before its run count")))
+        }
     }
     record.push("FormatVersion", i64::from(layout.version));
     let volumes = layout.volumes(bytes, faults);

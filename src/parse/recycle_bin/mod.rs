@@ -133,7 +133,8 @@ impl Bin<'_> {
         let narrow = narrow.get(usize::from(emptied)..).unwrap_or_default();
         let narrow = narrow.split(|byte| *byte == 0).next().unwrap_or_default();
         let mut record = Record::new("recycled", Locator::Offset(at as u64));
-        let path = if wide.is_empty() { narrow.iter().map(|b| char::from(*b)).collect() } else { wide };
+        let path =
+            if wide.is_empty() { narrow.iter().map(|b| char::from(*b)).collect() } else { wide };
         record.push("Image", path);
         if let Some(size) = u32_at(entry, 276) {
             record.push("FileSize", i64::from(size));

@@ -131,6 +131,13 @@ impl Link {
         }
     }
 
+    /// What it starts, with its arguments.
+    pub(in super::super) fn command_line(&self) -> String {
+        let [_, relative, _, arguments, _] = &self.strings;
+        let target = self.target();
+        command_line(target.as_deref().unwrap_or(relative), arguments)
+    }
+
     /// Adds what the shortcut says to a record.
     pub(in super::super) fn describe(&self, record: &mut Record) {
         let [name, relative, folder, arguments, icon] = &self.strings;
@@ -138,8 +145,9 @@ impl Link {
         if let Some(target) = &target {
             record.push("Image", target.as_ref());
         }
-        let program = target.as_deref().unwrap_or(relative);
-        record.push("CommandLine", command_line(program, arguments));
+        if !arguments.is_empty() {
+            record.push("CommandLine", self.command_line());
+        }
         record.push("Arguments", arguments.as_str());
         record.push("WorkingDirectory", folder.as_str());
         record.push("Description", name.as_str());

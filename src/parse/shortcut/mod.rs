@@ -79,11 +79,7 @@ pub(super) fn is_link(start: &[u8]) -> bool {
     start.starts_with(&[HEADER_BYTES as u8, 0, 0, 0]) && start.get(4..20) == Some(&CLASS_ID)
 }
 
-fn read(
-    category: &'static str,
-    input: &Input<'_>,
-    sink: &mut dyn Sink,
-) -> Result<(), ParseError> {
+fn read(category: &'static str, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
     let bytes = super::bytes::read_up_to(input.bytes, 0, MAX_BYTES)?;
     let Some(link) = Link::read(&bytes) else {
         let found = format!("{:02x?}", bytes.get(..20).unwrap_or(&bytes));
@@ -95,6 +91,9 @@ fn read(
     let mut record = Record::new(category, Locator::Offset(0));
     record.push("Name", input.name.strip_suffix(".lnk").unwrap_or(input.name));
     link.describe(&mut record);
+    if category == "startup_shortcut" && record.text("CommandLine").is_none() {
+        record.push("CommandLine", link.command_line());
+    }
     let _: ControlFlow<()> = offer(record, input, sink);
     Ok(())
 }
