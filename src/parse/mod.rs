@@ -14,6 +14,7 @@ mod flags;
 mod go;
 pub mod index;
 mod jump_list;
+mod known_folder;
 mod lines;
 mod offer;
 mod pca;

@@ -1,6 +1,6 @@
 //! Prints what a parser reads from a file, one JSON object a line, nothing screened
-//! away: `cargo run --example records -- usn_journal FILE`. For comparisons with
-//! other tools (`tests/compare`).
+//! away: `cargo run --example records -- usn_journal FILE [SIDECAR]…`. For comparisons
+//! with other tools (`tests/compare`).
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -59,18 +59,23 @@ impl<W: Write> Sink for Printer<W> {
     fn extent(&mut self, _: Extent) {}
 }
 
+fn open(path: &str) -> io::Result<Opened> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    Ok(Opened(Mutex::new(file), size))
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(parser), Some(path)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: records PARSER FILE".into());
+        return Err("usage: records PARSER FILE [SIDECAR]…".into());
     };
     let parser = adit::parse::by_name(&parser).ok_or("no parser of that name")?;
-    let file = File::open(&path)?;
-    let size = file.metadata()?.len();
-    let bytes = Opened(Mutex::new(file), size);
+    let bytes = open(&path)?;
+    let sidecars = arguments.map(|path| open(&path)).collect::<io::Result<Vec<_>>>()?;
     let input = Input {
         bytes: &bytes,
-        sidecars: Vec::new(),
+        sidecars: sidecars.iter().map(|file| -> &dyn ReadAt { file }).collect(),
         name: path.rsplit('/').next().unwrap_or_default(),
         modified: None,
         filter: &Everything,

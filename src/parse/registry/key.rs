@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::model::from_filetime;
 
-use super::cells;
+use super::{cells, utf16_until_nul};
 
 /// The typed content of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,8 +26,8 @@ impl Data {
         const TYPE_MASK: u32 = 0xFFF; // the rest marks device properties
         let fixed = |n: usize| bytes.get(..n).filter(|_| bytes.len() == n);
         match kind & TYPE_MASK {
-            1 | 6 => Self::Text(text_until_nul(bytes)),
-            2 => Self::ExpandText(text_until_nul(bytes)),
+            1 | 6 => Self::Text(utf16_until_nul(bytes)),
+            2 => Self::ExpandText(utf16_until_nul(bytes)),
             7 => Self::MultiText(multi_text(bytes)),
             4 => match fixed(4).and_then(|b| b.try_into().ok()) {
                 Some(b) => Self::Dword(u32::from_le_bytes(b)),
@@ -62,12 +62,6 @@ impl Data {
             _ => None,
         }
     }
-}
-
-/// UTF-16LE up to the first NUL; what is no character becomes U+FFFD.
-fn text_until_nul(bytes: &[u8]) -> String {
-    let units = cells::utf16_units(bytes).take_while(|unit| *unit != 0);
-    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// The strings of a `REG_MULTI_SZ`, without empty ones.

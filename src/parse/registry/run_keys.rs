@@ -1,14 +1,14 @@
-//! Programs that start at logon: the run keys and their kin, of the machine
-//! (SOFTWARE) and of a user (NTUSER.DAT).
+//! Programs that start at logon or in another's place: the run keys and their kin, of
+//! the machine (SOFTWARE) and of a user (NTUSER.DAT).
 
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
 use crate::model::Record;
 
-use super::{Data, Hive, Key, NamedValue, Output, add, record_of};
+use super::{Data, Hive, Key, NamedValue, Output, add, record_of, target};
 
-/// A place of programs that start at logon.
+/// A place of programs that start by themselves.
 struct Place {
     /// Below `SOFTWARE`, or below `Software` of a user.
     path: &'static str,
@@ -22,10 +22,10 @@ const fn all(path: &'static str) -> Place {
     Place { path, values: &[], depth: 0 }
 }
 
-/// Where programs are named that start at logon.
+/// Where programs are named that start at logon, or when another one does.
 ///
 /// Source: Microsoft's documentation of Run and RunOnce, Winlogon and the
-/// `Windows` key; MITRE ATT&CK T1547.001.
+/// `Windows` key; MITRE ATT&CK T1547.001, T1546.008, T1546.010, T1546.012, T1037.
 const PLACES: &[Place] = &[
     all(r"Microsoft\Windows\CurrentVersion\Run"),
     all(r"Microsoft\Windows\CurrentVersion\RunOnce"),
@@ -43,14 +43,33 @@ const PLACES: &[Place] = &[
     )),
     Place {
         path: r"Microsoft\Windows NT\CurrentVersion\Winlogon",
-        values: &["Shell", "Userinit"],
+        values: &["Shell", "Userinit", "Taskman", "VmApplet", "System", "AppSetup"],
         depth: 0,
     },
     Place {
         path: r"Microsoft\Windows NT\CurrentVersion\Windows",
-        values: &["Load", "Run"],
+        values: &["Load", "Run", "AppInit_DLLs", "IconServiceLib"],
         depth: 0,
     },
+    Place {
+        path: r"Microsoft\Windows NT\CurrentVersion\Image File Execution Options",
+        values: &["Debugger", "VerifierDlls"],
+        depth: 2,
+    },
+    Place {
+        path: r"Microsoft\Windows NT\CurrentVersion\SilentProcessExit",
+        values: &["MonitorProcess"],
+        depth: 1,
+    },
+    Place { path: r"Microsoft\Command Processor", values: &["AutoRun"], depth: 0 },
+    Place { path: r"Microsoft\Active Setup\Installed Components", values: &["StubPath"], depth: 1 },
+    Place { path: r"Microsoft\NetSh", values: &[], depth: 0 },
+    Place {
+        path: r"Microsoft\Windows\CurrentVersion\Group Policy\Scripts",
+        values: &["Script"],
+        depth: 3,
+    },
+    Place { path: r"Policies\Microsoft\Windows\System\Scripts", values: &["Script"], depth: 3 },
 ];
 
 /// What stands before a place's path: of the machine, of a user, each also for
@@ -125,24 +144,10 @@ fn push_key(key: &Key, place: &Place, output: &mut Output<'_>) -> ControlFlow<()
 
 fn run_key(key: &Key, value: &NamedValue) -> Record {
     let mut record = record_of(key, "run_key", Some(value.name.clone()));
-    add(&mut record, "TargetObject", target(key, value));
+    add(&mut record, "TargetObject", target(key, Some(&value.name)));
     add(&mut record, "ValueName", value.name.clone());
     add(&mut record, "Details", shown(&value.data));
     record
-}
-
-/// `HKLM\SOFTWARE\…` or `HKCU\Software\…`; the bare tail of a key whose place is lost.
-fn target(key: &Key, value: &NamedValue) -> String {
-    const USER: &str = "Software\\";
-    let name = if value.name.is_empty() { "(Default)" } else { &value.name };
-    let path = &key.path;
-    if !key.rooted {
-        return format!("{path}\\{name}");
-    }
-    match path.get(..USER.len()).filter(|head| head.eq_ignore_ascii_case(USER)) {
-        Some(_) => format!("HKCU\\{path}\\{name}"),
-        None => format!("HKLM\\SOFTWARE\\{path}\\{name}"),
-    }
 }
 
 /// Text as it is, numbers in decimal, the rest as hexadecimal digits.
