@@ -231,16 +231,25 @@ fn plain_entry(body: &[u8]) -> Option<Entry> {
     Some(Entry { path, modified: u64_at(body, at)?, ..Entry::default() })
 }
 
-/// An entry of Windows 8; whether it names a package shows in what follows.
+/// An entry of Windows 8; whether it has room for a package shows in what follows. A
+/// packaged app has its name there and no path.
 fn flagged_entry(body: &[u8]) -> Option<Entry> {
-    let (path, at) = text(body, 0)?;
-    let with_package = text(body, at).map(|(_, at)| at);
+    let (mut path, at) = text(body, 0)?;
     let fits = |at: usize| {
         let rest = at.checked_add(20)?;
         let stored = size(u32_at(body, at.checked_add(16)?)?);
         (rest.checked_add(stored)? == body.len()).then_some(at)
     };
-    let at = with_package.and_then(fits).or_else(|| fits(at))?;
+    let package = text(body, at).and_then(|(package, at)| Some((package, fits(at)?)));
+    let at = match package {
+        Some((package, at)) => {
+            if path.is_empty() {
+                path = package;
+            }
+            at
+        }
+        None => fits(at)?,
+    };
     let executed = Some(u32_at(body, at)? & EXECUTED != 0);
     Some(Entry { path, modified: u64_at(body, at.checked_add(8)?)?, executed, ..Entry::default() })
 }
