@@ -189,7 +189,7 @@ fn weight(category: &str, own: bool) -> Weight {
         ("file_delete", _) => (RowStage::CleanedUp, 40, "the agent's file was deleted"),
         ("service" | "service_install", _) => (RowStage::Persisted, 75, "a service runs the agent"),
         ("run_key", _) => (RowStage::Persisted, 65, "the agent starts at logon"),
-        ("task", _) => (RowStage::Persisted, 70, "a scheduled task runs the agent"),
+        ("task" | "task_file", _) => (RowStage::Persisted, 70, "a scheduled task runs the agent"),
         ("registry_set" | "registry_add" | "registry_rename", _) => {
             (RowStage::Persisted, 45, "a registry value names the agent")
         }
@@ -203,13 +203,17 @@ fn weight(category: &str, own: bool) -> Weight {
         ("shortcut" | "jump_list", true) => (RowStage::Delivered, 35, "the agent was known here"),
         ("recycled", _) => (RowStage::CleanedUp, 40, "the agent's file was thrown away"),
         ("wmi_event", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
+        ("wmi_event" | "wmi_consumer", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
         ("antivirus", _) => (RowStage::Delivered, 55, "Defender speaks of the agent"),
         ("firewall", _) => (RowStage::Connected, 40, "a firewall rule names the agent"),
         ("ps_script" | "ps_module" | "ps_classic_start", _) => {
             (RowStage::Executed, 45, "PowerShell names the agent")
         }
         ("process_creation", false) => (RowStage::Context, 40, "a command line names the agent"),
-        ("bits", _) => (RowStage::Delivered, 50, "a transfer names the agent"),
+        ("bits" | "bits_job", _) => (RowStage::Delivered, 50, "a transfer names the agent"),
+        ("zone_identifier", _) => (RowStage::Delivered, 45, "tells where the agent came from"),
+        ("antivirus_log", _) => (RowStage::Delivered, 40, "Defender saw the agent"),
+        ("powershell_history", _) => (RowStage::Executed, 45, "somebody typed the agent's name"),
         _ => (RowStage::Context, 30, "names the agent"),
     }
 }
@@ -230,6 +234,10 @@ fn config(record: &Record) -> Weight {
         "prefetch" | "crash_report" => (RowStage::Executed, 45, "loaded the agent's configuration"),
         "recycled" => (RowStage::CleanedUp, 40, "the agent's configuration was thrown away"),
         "task" => (RowStage::Persisted, 70, "a task runs with the agent's configuration"),
+        "run_key" => (RowStage::Persisted, 65, "starts with the agent's configuration"),
+        "task" | "task_file" => {
+            (RowStage::Persisted, 70, "a task runs with the agent's configuration")
+        }
         "file_delete" => (RowStage::CleanedUp, 40, "the agent's configuration was deleted"),
         _ => (RowStage::Configured, 40, "names the agent's configuration"),
     }

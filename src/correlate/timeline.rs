@@ -184,6 +184,7 @@ fn subject(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
             path::program(wrapped.or_else(|| record.text("ImagePath")).unwrap_or_default())
         }
         "run_key" => path::program(record.text("Details").unwrap_or_default()),
+        "task_file" => path::program(record.text("Command").unwrap_or_default()),
         _ => text(&["TargetFilename", "ImageLoaded", "ApplicationPath", "Path", "Image"]),
     };
     if row.command_line.is_empty() && matches!(record.category, "service" | "service_install") {
@@ -193,7 +194,7 @@ fn subject(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
 
 fn network(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
     match record.category {
-        "network_connection" => {
+        "network_connection" | "firewall_log" => {
             let hosts: &[&str] = &["DestinationIp", "DestinationHostname"];
             row.remote_host = text(hosts);
             row.remote_port = record.number("DestinationPort");
@@ -213,7 +214,8 @@ fn network(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
             row.local_port = record.number("TargetPort");
         }
         _ => {
-            row.remote_host = text(&["Address", "IpAddress", "ClientAddress", "url"]);
+            row.remote_host =
+                text(&["Address", "IpAddress", "ClientAddress", "url", "HostName"]);
             row.local_port = record.number("SourcePort");
         }
     }

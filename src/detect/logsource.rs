@@ -87,6 +87,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("file_access", &["file_event"]),
     ("file_delete_detected", &["file_delete"]),
     ("file_rename", &["file_rename", "file_event"]),
+    ("network_connection", &["firewall_log", "network_connection"]),
     ("ps_classic_provider_start", &["ps_classic_start"]),
     ("registry_delete", &["registry_add"]),
     ("registry_event", &["registry_add", "registry_set", "registry_rename"]),

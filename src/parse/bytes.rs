@@ -27,6 +27,13 @@ pub(crate) fn piece(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {
     bytes.get(at..at.checked_add(len)?)
 }
 
+/// The text of UTF-16 little endian units, damaged characters replaced.
+pub(crate) fn utf16(bytes: &[u8]) -> String {
+    let (units, _) = bytes.as_chunks::<2>();
+    let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
+    char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect()
+}
+
 /// Up to `len` bytes of the file at `offset`, fewer only at its end.
 ///
 /// # Errors

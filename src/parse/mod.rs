@@ -3,21 +3,28 @@
 //! Adding a format: write its module here, declare it, and list its parser in
 //! [`PARSERS`]; an artifact names it in `parser:`.
 
+mod address;
 mod agent_log;
 mod archive;
+mod bits;
 mod bytes;
 mod elf;
 mod error_report;
+mod defender;
 pub mod event_xml;
 mod evtx;
+mod firewall_log;
 mod flags;
 mod go;
+mod hosts_file;
 pub mod index;
 mod jump_list;
 mod known_folder;
 mod lines;
 mod offer;
 mod pca;
+mod local_time;
+mod package;
 mod pe;
 mod prefetch;
 mod program;
@@ -26,11 +33,19 @@ pub mod registry;
 pub mod secret;
 mod shortcut;
 mod startup_script;
+mod powershell_history;
+pub mod registry;
+pub mod secret;
+mod ssh_files;
 mod target;
+mod task;
 #[cfg(test)]
 mod testing;
 mod tunnel_config;
+mod url_cache;
 mod usn;
+mod wmi_repository;
+mod zone_identifier;
 
 use std::io;
 use std::ops::Range;
@@ -123,4 +138,19 @@ pub static PARSERS: &[&dyn Parser] = &[
     &pca::Pca,
     &error_report::ErrorReport,
     &startup_script::StartupScript,
+    &task::TaskXml,
+    &task::TaskJob,
+    &powershell_history::PowershellHistory,
+    &zone_identifier::ZoneIdentifier,
+    &hosts_file::HostsFile,
+    &firewall_log::FirewallLog,
+    &defender::Mplog,
+    &defender::DetectionHistory,
+    &bits::BitsQueue,
+    &wmi_repository::WmiRepository,
+    &url_cache::UrlCache,
+    &package::PackageLog,
+    &package::PackageManifest,
+    &ssh_files::KnownHosts,
+    &ssh_files::SshSettings,
 ];

@@ -1,7 +1,7 @@
-//! What the file system itself says of a file: its name, its times, whether it
-//! is still there.
+//! What the file system itself says of a file: its name, its times, whose it is,
+//! whether it is still there.
 
-use crate::model::{Locator, Moment, Record};
+use crate::model::{Locator, Moment, Record, without_snapshot};
 use crate::source::{Entry, Remains, State, Times};
 
 /// Categories of records that are about a file as a whole.
@@ -22,6 +22,15 @@ const OF_USER: [&str; 5] =
 /// Gives a record about a file as a whole the file's path and times, and one that
 /// has a file of its own that file's times; says whose folder it lies in, and of
 /// any record of a removed file that it is removed.
+/// Categories of records that stand in a small file of settings and have no time of
+/// their own, or none that can be trusted: the file's times are theirs.
+const IN_FILE: [&str; 4] = ["hosts_file", "known_host", "ssh_setting", "task_file"];
+
+/// Categories of records that name no account: it is the one whose profile they lie in.
+const WITHOUT_ACCOUNT: [&str; 3] = ["powershell_history", "known_host", "ssh_setting"];
+
+/// Gives a record about a file as a whole the file's path and times, and one that stands
+/// in a file of settings its times; any record of a removed file says so.
 pub fn describe(record: &mut Record, entry: &Entry) {
     if let State::Deleted(remains) = entry.state {
         record.push("Deleted", remains_text(remains));
@@ -38,13 +47,61 @@ pub fn describe(record: &mut Record, entry: &Entry) {
         }
     }
     if !ABOUT_FILE.contains(&record.category) {
+    if WITHOUT_ACCOUNT.contains(&record.category) && record.text("User").is_none() {
+        record.push("User", owner(entry.path.as_str()).unwrap_or_default());
+    }
+    // A package is described by a file, or spoken of in a log, which has times of its own.
+    let in_file = IN_FILE.contains(&record.category)
+        || record.category == "package" && record.times.is_empty();
+    if record.category == "zone_identifier" {
+        record.push("TargetFilename", without_mark(entry.path.as_str()));
+    } else if in_file {
+        record.push("SettingsFile", entry.path.as_str());
+    } else if ABOUT_FILE.contains(&record.category) {
+        record.push("TargetFilename", entry.path.as_str());
+        if is_set_back(entry) {
+            record.push("Timestomped", "created before its name was");
+        }
+    } else {
         return;
     }
-    record.push("TargetFilename", entry.path.as_str());
     record.times.extend(moments(entry));
-    if is_set_back(entry) {
-        record.push("Timestomped", "created before its name was");
+}
+
+/// Whose profile a path lies in, by the folder's name: a user of Windows, Linux or
+/// macOS, or one of the accounts that services have.
+fn owner(path: &str) -> Option<&str> {
+    const PROFILES: [&str; 4] = ["users", "documents and settings", "home", "serviceprofiles"];
+    let (_, path) = without_snapshot(path);
+    let mut parts = path.split(['\\', '/']);
+    while let Some(part) = parts.next() {
+        let lower = part.to_ascii_lowercase();
+        if PROFILES.contains(&lower.as_str()) {
+            return parts.next().filter(|name| !name.is_empty());
+        }
+        match lower.as_str() {
+            "systemprofile" => return Some("SYSTEM"),
+            "root" => return Some("root"),
+            _ => {}
+        }
     }
+    None
+}
+
+/// The path of the file that bears a mark of the web, from the path of the mark: a
+/// stream, or the file that a collector put it into.
+fn without_mark(path: &str) -> &str {
+    const MARK: &str = "zone.identifier";
+    const JOINTS: [&str; 4] = ["%3a", ":", "_", "."];
+    let path = path.strip_suffix(":$DATA").unwrap_or(path);
+    let Some(at) = path.len().checked_sub(MARK.len()) else { return path };
+    let is_mark = path.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(MARK));
+    let Some(base) = path.get(..at).filter(|_| is_mark) else { return path };
+    let joined = JOINTS.iter().find_map(|joint| {
+        let at = base.len().checked_sub(joint.len())?;
+        base.get(at..)?.eq_ignore_ascii_case(joint).then(|| base.get(..at))?
+    });
+    joined.unwrap_or(path)
 }
 
 /// Whose folder a path lies in.
@@ -195,6 +252,43 @@ mod tests {
         assert_eq!(user(r"C:\Users\Public\Desktop\a.lnk", "shortcut"), (None, times));
         let sid = Some("S-1-5-21-7".to_owned());
         assert_eq!(user(r"C:\$Recycle.Bin\S-1-5-21-7\$I1.exe", "recycled"), (sid, vec![]));
+    fn owners_of_profiles() {
+        for (path, expected) in [
+            (r"C:\Users\Zoë\AppData\x", Some("Zoë")),
+            (r"vss2:C:\Documents and Settings\a b\x", Some("a b")),
+            (r"C:\Windows\System32\config\systemprofile\x", Some("SYSTEM")),
+            (r"C:\Windows\ServiceProfiles\NetworkService\x", Some("NetworkService")),
+            ("/home/dev/.ssh/known_hosts", Some("dev")),
+            ("/root/.ssh/config", Some("root")),
+            ("/etc/ssh/sshd_config", None),
+        ] {
+            assert_eq!(owner(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn marks_of_the_web_name_their_file() {
+        for path in
+            [r"C:\a.zip:Zone.Identifier", r"C:\a.zip_Zone.Identifier", r"C:\a.zip%3AZone.identifier"]
+        {
+            assert_eq!(without_mark(path), r"C:\a.zip");
+        }
+        assert_eq!(without_mark(r"C:\a.zip:Zone.Identifier:$DATA"), r"C:\a.zip");
+        assert_eq!(without_mark(r"C:\mark"), r"C:\mark");
+        let mut mark = entry(7, None);
+        mark.path = EvidencePath::new(r"C:\a.zip:Zone.Identifier");
+        let mut record = Record::new("zone_identifier", Locator::Offset(0));
+        describe(&mut record, &mark);
+        assert_eq!(record.text("TargetFilename"), Some(r"C:\a.zip"));
+        assert_eq!(record.times.len(), 2);
+    }
+
+    #[test]
+    fn a_setting_has_the_times_of_its_file() {
+        let mut record = Record::new("hosts_file", Locator::Line(1));
+        describe(&mut record, &entry(7, None));
+        assert_eq!(record.text("SettingsFile"), Some(r"C:\a.exe"));
+        assert_eq!(record.times.len(), 2);
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! Times that logs write as text, with an offset or in the host's local time.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
+
+use crate::model::{Moment, Precision, Zone, from_unix};
+
+/// The moment of `2024-03-18T10:41:00[.5][Z|+01:00]`, with a space or `T` between.
+///
+/// Without an offset it is local time of the host; where its zone is unknown, UTC is
+/// taken and the precision says so. What is no time keeps its text.
+pub(crate) fn moment(text: &str, zone: Option<&Zone>, meaning: &'static str) -> Moment {
+    let text = text.trim();
+    if let Ok(at) = text.parse::<Timestamp>() {
+        let at = from_unix(at.as_second(), at.subsec_nanosecond());
+        return Moment { at, meaning, precision: fraction(text), raw: text.to_owned() };
+    }
+    match text.parse::<civil::DateTime>() {
+        Ok(local) => of_local(local, text, zone, meaning),
+        Err(_) => Moment { at: None, meaning, precision: Precision::Exact, raw: text.to_owned() },
+    }
+}
+
+/// As [`moment`], for a log that writes UTC without saying so.
+pub(crate) fn moment_in_utc(text: &str, meaning: &'static str) -> Moment {
+    let mut moment = moment(text, None, meaning);
+    if moment.precision == Precision::AssumedZone {
+        moment.precision = fraction(text);
+    }
+    moment
+}
+
+/// The moment of a local time, which stands in its source as `raw`.
+pub(crate) fn of_local(
+    local: civil::DateTime,
+    raw: &str,
+    zone: Option<&Zone>,
+    meaning: &'static str,
+) -> Moment {
+    let utc = match zone {
+        Some(zone) => zone.to_utc(local),
+        None => TimeZone::UTC.to_timestamp(local).ok(),
+    };
+    let precision = if zone.is_some() { fraction(raw) } else { Precision::AssumedZone };
+    let at = utc.and_then(|at| from_unix(at.as_second(), at.subsec_nanosecond()));
+    Moment { at, meaning, precision, raw: raw.to_owned() }
+}
+
+/// How exact a written time is: with or without parts of a second.
+fn fraction(text: &str) -> Precision {
+    if text.contains(['.', ',']) { Precision::Exact } else { Precision::Second }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, zone: Option<&Zone>, expected: &str, precision: Precision) {
+        let moment = moment(text, zone, "x");
+        assert_eq!(moment.at.map(|at| at.to_string()).unwrap_or_default(), expected, "{text}");
+        assert_eq!(moment.precision, precision, "{text}");
+    }
+
+    #[test]
+    fn offsets_zones_and_neither() {
+        let zone = Zone::of_posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let utc = "2024-03-18T09:41:00Z";
+        check("2024-03-18T10:41:00", Some(&zone), utc, Precision::Second);
+        check("2024-03-18 10:41:00.0000000", Some(&zone), utc, Precision::Exact);
+        check("2024-03-18 10:41:00,500", Some(&zone), "2024-03-18T09:41:00.5Z", Precision::Exact);
+        check("2024-03-18T10:41:00+01:00", None, utc, Precision::Second);
+        check("2024-03-18T09:41:00Z", Some(&zone), utc, Precision::Second);
+        check("2024-03-18T09:41:00", None, utc, Precision::AssumedZone);
+        check("2024-13-18T09:41:00", None, "", Precision::Exact);
+        check("", None, "", Precision::Exact);
+    }
+
+    #[test]
+    fn utc_that_is_not_said() {
+        let moment = moment_in_utc("2024-03-18T09:41:00.25", "x");
+        assert_eq!(moment.precision, Precision::Exact);
+        assert_eq!(moment.at.unwrap().to_string(), "2024-03-18T09:41:00.25Z");
+    }
+}
