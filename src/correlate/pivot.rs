@@ -204,6 +204,9 @@ fn weight(category: &str, own: bool) -> Weight {
         ("recycled", _) => (RowStage::CleanedUp, 40, "the agent's file was thrown away"),
         ("wmi_event", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
         ("wmi_event" | "wmi_consumer", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
+        ("wmi_event" | "wmi_consumer", _) => {
+            (RowStage::Persisted, 70, "a WMI consumer names the agent")
+        }
         ("antivirus", _) => (RowStage::Delivered, 55, "Defender speaks of the agent"),
         ("firewall", _) => (RowStage::Connected, 40, "a firewall rule names the agent"),
         ("ps_script" | "ps_module" | "ps_classic_start", _) => {

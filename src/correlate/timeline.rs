@@ -214,8 +214,7 @@ fn network(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
             row.local_port = record.number("TargetPort");
         }
         _ => {
-            row.remote_host =
-                text(&["Address", "IpAddress", "ClientAddress", "url", "HostName"]);
+            row.remote_host = text(&["Address", "IpAddress", "ClientAddress", "url", "HostName"]);
             row.local_port = record.number("SourcePort");
         }
     }

@@ -146,6 +146,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &firewall_log::FirewallLog,
     &defender::Mplog,
     &defender::DetectionHistory,
+    &defender::Quarantine,
     &bits::BitsQueue,
     &wmi_repository::WmiRepository,
     &url_cache::UrlCache,

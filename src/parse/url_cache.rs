@@ -52,7 +52,8 @@ impl Parser for UrlCache {
         let mut record = Record::new("url_cache", Locator::Offset(0));
         record.push("HostName", address::host(&url).unwrap_or_default());
         record.push("Url", url);
-        let etag_at = ADDRESS_AT.saturating_add(usize::try_from(length.unwrap_or_default()).unwrap_or(usize::MAX));
+        let etag_at = ADDRESS_AT
+            .saturating_add(usize::try_from(length.unwrap_or_default()).unwrap_or(usize::MAX));
         record.push("ETag", text(etag_at, u32_at(&bytes, 100)).unwrap_or_default());
         if let Some(size) = u32_at(&bytes, 112) {
             record.push("Size", i64::from(size));

@@ -119,11 +119,14 @@ fn consumer(
     let is_engine =
         |text: &&String| ["vbscript", "jscript"].contains(&text.to_ascii_lowercase().as_str());
     // Without a binding the place tells: a script's name stands first, a command's last.
-    let guess = if script { texts.iter().find(|text| !is_engine(text)) } else {
+    let guess = if script {
+        texts.iter().find(|text| !is_engine(text))
+    } else {
         texts.get(1..).and_then(<[String]>::last)
     };
     let name = bound.or(guess).cloned().unwrap_or_default();
-    let rest: Vec<&String> = texts.iter().filter(|text| **text != name && !is_engine(text)).collect();
+    let rest: Vec<&String> =
+        texts.iter().filter(|text| **text != name && !is_engine(text)).collect();
     let what = if script { rest.iter().max_by_key(|text| text.len()) } else { rest.first() }?;
     let mut record = Record::new("wmi_consumer", Locator::Offset(at as u64));
     record.push("Name", name.as_str());
@@ -233,7 +236,8 @@ fn wide(bytes: &[u8]) -> (Option<String>, usize) {
 fn queries(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (_, texts) in objects(bytes, FILTER) {
-        let is_query = |text: &String| text.trim_start().to_ascii_lowercase().starts_with("select ");
+        let is_query =
+            |text: &String| text.trim_start().to_ascii_lowercase().starts_with("select ");
         let Some(at) = texts.iter().position(is_query) else { continue };
         let query = texts.get(at).cloned().unwrap_or_default();
         // The name stands before the query, or is the only other text.

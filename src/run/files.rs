@@ -268,9 +268,11 @@ mod tests {
 
     #[test]
     fn marks_of_the_web_name_their_file() {
-        for path in
-            [r"C:\a.zip:Zone.Identifier", r"C:\a.zip_Zone.Identifier", r"C:\a.zip%3AZone.identifier"]
-        {
+        for path in [
+            r"C:\a.zip:Zone.Identifier",
+            r"C:\a.zip_Zone.Identifier",
+            r"C:\a.zip%3AZone.identifier",
+        ] {
             assert_eq!(without_mark(path), r"C:\a.zip");
         }
         assert_eq!(without_mark(r"C:\a.zip:Zone.Identifier:$DATA"), r"C:\a.zip");

@@ -159,9 +159,8 @@ fn record(message: &str, line: u64) -> Record {
     let mut record = Record::new("antivirus_log", Locator::Line(line));
     record.push("Message", message);
     if !detection(message, &mut record) && !process(message, &mut record) {
-        let image = KNOWN
-            .iter()
-            .find_map(|(before, after)| between(message, before, after))
+        let image = filtered(message)
+            .or_else(|| KNOWN.iter().find_map(|(before, after)| between(message, before, after)))
             .or_else(|| any_program(message))
             .unwrap_or_default();
         record.push("Image", image);
@@ -177,7 +176,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("Resource Path:", ""),
     ("ImagePath:", ""),
     ("TargetFileName:", ""),
-    ("Blocked file: ", ". Process:"),
+    ("\" for \"", "\", hr="),
     ("Engine VFZ block: ", ". status="),
     ("resource=\"", "\""),
     ("Exclusion] ", " -> "),
@@ -189,10 +188,18 @@ const KNOWN: &[(&str, &str)] = &[
 /// Further parts of lines of [`KNOWN`].
 const PARTS: &[(&str, &str, &str)] = &[
     ("Threat Name:", "", "ThreatName"),
-    (". Process: ", ", Status", "ProcessName"),
+    (" Process: ", ", Status", "ProcessName"),
+    ("original file name \"", "\"", "OriginalFileName"),
     ("(sha1=", ",", "Sha1"),
     ("sha2=", ")", "Sha256"),
 ];
+
+/// `[Mini-filter] Blocked file(#74): \Device\a.exe. Process: b, Status: …`
+fn filtered(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("[Mini-filter] ")?;
+    let path = between(rest, ": ", " Process: ").filter(|_| rest.contains(" Process: "))?;
+    Some(path.strip_suffix('.').unwrap_or(path))
+}
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let rest = text.get(text.find(before)?.checked_add(before.len())?..)?;

@@ -22,6 +22,16 @@ fn lines_of_every_shape() {
 }
 
 #[test]
+fn an_entry_of_the_quarantine() {
+    let bytes = sample("defender/quarantine_entry");
+    expect("defender/quarantine_entry", &parse(&Quarantine, &bytes).unwrap().shown());
+    assert!(parse(&Quarantine, b"").is_err());
+    assert!(parse(&Quarantine, &[7; 500]).is_err());
+    assert_eq!(parse(&Quarantine, &bytes[..bytes.len() - 60]).unwrap().damage.len(), 1);
+    torment(&Quarantine, &bytes, 300);
+}
+
+#[test]
 fn damaged_and_foreign() {
     let detection = sample("defender/DetectionHistory-6AFE33A0");
     let kept = parse(&DetectionHistory, &detection[..1000]).unwrap();

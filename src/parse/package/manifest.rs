@@ -36,9 +36,8 @@ impl Parser for PackageManifest {
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let bytes = input.read_all(MAX_BYTES)?;
         let (text, encoding) = decode(&bytes);
-        let foreign = |found: &str| {
-            Err(ParseError::Foreign { format: FORMAT, found: found.to_owned() })
-        };
+        let foreign =
+            |found: &str| Err(ParseError::Foreign { format: FORMAT, found: found.to_owned() });
         if encoding == Encoding::Binary {
             return foreign("binary");
         }

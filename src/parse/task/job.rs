@@ -34,8 +34,7 @@ const TEXTS: [&str; 5] = ["Command", "Arguments", "WorkingDirectory", "Author", 
 
 /// Whether a file that starts so is a job.
 pub(super) fn is_job(start: &[u8]) -> bool {
-    const VERSIONS: [u16; 9] =
-        [0x400, 0x500, 0x501, 0x502, 0x600, 0x601, 0x602, 0x603, 0xa00];
+    const VERSIONS: [u16; 9] = [0x400, 0x500, 0x501, 0x502, 0x600, 0x601, 0x602, 0x603, 0xa00];
     u16_at(start, 0).is_some_and(|version| VERSIONS.contains(&version))
         && u16_at(start, 2) == Some(1)
         && u16_at(start, 20) == Some(NAME_AT)
@@ -46,11 +45,7 @@ pub(super) fn is_job(start: &[u8]) -> bool {
 /// # Errors
 ///
 /// When it is none.
-pub(super) fn read(
-    bytes: &[u8],
-    input: &Input<'_>,
-    sink: &mut dyn Sink,
-) -> Result<(), ParseError> {
+pub(super) fn read(bytes: &[u8], input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
     if !is_job(bytes) || bytes.len() < FIXED_BYTES {
         let found = format!("{:02x?}", bytes.get(..4).unwrap_or(bytes));
         return Err(ParseError::Foreign { format: FORMAT, found });

@@ -65,10 +65,11 @@ pub(super) fn is_task(start: &[u8]) -> bool {
     }
     let (text, _) = decode(start);
     let text = text.trim_start();
-    text.starts_with('<') && text.find("<Task").is_some_and(|at| {
-        let head = text.get(at..).unwrap_or_default();
-        head.contains("schemas.microsoft.com/windows/2004/02/mit/task")
-    })
+    text.starts_with('<')
+        && text.find("<Task").is_some_and(|at| {
+            let head = text.get(at..).unwrap_or_default();
+            head.contains("schemas.microsoft.com/windows/2004/02/mit/task")
+        })
 }
 
 /// Tells the actions of the task in `bytes`.
@@ -131,7 +132,9 @@ fn record(task: &Task, action: &Action, zone: Option<&Zone>) -> Record {
 /// Program and arguments as one line.
 pub(super) fn command_line(command: &str, arguments: &str) -> String {
     let quoted = command.starts_with('"') || !command.contains(' ') || arguments.is_empty();
-    let line = if quoted { format!("{command} {arguments}") } else {
+    let line = if quoted {
+        format!("{command} {arguments}")
+    } else {
         format!("\"{command}\" {arguments}")
     };
     line.trim().to_owned()

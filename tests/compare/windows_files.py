@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Compares what adit reads of single Windows files with dissect.target and Python's own
+XML reader: tasks, Defender's support log and quarantine, and counts lines of histories.
+
+    pip install dissect.target
+    cargo build --example records
+    python3 tests/compare/windows_files.py FILE...
+
+The kind of a file is told by its content. ADIT_RECORDS names another build of `records`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = os.environ.get("ADIT_RECORDS", str(ROOT / "target/debug/examples/records"))
+TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
+
+
+def adit(parser, path):
+    out = subprocess.run([RECORDS, parser, str(path)], capture_output=True, check=True)
+    return [json.loads(line) for line in out.stdout.splitlines()]
+
+
+def task_xml(path):
+    """Commands, arguments, folders, account, name and date of a task."""
+    root = ET.fromstring(Path(path).read_bytes().decode("utf-16").encode("utf-8").split(b"?>", 1)[1])
+
+    def text(of, name):
+        return (of.findtext(f".//{TASK}{name}") or "").strip()
+
+    for action in root.find(f"{TASK}Actions"):
+        yield [text(action, name) for name in ("Command", "Arguments", "WorkingDirectory", "ClassId")] + [
+            text(root, name) for name in ("URI", "UserId", "RunLevel", "Date", "Author")
+        ]
+
+
+def task_xml_of_adit(path):
+    for r in adit("task_xml", path):
+        names = ("Command", "Arguments", "WorkingDirectory", "ClassId", "Name", "User", "RunLevel", "Date", "Author")
+        yield [r.get(name, "") for name in names]
+
+
+def task_job(path):
+    from dissect.target.plugins.os.windows.tasks.job import AtTask
+
+    job = AtTask(Path(path))
+    action = next(iter(job.get_actions()))
+    values = (action.command, action.arguments, action.working_directory, job.author, job.description)
+    yield [str(value or "") for value in values]
+
+
+def task_job_of_adit(path):
+    for r in adit("task_job", path):
+        yield [r.get(name, "") for name in ("Command", "Arguments", "WorkingDirectory", "Author", "Description")]
+
+
+def mplog(path):
+    """Line, and what the patterns of dissect.target take out of it."""
+    from dissect.target.plugins.os.windows.defender.mplog import DEFENDER_MPLOG_PATTERNS
+
+    for number, line in enumerate(Path(path).read_bytes().decode("utf-16").replace("\r\n", "\n").split("\n"), 1):
+        for pattern, record in DEFENDER_MPLOG_PATTERNS:
+            match = pattern.match(line)
+            name = record.name.rsplit("/", 1)[-1]
+            if not match:
+                continue
+            found = match.groupdict()
+            if name == "processimage":
+                yield [number, name, found["ts"], found["process_image_name"], found["max_time_file"]]
+            elif name in ("detectionadd", "detectionevent"):
+                # dissect keeps the line's end as one text.
+                words = (found.get("detection") or found.get("threat_name") or line).split(" ")
+                threat = next((w for w in words if ":" in w and "/" in w and not w.startswith("MPSOURCE")), "")
+                yield [number, "detection", found["ts"], threat]
+            elif name == "exclusion":
+                yield [number, name, found["ts"], found["full_path_with_drive_letter"]]
+
+
+def mplog_of_adit(path):
+    for r in adit("defender_mplog", path):
+        number, message = int(r["locator"].split(":")[1]), r["Message"]
+        stamp = r["times"][0][1] if r["times"] else ""
+        if message.startswith("ProcessImageName"):
+            yield [number, "processimage", stamp, r["Image"], r.get("Path", "")]
+        elif message.startswith(("DETECTION_ADD", "DETECTIONEVENT")):
+            yield [number, "detection", stamp, r["ThreatName"]]
+        elif message.startswith("[Exclusion]"):
+            yield [number, "exclusion", stamp, r["Image"]]
+
+
+def quarantine(path):
+    from dissect.target.plugins.os.windows.defender.quarantine import QuarantineEntry
+
+    with open(path, "rb") as file:
+        entry = QuarantineEntry(file)
+    for r in entry.resources:
+        name, kind = entry.detection_name.decode(), r.detection_type.decode()
+        yield [name, f"{kind}:{r.detection_path}", entry.timestamp.strftime("%Y-%m-%dT%H:%M:%S")]
+
+
+def quarantine_of_adit(path):
+    for r in adit("defender_quarantine", path):
+        yield [r["ThreatName"], r["Resources"][0], r["times"][0][1][:19]]
+
+
+def history(path):
+    lines = Path(path).read_text("utf-8").split("\n")
+    open_, count = False, 0
+    for line in lines:
+        count += bool(line.strip()) and not open_
+        open_ = line.rstrip("\r").endswith("`")
+    yield [count]
+
+
+def history_of_adit(path):
+    yield [len(adit("powershell_history", path))]
+
+
+def kind(path):
+    start = Path(path).read_bytes()[:4608]
+    wide = start.decode("utf-16-le", "replace")
+    if "<Task" in wide:
+        return task_xml, task_xml_of_adit
+    if "77BDAF73" in wide:
+        return mplog, mplog_of_adit
+    if start[2:4] == b"\1\0" and start[20:22] == b"\x46\0":
+        return task_job, task_job_of_adit
+    if "history" in str(path).lower():
+        return history, history_of_adit
+    return quarantine, quarantine_of_adit
+
+
+def main():
+    differing = 0
+    for path in sys.argv[1:]:
+        theirs, ours = kind(path)
+        theirs, ours = sorted(map(str, theirs(path))), sorted(map(str, ours(path)))
+        differ = sorted(set(theirs) ^ set(ours))
+        equal = len(set(theirs) & set(ours))
+        differing += len(differ)
+        print(f"{path}: {equal} equal, {len(differ)} differ")
+        for line in differ[:10]:
+            print(f"    {'only adit' if line in ours else 'only theirs'}: {line}")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
