@@ -70,6 +70,17 @@ impl Learner<'_> {
             "run_key" => self.command(record.text("Details")),
             "startup_shortcut" | "startup_script" => self.command(record.text("CommandLine")),
             "prefetch" | "crash_report" => self.ran(),
+            "task_file" => {
+                self.command(record.text("CommandLine"));
+                self.name("Name", Target::Task);
+            }
+            "wmi_consumer" => self.command(record.text("CommandLine")),
+            "antivirus_log" => {
+                let original = record.text("OriginalFileName");
+                if original.is_some_and(|name| self.tool.is_binary(name)) {
+                    self.program(record.text("Image").unwrap_or_default());
+                }
+            }
             "file_rename" => self.renamed(),
             "task" => {
                 self.command(record.text("TaskCommand").or_else(|| record.text("Path")));

@@ -131,13 +131,7 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
         score,
         user: user(record, &text),
         parent: text(&["ParentImage"]),
-        command_line: text(&[
-            "CommandLine",
-            "Wrapped",
-            "Details",
-            "TaskCommand",
-            "HostApplication",
-        ]),
+        command_line: command_line(record, &text),
         sha256: event.sha256.clone().or_else(|| sha256_of(record)).unwrap_or_default(),
         service: text(&["ServiceName"]),
         logon_id: text(&["LogonId"]),
@@ -156,6 +150,14 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
     subject(record, &mut row, &text);
     network(record, &mut row, &text);
     row
+}
+
+/// What was or is to be run, where the record holds it.
+fn command_line(record: &Record, text: &dyn Fn(&[&str]) -> String) -> String {
+    // Elsewhere `Details` is what a line of settings says.
+    let in_registry = record.category == "run_key" || record.category.starts_with("registry_");
+    let details = if in_registry { "Details" } else { "Wrapped" };
+    text(&["CommandLine", "Wrapped", details, "TaskCommand", "HostApplication"])
 }
 
 /// The account that the record names; the logging account only where that is the
@@ -212,6 +214,10 @@ fn network(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
         "tunnel_endpoint" => {
             row.remote_host = text(&["Public"]);
             row.local_port = record.number("TargetPort");
+        }
+        "hosts_file" | "known_host" => {
+            row.remote_host = text(&["HostName", "IpAddress"]);
+            row.remote_port = record.number("DestinationPort");
         }
         _ => {
             row.remote_host = text(&["Address", "IpAddress", "ClientAddress", "url", "HostName"]);
@@ -291,6 +297,17 @@ fn headline(record: &Record) -> String {
             format!("{} {}", record.category.replace('_', " "), field("Image"))
         }
         "startup_script" => format!("{} starts {}", field("Name"), field("CommandLine")),
+        "task_file" => format!("Scheduled task {} starts {}", field("Name"), field("CommandLine")),
+        "wmi_consumer" => format!("WMI consumer {}", field("Name")),
+        "antivirus_log" => {
+            format!(
+                "Defender on {}",
+                record.text("Image").map_or_else(|| field("Message"), Into::into)
+            )
+        }
+        "powershell_history" => format!("{} typed: {}", field("User"), field("CommandLine")),
+        "zone_identifier" => format!("{} came from {}", field("TargetFilename"), field("Url")),
+        "bits_job" => format!("Transfer of {} to {}", field("Url"), field("TargetFilename")),
         "logon" => format!("{} logged on", field("User")),
         "logoff" => format!("{} logged off", field("User")),
         "file_delete" => format!("{} deleted", field("TargetFilename")),

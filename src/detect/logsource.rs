@@ -84,6 +84,7 @@ const SYSMON_EVENTS: &[(&str, &[i64])] = &[
 
 /// Sigma category that several of ours, or one of another name, stand for.
 const ALIASES: &[(&str, &[&str])] = &[
+    ("antivirus", &["antivirus", "antivirus_log"]),
     ("file_access", &["file_event"]),
     ("file_delete_detected", &["file_delete"]),
     ("file_rename", &["file_rename", "file_event"]),
@@ -115,7 +116,17 @@ const GROUPS: &[(&str, &[&str])] = &[
     // Typed or stored by somebody.
     ("command", &["powershell_history", "run_dialog", "shell_history", "sudo", "typed_path"]),
     // A name or address in a settings file.
-    ("host_entry", &["hosts_file", "known_host", "package_source", "port_proxy", "proxy_setting"]),
+    (
+        "host_entry",
+        &[
+            "hosts_file",
+            "known_host",
+            "package_source",
+            "port_proxy",
+            "proxy_setting",
+            "ssh_setting",
+        ],
+    ),
     ("login", &["login_record", "ssh_login"]),
     ("message", &["journal", "syslog"]),
     // Proves a run.
@@ -154,10 +165,12 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "web",
         &[
+            "antivirus_log",
             "bits_job",
             "browser_download",
             "browser_search",
             "browser_visit",
+            "package",
             "quarantine",
             "url_cache",
             "wget_hsts",

@@ -239,8 +239,10 @@ fn files(bytes: &[u8]) -> Vec<File> {
 fn file_at(bytes: &[u8], at: usize) -> Option<File> {
     let (target, next) = counted(bytes, at)?;
     let (url, next) = counted(bytes, next)?;
-    let is_address = address::host(&url).is_some() || url.starts_with("\\\\");
-    if target.chars().nth(1) != Some(':') || !is_address {
+    // Behind each file stand its drive and the volume's name, which are no transfer.
+    let is_share = url.starts_with("\\\\") && !url.starts_with("\\\\?\\");
+    let is_path = target.chars().nth(1) == Some(':') && target.len() > 3;
+    if !is_path || !(is_share || address::host(&url).is_some()) {
         return None;
     }
     // A queue cut short or half overwritten may end here.

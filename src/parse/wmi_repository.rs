@@ -217,7 +217,9 @@ fn latin(bytes: &[u8]) -> Option<String> {
     let length = latin_len(bytes);
     let own = bytes.get(..length).filter(|_| length < bytes.len())?;
     let shown = own.iter().all(|byte| matches!(byte, 9 | 10 | 13 | 0x20..=0x7e | 0xa0..=0xff));
-    let fits = (MIN_TEXT_CHARS..=MAX_TEXT_BYTES).contains(&length);
+    // Account identifiers stand between texts and may look like letters with accents.
+    let ascii = own.iter().filter(|byte| byte.is_ascii()).count().saturating_mul(2) > length;
+    let fits = (MIN_TEXT_CHARS..=MAX_TEXT_BYTES).contains(&length) && ascii;
     (shown && fits).then(|| own.iter().map(|byte| char::from(*byte)).collect())
 }
 

@@ -108,9 +108,11 @@ fn resources(found: &[(&str, &str)], record: &mut Record) {
     let of = |kind: &str| found.iter().find(|(own, _)| *own == kind).map(|(_, place)| *place);
     let web = of("webfile");
     let file = of("file").or(of("containerfile")).or(web.and_then(|w| w.split('|').next()));
-    // Members stand behind an arrow: `a.zip->b.exe`.
-    let file = file.and_then(|path| path.split("->").next()).unwrap_or_default();
+    // A member of an archive stands behind an arrow: `a.zip->b.exe`.
+    let (file, member) = file.map_or(("", ""), |path| path.split_once("->").unwrap_or((path, "")));
     record.push("Image", file);
+    record.push("MemberName", member);
+    record.push("Path", file);
     if let Some(url) = web.and_then(|web| web.split('|').nth(1)) {
         record.push("HostName", address::host(url).unwrap_or_default());
         record.push("Url", url);

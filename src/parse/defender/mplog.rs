@@ -192,6 +192,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("original file name \"", "\"", "OriginalFileName"),
     ("(sha1=", ",", "Sha1"),
     ("sha2=", ")", "Sha256"),
+    (" pid: ", ",", "ProcessId"),
 ];
 
 /// `[Mini-filter] Blocked file(#74): \Device\a.exe. Process: b, Status: …`
@@ -226,7 +227,11 @@ fn detection(message: &str, record: &mut Record) -> bool {
     let of = |kind: &str| all.iter().find(|(own, _)| *own == kind).map(|(_, path)| *path);
     let file = of("file").or(of("containerfile")).or(of("webfile"));
     let file = file.and_then(|path| path.split(['|']).next());
-    record.push("Image", file.and_then(|path| path.split("->").next()).unwrap_or_default());
+    // A member of an archive stands behind an arrow: `a.zip->b.exe`.
+    let (file, member) = file.map_or(("", ""), |path| path.split_once("->").unwrap_or((path, "")));
+    record.push("Image", file);
+    record.push("MemberName", member);
+    record.push("Path", file);
     let all: Vec<String> = all.iter().map(|(kind, path)| format!("{kind}:{path}")).collect();
     if !all.is_empty() {
         record.push("Resources", Value::List(all));

@@ -110,7 +110,11 @@ pub(super) fn read(bytes: &[u8], sink: &mut dyn Sink) -> Result<(), ParseError> 
         told = told.saturating_add(1);
         let mut record = Record::new("antivirus_log", Locator::Offset(n as u64));
         record.push("ThreatName", name.as_str());
-        record.push("Image", resource.path.split("->").next().unwrap_or_default());
+        if resource.kind.ends_with("file") {
+            let path = resource.path.split("->").next().unwrap_or_default();
+            record.push("Image", path);
+            record.push("Path", path);
+        }
         let whole = format!("{}:{}", resource.kind, resource.path);
         record.push("Resources", Value::List(vec![whole]));
         record.push("Action", "quarantined");

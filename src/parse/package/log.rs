@@ -101,7 +101,7 @@ fn split<'a>(line: &'a str, input: &Input<'_>) -> (Option<Moment>, &'a str) {
     let Some(moment) = moment else { return (None, line.trim()) };
     let rest = line.get(STAMP_CHARS..).unwrap_or_default().trim();
     // Chocolatey writes thread, level and a dash; winget the part that speaks.
-    let rest = rest.split_once("] - ").map_or(rest, |(_, message)| message);
+    let rest = rest.split_once("] -").map_or(rest, |(_, message)| message.trim());
     let rest = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((_, message)) => message,
         None => rest,

@@ -75,8 +75,12 @@ fn nuspec(text: &str, record: &mut Record) -> Result<(), &'static str> {
     let id = tag("id").filter(|_| text.contains("<package")).ok_or("XML of no package")?;
     record.push("Name", id);
     record.push("Source", "chocolatey");
-    let fields =
-        [("version", "Version"), ("title", "Title"), ("authors", "Author"), ("projectUrl", "Url")];
+    let fields = [
+        ("version", "Version"),
+        ("title", "Title"),
+        ("authors", "Author"),
+        ("projectUrl", "Homepage"),
+    ];
     for (name, field) in fields {
         record.push(field, tag(name).unwrap_or_default());
     }
@@ -92,7 +96,7 @@ fn headers(text: &str, record: &mut Record) -> Result<(), &'static str> {
         ("Name", "Name"),
         ("Version", "Version"),
         ("Author", "Author"),
-        ("Home-page", "Url"),
+        ("Home-page", "Homepage"),
         ("Summary", "Title"),
     ];
     for line in text.lines().take_while(|line| !line.trim().is_empty()) {
@@ -123,10 +127,9 @@ fn json(text: &str, record: &mut Record) -> Result<(), &'static str> {
     record.push("Version", of("version"));
     record.push("Source", if npm { "npm" } else { "scoop" });
     record.push("Title", of("description"));
+    record.push("Homepage", of("homepage"));
     let mut urls = Vec::new();
-    for name in ["homepage", "_resolved"] {
-        urls.extend(Some(of(name)).filter(|url| !url.is_empty()).map(str::to_owned));
-    }
+    urls.extend(Some(of("_resolved")).filter(|url| !url.is_empty()).map(str::to_owned));
     if !npm {
         let architectures = root.get("architecture");
         architectures.into_iter().for_each(|all| strings_at(all, "url", MAX_DEPTH, &mut urls));
