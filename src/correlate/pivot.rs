@@ -202,8 +202,6 @@ fn weight(category: &str, own: bool) -> Weight {
         }
         ("shortcut" | "jump_list", true) => (RowStage::Delivered, 35, "the agent was known here"),
         ("recycled", _) => (RowStage::CleanedUp, 40, "the agent's file was thrown away"),
-        ("wmi_event", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
-        ("wmi_event" | "wmi_consumer", _) => (RowStage::Persisted, 70, "a WMI consumer names the agent"),
         ("wmi_event" | "wmi_consumer", _) => {
             (RowStage::Persisted, 70, "a WMI consumer names the agent")
         }
@@ -236,8 +234,6 @@ fn config(record: &Record) -> Weight {
         }
         "prefetch" | "crash_report" => (RowStage::Executed, 45, "loaded the agent's configuration"),
         "recycled" => (RowStage::CleanedUp, 40, "the agent's configuration was thrown away"),
-        "task" => (RowStage::Persisted, 70, "a task runs with the agent's configuration"),
-        "run_key" => (RowStage::Persisted, 65, "starts with the agent's configuration"),
         "task" | "task_file" => {
             (RowStage::Persisted, 70, "a task runs with the agent's configuration")
         }

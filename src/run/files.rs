@@ -15,22 +15,26 @@ const OWN_FILE: [(&str, [&str; 2]); 4] = [
     ("startup_shortcut", ["Shortcut Created", "Shortcut Modified"]),
     ("startup_script", ["Script Created", "Script Modified"]),
 ];
-/// Categories of records in a user's own folders that do not name the user.
-const OF_USER: [&str; 5] =
-    ["shortcut", "startup_shortcut", "startup_script", "jump_list", "recycled"];
 
-/// Gives a record about a file as a whole the file's path and times, and one that
-/// has a file of its own that file's times; says whose folder it lies in, and of
-/// any record of a removed file that it is removed.
 /// Categories of records that stand in a small file of settings and have no time of
 /// their own, or none that can be trusted: the file's times are theirs.
 const IN_FILE: [&str; 4] = ["hosts_file", "known_host", "ssh_setting", "task_file"];
 
-/// Categories of records that name no account: it is the one whose profile they lie in.
-const WITHOUT_ACCOUNT: [&str; 3] = ["powershell_history", "known_host", "ssh_setting"];
+/// Categories of records that name no account: it is the one in whose folder they lie.
+const OF_OWNER: [&str; 8] = [
+    "shortcut",
+    "startup_shortcut",
+    "startup_script",
+    "jump_list",
+    "recycled",
+    "powershell_history",
+    "known_host",
+    "ssh_setting",
+];
 
-/// Gives a record about a file as a whole the file's path and times, and one that stands
-/// in a file of settings its times; any record of a removed file says so.
+/// Gives a record about a file as a whole the file's path and times, and one that
+/// has a file of its own, or stands in a file of settings, that file's times; says whose
+/// folder it lies in, and of any record of a removed file that it is removed.
 pub fn describe(record: &mut Record, entry: &Entry) {
     if let State::Deleted(remains) = entry.state {
         record.push("Deleted", remains_text(remains));
@@ -39,16 +43,12 @@ pub fn describe(record: &mut Record, entry: &Entry) {
         let times = [entry.times.created, entry.times.modified].into_iter().zip(meanings);
         record.times.extend(times.filter_map(|(at, what)| Some(Moment::exact(at?, what))));
     }
-    if OF_USER.contains(&record.category) {
+    if OF_OWNER.contains(&record.category) && record.text("User").is_none() {
         match owner(entry.path.as_str()) {
             Some(Owner::Profile(name)) => record.push("User", name),
             Some(Owner::Sid(sid)) => record.push("UserSid", sid),
             None => {}
         }
-    }
-    if !ABOUT_FILE.contains(&record.category) {
-    if WITHOUT_ACCOUNT.contains(&record.category) && record.text("User").is_none() {
-        record.push("User", owner(entry.path.as_str()).unwrap_or_default());
     }
     // A package is described by a file, or spoken of in a log, which has times of its own.
     let in_file = IN_FILE.contains(&record.category)
@@ -66,26 +66,6 @@ pub fn describe(record: &mut Record, entry: &Entry) {
         return;
     }
     record.times.extend(moments(entry));
-}
-
-/// Whose profile a path lies in, by the folder's name: a user of Windows, Linux or
-/// macOS, or one of the accounts that services have.
-fn owner(path: &str) -> Option<&str> {
-    const PROFILES: [&str; 4] = ["users", "documents and settings", "home", "serviceprofiles"];
-    let (_, path) = without_snapshot(path);
-    let mut parts = path.split(['\\', '/']);
-    while let Some(part) = parts.next() {
-        let lower = part.to_ascii_lowercase();
-        if PROFILES.contains(&lower.as_str()) {
-            return parts.next().filter(|name| !name.is_empty());
-        }
-        match lower.as_str() {
-            "systemprofile" => return Some("SYSTEM"),
-            "root" => return Some("root"),
-            _ => {}
-        }
-    }
-    None
 }
 
 /// The path of the file that bears a mark of the web, from the path of the mark: a
@@ -112,20 +92,37 @@ enum Owner<'a> {
     Sid(&'a str),
 }
 
+/// The folder's owner: a user of Windows, Linux or macOS, one of the accounts that
+/// services have, or whose Recycle Bin it is; shared profiles are nobody's.
 fn owner(path: &str) -> Option<Owner<'_>> {
-    const PROFILES: [&str; 2] = ["Users", "Documents and Settings"];
-    const BINS: [&str; 2] = ["$Recycle.Bin", "RECYCLER"];
-    const SHARED: [&str; 4] = ["Public", "Default", "All Users", "Default User"];
-    let one_of =
-        |names: &[&str], part: &str| names.iter().any(|name| name.eq_ignore_ascii_case(part));
-    let mut parts = path.split(['\\', '/']);
-    let folder = parts.find(|part| one_of(&PROFILES, part) || one_of(&BINS, part))?;
-    let name = parts.next()?;
-    parts.next()?;
-    match one_of(&BINS, folder) {
-        true => name.starts_with("S-1-").then_some(Owner::Sid(name)),
-        false => (!one_of(&SHARED, name)).then_some(Owner::Profile(name)),
+    const PROFILES: [&str; 4] = ["users", "documents and settings", "home", "serviceprofiles"];
+    const BINS: [&str; 2] = ["$recycle.bin", "recycler"];
+    const SHARED: [&str; 5] = ["public", "default", "all users", "default user", "shared"];
+    let (_, path) = without_snapshot(path);
+    let mut parts = path.split(['\\', '/']).peekable();
+    while let Some(part) = parts.next() {
+        // What follows must be a folder: files lie in no profile.
+        parts.peek()?;
+        let lower = part.to_ascii_lowercase();
+        let lower = lower.as_str();
+        if lower == "systemprofile" {
+            return Some(Owner::Profile("SYSTEM"));
+        }
+        if lower == "root" {
+            return Some(Owner::Profile("root"));
+        }
+        let (profile, bin) = (PROFILES.contains(&lower), BINS.contains(&lower));
+        if profile || bin {
+            let name = parts.next().filter(|name| !name.is_empty())?;
+            parts.peek()?;
+            let shared = SHARED.contains(&name.to_ascii_lowercase().as_str());
+            return match bin {
+                true => name.starts_with("S-1-").then_some(Owner::Sid(name)),
+                false => (!shared).then_some(Owner::Profile(name)),
+            };
+        }
     }
+    None
 }
 
 /// The record of a name in the file system.
@@ -252,6 +249,9 @@ mod tests {
         assert_eq!(user(r"C:\Users\Public\Desktop\a.lnk", "shortcut"), (None, times));
         let sid = Some("S-1-5-21-7".to_owned());
         assert_eq!(user(r"C:\$Recycle.Bin\S-1-5-21-7\$I1.exe", "recycled"), (sid, vec![]));
+    }
+
+    #[test]
     fn owners_of_profiles() {
         for (path, expected) in [
             (r"C:\Users\Zoë\AppData\x", Some("Zoë")),
@@ -262,7 +262,10 @@ mod tests {
             ("/root/.ssh/config", Some("root")),
             ("/etc/ssh/sshd_config", None),
         ] {
-            assert_eq!(owner(path), expected, "{path}");
+            let name = owner(path).map(|owner| match owner {
+                Owner::Profile(name) | Owner::Sid(name) => name,
+            });
+            assert_eq!(name, expected, "{path}");
         }
     }
 
