@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::profile::{DUAL_USE_SCORE, Profile};
+use super::profile::{DUAL_USE_SCORE, Needs, Profile};
 use super::sigma::{self, Rule};
 use super::template;
 use super::{DetectError, none};
@@ -20,8 +20,10 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// The tool of rules that come without a profile.
 const NO_PROFILE: &str = "custom";
 const HEADER: &str = "profile.yaml";
-/// Holds the templates of rules for every profile, and no header.
-const TEMPLATES: &str = "profiles/every/";
+/// Holds the templates of rules for every profile.
+const TEMPLATES: &str = "profiles/every/rules/";
+/// What is needed for a "no" by profiles that say nothing of it themselves.
+const NEEDS: &str = "profiles/every/needs.yaml";
 
 #[derive(Default)]
 pub(super) struct Loaded {
@@ -68,6 +70,7 @@ pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
             return Err(DetectError::Unknown { name: name.clone(), known: known.join(", ") });
         }
     }
+    loaded.add_needs()?;
     loaded.expand()?;
     Ok(loaded)
 }
@@ -95,6 +98,21 @@ impl Loaded {
         Ok(())
     }
 
+    /// Gives every profile of a tool that names no needs those of all.
+    fn add_needs(&mut self) -> Result<(), DetectError> {
+        let Some((path, bytes)) = builtin::FILES.iter().find(|(path, _)| *path == NEEDS) else {
+            return Ok(());
+        };
+        let common: Needs = yaml_serde::from_slice(bytes)
+            .map_err(|e| DetectError::Invalid { path: (*path).into(), reason: e.to_string() })?;
+        for profile in &mut self.profiles {
+            if profile.names_a_tool() && profile.needs.is_empty() {
+                profile.needs.clone_from(&common);
+            }
+        }
+        Ok(())
+    }
+
     /// Fills in the templates for each profile; a rule of the same name that the
     /// profile has itself takes the template's place.
     fn expand(&mut self) -> Result<(), DetectError> {
@@ -107,7 +125,7 @@ impl Loaded {
         let pairs: Vec<(&Profile, &Template)> = self
             .profiles
             .iter()
-            .filter(|profile| &*profile.id != NO_PROFILE)
+            .filter(|profile| profile.names_a_tool())
             .flat_map(|profile| self.templates.iter().map(move |of| (profile, of)))
             .collect();
         let made: Vec<Result<Vec<Rule>, DetectError>> =
@@ -215,6 +233,9 @@ impl Loaded {
         old.images.extend(new.images);
         old.services.extend(new.services);
         old.hashes.extend(new.hashes);
+        old.modules.extend(new.modules);
+        old.sources.extend(new.sources);
+        old.arguments.extend(new.arguments);
         old.allow.extend(new.allow);
         old.references.extend(new.references);
         old.version_hints.extend(new.version_hints);
@@ -232,7 +253,8 @@ impl Template {
         let (mut rules, _) = sigma::parse(&text, &profile.id, &profile.techniques, self.foreign)
             .map_err(|reason| invalid(format!("for {}: {reason}", profile.id)))?;
         if profile.dual_use {
-            rules.iter_mut().for_each(|rule| rule.score = rule.score.min(DUAL_USE_SCORE));
+            let capped = rules.iter_mut().filter(|rule| !rule.exposes);
+            capped.for_each(|rule| rule.score = rule.score.min(DUAL_USE_SCORE));
         }
         Ok(rules)
     }
@@ -317,7 +339,8 @@ mod tests {
 
     #[test]
     fn built_in_profiles_are_sorted() {
-        assert_eq!(builtin_names(), ["ngrok", "tunnel"]);
+        let names = builtin_names();
+        assert!(names.is_sorted() && names.contains(&"ngrok") && !names.contains(&"every"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::model::{Hit, Record, Requirement, RowStage, Tag};
 use load::Loaded;
 use sigma::Rule;
 
-pub use profile::{Allow, Domain, DomainRole, Profile, VersionHint};
+pub use profile::{Allow, Arguments, Domain, DomainRole, Profile, VersionHint};
 
 /// A look-up that failed shows an attempt: no more than this.
 const ATTEMPT_SCORE: u8 = 20;

@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use crate::model::{Record, RowStage, RungName};
 
+/// Ids of artifacts by operating system, then rung.
+pub type Needs = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
 /// The most that presence or a run of a [`Profile::dual_use`] tool scores by itself.
 pub(super) const DUAL_USE_SCORE: u8 = 20;
 
@@ -48,6 +51,12 @@ pub struct Profile {
     pub services: Vec<String>,
     /// SHA-256 of published copies, in hexadecimal.
     pub hashes: Vec<String>,
+    /// Paths of the Go modules it is built from.
+    pub modules: Vec<String>,
+    /// Where its source and releases lie: host and path, without scheme.
+    pub sources: Vec<String>,
+    /// Arguments by which it is known under any name.
+    pub arguments: Vec<Arguments>,
     /// TCP ports that the program itself listens on by default.
     pub ports: Vec<u16>,
     /// Names that the tool and its users ask for.
@@ -58,7 +67,7 @@ pub struct Profile {
     pub version_hints: Vec<VersionHint>,
     /// By operating system, then rung: every artifact that must have been read
     /// before its silence is a "no".
-    pub needs: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    pub needs: Needs,
     /// SHA-256 over the profile's files, in hexadecimal; for run.json.
     #[serde(skip)]
     pub sha256: String,
@@ -80,6 +89,11 @@ impl Profile {
             }
         }
         stems
+    }
+
+    /// Whether it speaks of one tool, so that templates can be filled for it.
+    pub(super) fn names_a_tool(&self) -> bool {
+        !(self.binaries.is_empty() && self.domains.is_empty() && self.arguments.is_empty())
     }
 
     /// Ids of the artifacts needed for a "no" to that rung, in the profile's
@@ -113,10 +127,23 @@ impl Profile {
         if let Some(hint) = self.version_hints.iter().find(|hint| hint.regex().is_none()) {
             return Some(format!("version_hints: not a pattern: `{}`", hint.seen));
         }
+        if let Some(wrong) = self.arguments.iter().find(|a| Regex::new(&a.shape).is_err()) {
+            return Some(format!("arguments: not a pattern: `{}`", wrong.shape));
+        }
         self.allow.iter().find(|entry| entry.is_void()).map(|entry| {
             format!("allow, `{}`: it names no host, user, path, hash or parent", entry.name)
         })
     }
+}
+
+/// Arguments that no other program takes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    /// Regular expression sought in command lines, letter case aside.
+    pub shape: String,
+    /// A text that stands in whatever the shape matches: what the screen looks for.
+    pub has: String,
 }
 
 /// What a domain of the tool is for.

@@ -31,6 +31,8 @@ struct Adit {
     literal: bool,
     /// Says nothing when another rule of the tool has spoken.
     fallback: bool,
+    /// Shows that something is let out: not weighed down for a tool of dual use.
+    exposes: bool,
 }
 
 /// A loaded rule.
@@ -45,6 +47,7 @@ pub(super) struct Rule {
     message: String,
     pub(super) literal: bool,
     pub(super) fallback: bool,
+    pub(super) exposes: bool,
     pub(super) scope: Scope,
     pub(super) requirement: Requirement,
     source: SigmaRule,
@@ -117,6 +120,7 @@ impl Rule {
             message: ours.message.unwrap_or_else(|| source.title.clone()),
             literal: ours.literal,
             fallback: ours.fallback,
+            exposes: ours.exposes,
             scope: Scope::of(&source.logsource),
             requirement: literals::requirement(&source),
             source,

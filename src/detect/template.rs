@@ -103,10 +103,11 @@ fn alternate(value: &str, profile: &Profile) -> Result<Option<String>, String> {
         if items.is_empty() && !profile.id.is_empty() {
             return Ok(None);
         }
-        let items: Vec<_> = items
-            .iter()
-            .map(|i| regex::escape(i).replace('/', r"[\\/]").replace('\'', "''"))
-            .collect();
+        let pattern = |item: &String| match list {
+            "arguments" => item.clone(),
+            _ => regex::escape(item).replace('/', r"[\\/]"),
+        };
+        let items: Vec<_> = items.iter().map(|i| pattern(i).replace('\'', "''")).collect();
         let group = format!("(?:{}){tail}", items.join("|"));
         value.replace_range(at..at + name.len() + 2, &group);
     }
@@ -189,6 +190,10 @@ fn list_of(name: &str, profile: &Profile) -> Result<Vec<String>, String> {
         "paths" => profile.paths.clone(),
         "hashes" => profile.hashes.clone(),
         "images" => profile.images.clone(),
+        "sources" => profile.sources.clone(),
+        "modules" => profile.modules.clone(),
+        "arguments" => profile.arguments.iter().map(|a| a.shape.clone()).collect(),
+        "argument_texts" => profile.arguments.iter().map(|a| a.has.clone()).collect(),
         "domains" => profile.domains.iter().map(|domain| domain.suffix.clone()).collect(),
         "control" => suffixes(&[DomainRole::Control, DomainRole::Fallback]),
         "downloads" => suffixes(&[DomainRole::Download]),
