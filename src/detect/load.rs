@@ -100,7 +100,7 @@ impl Loaded {
 
     /// Gives every profile of a tool that names no needs those of all.
     fn add_needs(&mut self) -> Result<(), DetectError> {
-        let Some((path, bytes)) = builtin::FILES.iter().find(|(path, _)| *path == NEEDS) else {
+        let Some((path, bytes)) = builtin::files().find(|(path, _)| *path == NEEDS) else {
             return Ok(());
         };
         let common: Needs = yaml_serde::from_slice(bytes)
