@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use adit::artifact::{Artifacts, Expected, Locations, Presence, locate};
 use adit::model::{EvidencePath, Input, Sink};
 use adit::parse::{ParseError, Parser};
-use adit::source::{self, Filesystem, HostEvidence, Kind, Layout, SourceError};
+use adit::source::{self, Clues, Filesystem, HostEvidence, Kind, Layout, SourceError};
 
 /// Knows a format by its first bytes and reads nothing.
 struct Known(&'static str, &'static [u8]);
@@ -43,6 +43,8 @@ const PARSERS: [&dyn Parser; 9] = [
     &Known("zip", b"PK\x03\x04"),
 ];
 
+const CLUES: Clues<'_> = Clues { letters: &|_, _| Vec::new(), knows: None };
+
 const LOG: &str = "ElfFile\0 an event log of sorts";
 const HIVE: &str = "regf and some more bytes of it";
 const PROGRAM: &str = "MZ and some more bytes of it";
@@ -64,11 +66,11 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn open(at: &Path) -> Vec<HostEvidence> {
-    source::open(at, &|_, _| Vec::new()).unwrap()
+    source::open(at, CLUES).unwrap()
 }
 
 fn refusal(at: &Path) -> String {
-    source::open(at, &|_, _| Vec::new()).err().unwrap().to_string()
+    source::open(at, CLUES).err().unwrap().to_string()
 }
 
 fn walked(filesystem: &dyn Filesystem) -> Vec<String> {
@@ -374,7 +376,7 @@ fn special_files_are_never_opened() {
     assert!(located(&hosts[0]).files.is_empty());
     assert_eq!(read(&hosts[0], r"C:\socket.evtx"), None);
     assert!(matches!(
-        source::open(Path::new("/dev/null"), &|_, _| Vec::new()),
+        source::open(Path::new("/dev/null"), CLUES),
         Err(SourceError::Unsupported { .. })
     ));
 }

@@ -14,16 +14,9 @@ use rayon::prelude::*;
 
 use crate::model::{EvidencePath, Locator, Problem, Stage};
 use crate::parse::Parser;
-use crate::source::{Entry, Filesystem, Remains, State};
+use crate::source::{Entry, Filesystem, Remains, Start, State};
 
-use super::{Artifact, Artifacts, pattern};
-
-/// Content is told from this many bytes at the start of a file: logs and hives
-/// whose header is destroyed still show their first block at 4096.
-pub const MAX_SNIFFED_BYTES: usize = 4608;
-
-/// Smaller files are not looked into: no format fits.
-pub const MIN_SNIFFED_BYTES: u64 = 16;
+use super::{Artifact, Artifacts, Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES, pattern};
 
 /// Folders below `Windows` that the system fills by itself.
 const COMPONENT_STORES: [&str; 4] =
@@ -33,8 +26,11 @@ const COMPONENT_STORES: [&str; 4] =
 /// into all the same: no known agent is smaller.
 const AGENT_BYTES: u64 = 2 << 20;
 
-/// Files looked into at a time, in the order in which the file system keeps them.
-const BATCH: usize = 1 << 16;
+/// Entries whose places are judged at a time.
+const BATCH: usize = 1 << 13;
+
+/// Files that are looked into in one go, in the order in which they lie in the source.
+const LOOKED_INTO: usize = 1 << 18;
 
 /// A file for a parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,16 +101,16 @@ pub fn locate(
                 search.found.names.push(entry.clone());
             }
             if entry.is_file() && entry.state != State::Deleted(Remains::Nothing) {
-                let look = named || !is_component(&entry);
-                batch.push(Candidate { entry, look });
+                batch.push((entry, named));
             }
             if batch.len() >= BATCH {
-                search.look_into(std::mem::take(&mut batch));
+                search.place(std::mem::take(&mut batch));
             }
         },
         &mut |problem| problems.push(problem),
     );
-    search.look_into(batch);
+    search.place(batch);
+    search.look_into();
     filesystem.indexes(&mut |entry| search.index(entry));
     problems.append(&mut search.found.problems);
     search.found.problems = problems;
@@ -129,8 +125,8 @@ struct Index<'a> {
     by_name: BTreeMap<String, Vec<usize>>,
     /// Endings of file names that have wildcards, and positions of their artifacts.
     by_glob: Vec<(String, usize)>,
-    /// Artifacts found by content, with their parsers.
-    anywhere: Vec<(&'a Artifact, &'a dyn Parser)>,
+    /// Artifacts found by content.
+    formats: Formats<'a>,
     /// Endings of sidecars and ignored files.
     endings: BTreeSet<&'a str>,
 }
@@ -163,11 +159,7 @@ impl<'a> Index<'a> {
         let index = Self {
             by_name,
             by_glob: by_glob.into_iter().collect(),
-            anywhere: ordered
-                .iter()
-                .filter(|artifact| artifact.anywhere)
-                .filter_map(|artifact| Some((*artifact, parser(artifact)?)))
-                .collect(),
+            formats: Formats::new(artifacts, parsers),
             endings: ordered
                 .iter()
                 .flat_map(|artifact| artifact.sidecars.iter().chain(&artifact.ignored))
@@ -194,6 +186,31 @@ impl<'a> Index<'a> {
         candidates.iter().filter_map(|at| self.artifacts.get(*at).copied()).filter(means).collect()
     }
 
+    /// What is to be done with a file: nothing if nobody can claim it. And whether its
+    /// content stays unseen, though it might be anything.
+    fn place(
+        &self,
+        filesystem: &dyn Filesystem,
+        entry: Entry,
+        named: bool,
+    ) -> (Option<Candidate<'a>>, bool) {
+        let by_place = self.by_place(entry.path.as_str());
+        let may_be_known = entry.size >= MIN_SNIFFED_BYTES && !self.formats.is_empty();
+        let (look, unseen) = match filesystem.start(&entry) {
+            Start::At(_) if !may_be_known => (None, false),
+            Start::At(place) if named || !is_component(&entry) => (Some(place), false),
+            Start::At(_) => (None, true),
+            Start::Plain => (None, false),
+        };
+        let path = entry.path.as_str();
+        let is_beside = || self.endings.iter().any(|ending| ends_with_any_case(path, ending));
+        if by_place.is_empty() && look.is_none() && !is_beside() {
+            return (None, unseen);
+        }
+        let (by_content, problem) = (Vec::new(), None);
+        (Some(Candidate { entry, by_place, look, by_content, problem }), unseen)
+    }
+
     /// The artifact of one's format whose files bear that name, else itself: in
     /// a loose folder a log is known by its name.
     fn by_name_alone(&self, artifact: &'a Artifact, path: &EvidencePath) -> &'a Artifact {
@@ -206,19 +223,13 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A file that artifacts may claim.
-struct Candidate {
-    entry: Entry,
-    /// Whether its content is looked into.
-    look: bool,
-}
-
-/// What one file turned out to be.
-struct Claims<'a> {
+/// A file that artifacts claim, or may claim.
+struct Candidate<'a> {
     entry: Entry,
     by_place: Vec<&'a Artifact>,
+    /// Where its first bytes lie, if they are to be looked into.
+    look: Option<u64>,
     by_content: Vec<&'a Artifact>,
-    looked_into: bool,
     problem: Option<String>,
 }
 
@@ -227,6 +238,10 @@ struct Search<'a> {
     index: &'a Index<'a>,
     filesystem: &'a dyn Filesystem,
     found: Locations,
+    /// Files that wait for the look into their content, in walk order.
+    waiting: Vec<Candidate<'a>>,
+    /// How many of them are to be looked into.
+    looks: usize,
     /// Possible sidecars by lowercase path.
     beside: BTreeMap<String, Entry>,
     in_place: BTreeSet<Arc<str>>,
@@ -239,30 +254,52 @@ impl<'a> Search<'a> {
             index,
             filesystem,
             found: Locations::default(),
+            waiting: Vec::new(),
+            looks: 0,
             beside: BTreeMap::new(),
             in_place: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
         }
     }
 
-    /// Finds the claims on a batch of files and keeps them.
-    fn look_into(&mut self, batch: Vec<Candidate>) {
+    /// Finds who claims files by their places, and which are to be looked into.
+    fn place(&mut self, batch: Vec<(Entry, bool)>) {
         let (index, filesystem) = (self.index, self.filesystem);
-        let mut batch: Vec<(usize, Candidate)> = batch.into_iter().enumerate().collect();
-        batch.sort_by_key(|(_, candidate)| candidate.entry.handle);
-        let mut claimed: Vec<(usize, Claims<'a>)> = batch
+        let placed: Vec<_> = batch
             .into_par_iter()
-            .map(|(at, candidate)| (at, claims(index, filesystem, candidate)))
+            .map(|(entry, named)| index.place(filesystem, entry, named))
             .collect();
-        claimed.sort_by_key(|(at, _)| *at);
-        for (_, claims) in claimed {
-            self.keep(claims);
+        for (candidate, unseen) in placed {
+            self.found.not_looked_into += u64::from(unseen);
+            self.looks += usize::from(candidate.as_ref().is_some_and(|c| c.look.is_some()));
+            self.waiting.extend(candidate);
+        }
+        if self.looks >= LOOKED_INTO {
+            self.look_into();
         }
     }
 
-    fn keep(&mut self, claims: Claims<'a>) {
-        let Claims { entry, by_place, by_content, looked_into, problem } = claims;
-        self.found.not_looked_into += u64::from(!looked_into);
+    /// Looks into the files that wait for it, and keeps what is claimed of all that wait.
+    fn look_into(&mut self) {
+        let (index, filesystem) = (self.index, self.filesystem);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        self.looks = 0;
+        let mut looks: Vec<&mut Candidate<'a>> =
+            waiting.iter_mut().filter(|candidate| candidate.look.is_some()).collect();
+        looks.sort_by_key(|candidate| candidate.look);
+        looks.into_par_iter().for_each_init(Vec::new, |start, candidate| {
+            match read_start(filesystem, &candidate.entry, start) {
+                Ok(()) => candidate.by_content.extend(index.formats.of(start)),
+                Err(message) => candidate.problem = Some(message),
+            }
+        });
+        for candidate in waiting {
+            self.keep(candidate);
+        }
+    }
+
+    fn keep(&mut self, candidate: Candidate<'a>) {
+        let Candidate { entry, by_place, by_content, problem, .. } = candidate;
         let path = entry.path.as_str();
         if self.index.endings.iter().any(|ending| ends_with_any_case(path, ending)) {
             self.beside.insert(path.to_lowercase(), entry.clone());
@@ -359,27 +396,6 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Every artifact that claims one file.
-fn claims<'a>(index: &Index<'a>, filesystem: &dyn Filesystem, candidate: Candidate) -> Claims<'a> {
-    let Candidate { entry, look: looked_into } = candidate;
-    let by_place = index.by_place(entry.path.as_str());
-    let (mut by_content, mut problem) = (Vec::new(), None);
-    if looked_into && entry.size >= MIN_SNIFFED_BYTES && !index.anywhere.is_empty() {
-        match start_of(filesystem, &entry) {
-            Ok(start) => {
-                let is = |(artifact, parser): &(&Artifact, &dyn Parser)| {
-                    parser.recognizes(&start)
-                        || (!artifact.magic.is_empty() && start.starts_with(&artifact.magic))
-                };
-                let found = index.anywhere.iter().filter(|pair| is(pair));
-                by_content.extend(found.map(|(artifact, _)| *artifact));
-            }
-            Err(message) => problem = Some(message),
-        }
-    }
-    Claims { entry, by_place, by_content, looked_into, problem }
-}
-
 /// Whether a path ends with `ending`, whatever the case of ASCII letters.
 fn ends_with_any_case(path: &str, ending: &str) -> bool {
     let tail = path.len().checked_sub(ending.len()).and_then(|at| path.as_bytes().get(at..));
@@ -406,14 +422,22 @@ fn is_current(entry: &Entry) -> bool {
     !entry.is_deleted() && !entry.path.as_str().starts_with("vss")
 }
 
-/// The first bytes of a file, or why there are none.
-fn start_of(filesystem: &dyn Filesystem, entry: &Entry) -> Result<Vec<u8>, String> {
+/// Reads the first bytes of a file.
+///
+/// # Errors
+///
+/// Why there are none.
+fn read_start(
+    filesystem: &dyn Filesystem,
+    entry: &Entry,
+    start: &mut Vec<u8>,
+) -> Result<(), String> {
     let file = filesystem.open(entry).map_err(|error| error.to_string())?;
     let size = usize::try_from(entry.size).unwrap_or(MAX_SNIFFED_BYTES);
-    let mut start = vec![0; size.min(MAX_SNIFFED_BYTES)];
-    let n = file.read_at(0, &mut start).map_err(|error| format!("cannot be read: {error}"))?;
+    start.resize(size.min(MAX_SNIFFED_BYTES), 0);
+    let n = file.read_at(0, start).map_err(|error| format!("cannot be read: {error}"))?;
     start.truncate(n);
-    Ok(start)
+    Ok(())
 }
 
 fn met(entry: &Entry, message: String) -> Problem {

@@ -4,6 +4,7 @@
 //! files by place (`paths`), by content (`anywhere`), or both.
 
 mod definition;
+mod formats;
 mod locate;
 mod pattern;
 
@@ -15,6 +16,9 @@ pub use definition::Artifact;
 pub use locate::{
     Expected, Located, Locations, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES, Presence, locate,
 };
+pub use definition::{Artifact, Os};
+pub use formats::{Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES};
+pub use locate::{Expected, Located, Locations, Presence, locate};
 pub use pattern::{Pattern, PatternError};
 
 use crate::model::Os;

@@ -13,9 +13,11 @@ use super::passes::Definitions;
 use super::resume::{self, Finished, Plan, Turn};
 use super::{HostOutcome, Job, Outcome, Progress, RunError};
 use super::{coverage, examine, facts, hosts, pipeline};
+use crate::artifact::Formats;
 use crate::export::{self, Done, DoneHost, Entry, HostSummary, ImageFacts, Record, RunFacts};
 use crate::model::HostReport;
-use crate::source::{self, HostEvidence, Lead, SourceError};
+use crate::parse::PARSERS;
+use crate::source::{self, Clues, HostEvidence, Lead, SourceError};
 
 /// Examines every source and writes what came out.
 pub fn run(
@@ -79,7 +81,10 @@ impl Team<'_> {
         let source = at.display().to_string();
         let progress = self.progress.begin(source.clone(), &self.job.stop);
         let mut parts = vec![resume::part(&at)];
-        let hosts = lead.open(&facts::drive_letters)?;
+        let formats = Formats::new(self.definitions.artifacts, PARSERS);
+        let knows = |start: &[u8]| formats.knows(start);
+        let clues = Clues { letters: &facts::drive_letters, knows: Some(&knows) };
+        let hosts = lead.open(clues)?;
         parts.extend(resume::further_parts(&at, &hosts));
         let examine = |host: HostEvidence| {
             let reports = examine(self.job, self.definitions, &host, &progress);

@@ -26,6 +26,7 @@ use crate::export::{ExportError, ExportOptions, HostOutput};
 use crate::model::{Actions, HostReport, Level, Problem, Stage, Stop};
 use crate::parse::{PARSERS, secret};
 use crate::source::{self, HostEvidence, SourceError, live};
+use crate::source::{self, Clues, HostEvidence, SourceError};
 
 pub use progress::{Counts, Progress, SourceProgress};
 
@@ -148,7 +149,7 @@ pub fn scan(job: &Job, progress: &Progress) -> Result<Outcome, RunError> {
 ///
 /// As [`source::open`].
 pub fn open_source(path: &Path) -> Result<Vec<HostEvidence>, SourceError> {
-    source::open(path, &facts::drive_letters)
+    source::open(path, Clues { letters: &facts::drive_letters, knows: None })
 }
 
 /// One source's evidence into the reports of the hosts that it speaks of.

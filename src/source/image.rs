@@ -14,7 +14,7 @@ use super::filesystem::ntfs::Ntfs;
 use super::filesystem::{self, Format, OpenError, Opened, Recognized};
 use super::partition::{self, Volume};
 use super::volumes::{Member, Volumes};
-use super::{DiskImage, DriveLetters, Filesystem, HostEvidence, Kind, Layout, Unread, vss};
+use super::{Clues, DiskImage, DriveLetters, Filesystem, HostEvidence, Kind, Knows, Layout, Unread, vss};
 
 /// Where a Windows that calls itself by no letter is taken to have been.
 const SYSTEM_DRIVE: char = 'C';
@@ -46,9 +46,13 @@ struct Readable {
 }
 
 impl Readable {
-    fn open(volume: Volume, format: Format) -> Result<Self, OpenError> {
+    fn open(
+        volume: Volume,
+        format: Format,
+        knows: Option<&Knows<'_>>,
+    ) -> Result<Self, OpenError> {
         let root = if format == Format::Ext { "/" } else { PROVISIONAL };
-        let opened = Opened::new(format, Arc::clone(&volume.bytes), root)?;
+        let opened = Opened::new(format, Arc::clone(&volume.bytes), root, knows)?;
         let role = role(opened.tree(), format, root);
         Ok(Self { volume, format, role, opened })
     }
@@ -60,7 +64,7 @@ impl Readable {
 
 /// The hosts on a disk image, in the order of their volumes; one without a name
 /// when there is no system on it.
-pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec<HostEvidence> {
+pub(super) fn open(path: &Path, image: Image, clues: Clues<'_>) -> Vec<HostEvidence> {
     let image = Arc::new(DiskImage::new(image));
     let partition::Volumes { volumes, mut problems } = partition::volumes(image.disk());
     // A partition table knows no path: it is that of the image.
@@ -81,7 +85,7 @@ pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec
             }
             Some(format) => {
                 let path = prefix_of(&volume, '\\');
-                match Readable::open(volume, format) {
+                match Readable::open(volume, format, clues.knows) {
                     Ok(volume) => readable.push(volume),
                     Err(error) => {
                         let why = error.to_string();
@@ -104,7 +108,7 @@ pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec
     let single = hosts.len() == 1;
     let mut out = Vec::new();
     for (number, volumes) in hosts.into_iter().enumerate() {
-        let mut host = assemble(path, volumes, letters);
+        let mut host = assemble(path, volumes, clues);
         if !single {
             host.label = format!("{}#{}", host.label, number.saturating_add(1));
         }
@@ -119,9 +123,9 @@ pub(super) fn open(path: &Path, image: Image, letters: &DriveLetters<'_>) -> Vec
 }
 
 /// One host from the volumes that are its own, the system's first.
-fn assemble(path: &Path, volumes: Vec<Readable>, letters: &DriveLetters<'_>) -> HostEvidence {
+fn assemble(path: &Path, volumes: Vec<Readable>, clues: Clues<'_>) -> HostEvidence {
     let role = volumes.first().map_or(Role::Data, |volume| volume.role);
-    let known = volumes.first().filter(|v| v.role == Role::Windows).map(|v| given(v, letters));
+    let known = volumes.first().filter(|v| v.role == Role::Windows).map(|v| given(v, clues.letters));
     let known = known.unwrap_or_default();
     let (mut members, mut problems, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken: Vec<char> = Vec::new();
@@ -151,7 +155,7 @@ fn assemble(path: &Path, volumes: Vec<Readable>, letters: &DriveLetters<'_>) -> 
             }
         }
         if format == Format::Ntfs {
-            snapshots(&volume, &prefix, &mut members, &mut problems);
+            snapshots((&volume, &prefix), clues.knows, &mut members, &mut problems);
         }
     }
     let layout = match role {
@@ -167,8 +171,8 @@ fn assemble(path: &Path, volumes: Vec<Readable>, letters: &DriveLetters<'_>) -> 
 
 /// Adds the shadow copies of a volume, newest first.
 fn snapshots(
-    volume: &Volume,
-    prefix: &str,
+    (volume, prefix): (&Volume, &str),
+    knows: Option<&Knows<'_>>,
     members: &mut Vec<Member>,
     problems: &mut Vec<Problem>,
 ) {
@@ -183,7 +187,7 @@ fn snapshots(
     for copy in copies.into_iter().rev() {
         let snapshot = format!("vss{}:", copy.number);
         let prefix = format!("{snapshot}{prefix}");
-        match Ntfs::open(copy.bytes, &prefix) {
+        match Ntfs::open_judged(copy.bytes, &prefix, knows) {
             Ok(ntfs) => members.push(Member { prefix, filesystem: Box::new(ntfs), snapshot }),
             Err(error) => problems.push(problem(&prefix, &error.to_string())),
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::live::{self, Wanted};
 use super::{DriveLetters, HostEvidence, SourceError, container, image};
+use super::{Clues, HostEvidence, SourceError, container, image};
 
 /// One or more hosts to be opened together.
 pub struct Lead {
@@ -41,18 +42,18 @@ impl Lead {
         &self.at
     }
 
-    /// Opens the hosts; volumes get the drive letters that `letters` reads from
-    /// their own hives.
+    /// Opens the hosts; volumes get the drive letters that are read from their own
+    /// hives.
     ///
     /// # Errors
     ///
     /// When the image cannot be opened.
-    pub fn open(self, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
+    pub fn open(self, clues: Clues<'_>) -> Result<Vec<HostEvidence>, SourceError> {
         match self.held {
             Held::Hosts(hosts) => Ok(hosts),
             Held::Live(wanted) => live::open(&wanted, letters),
             Held::Image => match container::open(&self.at)? {
-                Some(disk) => Ok(image::open(&self.at, disk, letters)),
+                Some(disk) => Ok(image::open(&self.at, disk, clues)),
                 None => Err(SourceError::Unsupported {
                     path: self.at,
                     what: "no disk image any more",

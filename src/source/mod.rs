@@ -56,6 +56,11 @@ pub trait Filesystem: Send + Sync {
     /// be opened.
     fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError>;
 
+    /// What is known of a file's first bytes without opening it.
+    fn start(&self, file: &Entry) -> Start {
+        Start::At(file.handle)
+    }
+
     /// What is present at that path, with the names as stored; letter case is
     /// ignored where the system's own rules ignore it.
     fn entry(&self, path: &EvidencePath) -> Option<Entry>;
@@ -77,6 +82,27 @@ pub trait Filesystem: Send + Sync {
     fn late_problems(&self) -> Vec<Problem> {
         Vec::new()
     }
+}
+
+/// Where the first bytes of a file are to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Read in the order of these numbers, files lie one behind the other.
+    At(u64),
+    /// They were judged when the files were listed: nothing that is looked for.
+    Plain,
+}
+
+/// Tells whether a content that starts with these bytes is of a format that is
+/// looked for under any name; a short content is given whole.
+pub type Knows<'a> = dyn Fn(&[u8]) -> bool + Sync + 'a;
+
+/// What sources are opened with.
+#[derive(Clone, Copy)]
+pub struct Clues<'a> {
+    pub letters: &'a DriveLetters<'a>,
+    /// Judges short contents while files are listed; `None` leaves them be.
+    pub knows: Option<&'a Knows<'a>>,
 }
 
 /// How a host's files lie in its source.
@@ -258,9 +284,9 @@ pub fn leads(source: &Path) -> Result<Vec<Lead>, SourceError> {
 /// # Errors
 ///
 /// As [`leads`] and [`Lead::open`], whichever fails first.
-pub fn open(source: &Path, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
+pub fn open(source: &Path, clues: Clues<'_>) -> Result<Vec<HostEvidence>, SourceError> {
     let hosts: Result<Vec<_>, _> =
-        leads(source)?.into_iter().map(|lead| lead.open(letters)).collect();
+        leads(source)?.into_iter().map(|lead| lead.open(clues)).collect();
     Ok(hosts?.into_iter().flatten().collect())
 }
 

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
 
-use super::{Entry, Filesystem, SourceError};
+use super::{Entry, Filesystem, SourceError, Start};
 
 /// Volumes side by side, told apart by what their paths begin with.
 pub(super) struct Volumes {
@@ -59,6 +59,11 @@ impl Filesystem for Volumes {
             Some(member) => member.filesystem.open(file),
             None => Err(SourceError::NotInEvidence { path: file.path.clone() }),
         }
+    }
+
+    fn start(&self, file: &Entry) -> Start {
+        let member = self.member(&file.path);
+        member.map_or(Start::At(0), |member| member.filesystem.start(file))
     }
 
     fn entry(&self, path: &EvidencePath) -> Option<Entry> {

@@ -1,5 +1,7 @@
 //! Deflate streams of known length.
 
+use std::sync::{Mutex, PoisonError};
+
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// How a deflate stream is wrapped.
@@ -10,23 +12,40 @@ pub(super) enum Wrapping {
     Bare,
 }
 
-/// The data of a stream, at most `limit` bytes.
-///
-/// # Errors
-///
-/// What is wrong with it, in words: damaged, too short, longer than `limit`, or
-/// a wrong checksum.
-pub(super) fn inflate(input: &[u8], wrapping: Wrapping, limit: usize) -> Result<Vec<u8>, String> {
-    let mut out = vec![0; limit];
-    let mut stream = Decompress::new(matches!(wrapping, Wrapping::Zlib));
-    let status = stream
-        .decompress(input, &mut out, FlushDecompress::Finish)
-        .map_err(|error| format!("deflate stream damaged: {error}"))?;
-    if status != Status::StreamEnd {
-        return Err("deflate stream does not end".to_owned());
+/// Inflates stream after stream: what one needs to work is given to the next.
+pub(super) struct Inflater {
+    wrapping: Wrapping,
+    idle: Mutex<Vec<Decompress>>,
+}
+
+impl Inflater {
+    pub(super) fn new(wrapping: Wrapping) -> Self {
+        Self { wrapping, idle: Mutex::default() }
     }
-    out.truncate(usize::try_from(stream.total_out()).unwrap_or(limit));
-    Ok(out)
+
+    /// The data of a stream, at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words: damaged, too short, longer than `limit`, or
+    /// a wrong checksum.
+    pub(super) fn inflate(&self, input: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+        let zlib = matches!(self.wrapping, Wrapping::Zlib);
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = idle().pop();
+        let mut stream = known.unwrap_or_else(|| Decompress::new(zlib));
+        stream.reset(zlib);
+        let mut out = vec![0; limit];
+        let status = stream
+            .decompress(input, &mut out, FlushDecompress::Finish)
+            .map_err(|error| format!("deflate stream damaged: {error}"))?;
+        if status != Status::StreamEnd {
+            return Err("deflate stream does not end".to_owned());
+        }
+        out.truncate(usize::try_from(stream.total_out()).unwrap_or(limit));
+        idle().push(stream);
+        Ok(out)
+    }
 }
 
 /// The Adler-32 of bytes.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::bytes::{be32, be64};
 use super::cache::{CHUNK_CACHE_BYTES, Cache, copy, read_blocks};
-use super::inflate::{Wrapping, inflate};
+use super::inflate::{Inflater, Wrapping};
 use super::pages::Pages;
 use super::parts::Parts;
 use super::runs::by_runs;
@@ -246,7 +246,7 @@ impl Qcow2 {
         let data = if self.zstd {
             unzstd(&bytes, cluster)
         } else {
-            inflate(&bytes, Wrapping::Bare, cluster)
+            Inflater::new(Wrapping::Bare).inflate(&bytes, cluster)
         };
         let data = data.and_then(|data| match data.len() {
             n if n == cluster => Ok(data),

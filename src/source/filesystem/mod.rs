@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::model::ReadAt;
 
-use super::Filesystem;
+use super::{Filesystem, Knows};
 use ntfs::{Ntfs, NtfsError};
 
 pub use recognize::{Format, Recognized, recognize};
@@ -56,14 +56,23 @@ enum Tree {
 }
 
 impl Opened {
-    /// Opens a volume of that format; paths begin with `prefix` for now.
+    /// Opens a volume of that format; paths begin with `prefix` for now. Short
+    /// contents are judged by `knows` where that saves a later look.
     ///
     /// # Errors
     ///
     /// When it is damaged where nothing can be read without.
-    pub fn new(format: Format, volume: Arc<dyn ReadAt>, prefix: &str) -> Result<Self, OpenError> {
+    pub fn new(
+        format: Format,
+        volume: Arc<dyn ReadAt>,
+        prefix: &str,
+        knows: Option<&Knows<'_>>,
+    ) -> Result<Self, OpenError> {
         let tree = match format {
-            Format::Ntfs => Tree::Ntfs(Box::new(Ntfs::open(Arc::clone(&volume), prefix)?)),
+            Format::Ntfs => {
+                let ntfs = Ntfs::open_judged(Arc::clone(&volume), prefix, knows)?;
+                Tree::Ntfs(Box::new(ntfs))
+            }
             other => Tree::Other(open(other, Arc::clone(&volume), prefix)?),
         };
         Ok(Self { format, volume, tree })

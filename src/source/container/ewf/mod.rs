@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cache::{CHUNK_CACHE_BYTES, Cache, TABLE_CACHE_BYTES, copy, read_blocks};
-use super::inflate::{Wrapping, adler32, inflate};
+use super::inflate::{Inflater, Wrapping, adler32};
 use super::log::Log;
 use super::parts::Parts;
 use super::series::Place;
@@ -44,6 +44,7 @@ struct Ewf {
     /// Why chunks that no table holds are not there.
     gap: String,
     chunks: Cache,
+    inflater: Inflater,
     pages: Cache,
 }
 
@@ -168,6 +169,7 @@ fn finish(
         tables,
         gap,
         chunks: Cache::new(CHUNK_CACHE_BYTES, chunk_len),
+        inflater: Inflater::new(Wrapping::Zlib),
         pages: Cache::new(TABLE_CACHE_BYTES, PAGE_BYTES),
     };
     Ok(Opened { disk: Arc::new(ewf), format: FORMAT, parts: paths, stored, identity: None })
@@ -211,7 +213,7 @@ impl Ewf {
         let len = if chunk.compressed { len } else { len.min(full.saturating_add(4)) };
         let bytes = self.parts.bytes(chunk.file, chunk.offset, len).map_err(|e| e.to_string())?;
         let mut data = if chunk.compressed {
-            inflate(&bytes, Wrapping::Zlib, full)?
+            self.inflater.inflate(&bytes, full)?
         } else {
             stored(bytes, want)?
         };

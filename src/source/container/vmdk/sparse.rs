@@ -16,7 +16,7 @@ use std::io;
 
 use super::super::bytes::{le16, le32, le64};
 use super::super::cache::{CHUNK_CACHE_BYTES, Cache, copy, read_blocks};
-use super::super::inflate::{Wrapping, inflate};
+use super::super::inflate::{Inflater, Wrapping};
 use super::super::pages::Pages;
 use super::super::parts::Parts;
 
@@ -205,7 +205,7 @@ impl Sparse {
             return Err(damaged(format!("{len} bytes for a grain of {grain}")));
         }
         let bytes = parts.bytes(self.file, at.saturating_add(12), len)?;
-        let data = inflate(&bytes, Wrapping::Zlib, grain).map_err(damaged)?;
+        let data = Inflater::new(Wrapping::Zlib).inflate(&bytes, grain).map_err(damaged)?;
         let left = self.size.saturating_sub(number.saturating_mul(self.grain));
         if (data.len() as u64) < left.min(self.grain) {
             return Err(damaged(format!("holds {} bytes of {grain}", data.len())));

@@ -3,10 +3,11 @@
 use std::io;
 
 use crate::model::ReadAt;
-use crate::source::{Entry, Kind, Remains, SourceError};
+use crate::source::{Entry, Kind, Remains, SourceError, Start};
 
 use super::Ntfs;
 use super::find::same;
+use super::kept::Map;
 use super::open::{self, Found, Pick};
 use super::record;
 use super::reparse::{self, Point};
@@ -49,8 +50,14 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
         return Ok(Box::new(Vec::new()));
     }
     if at == INDEX {
-        let index = Pick::Named(record::INDEX_ALLOCATION, record::I30);
-        let found = open::attribute(&ntfs.volume, &ntfs.table, number, index);
+        let row = ntfs.table.index_of(number);
+        let found = match row.and_then(|row| open::kept(&ntfs.volume, &ntfs.table, row)) {
+            Some(found) => found,
+            None => {
+                let index = Pick::Named(record::INDEX_ALLOCATION, record::I30);
+                open::attribute(&ntfs.volume, &ntfs.table, number, index)
+            }
+        };
         return found.and_then(Found::reader).map_err(failed);
     }
     let stream = ntfs.table.streams_of(number).get(at as usize).ok_or_else(absent)?;
@@ -68,6 +75,30 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
         elsewhere(ntfs, stream).map_err(failed)?;
     }
     open_stream(ntfs, stream).map_err(failed)
+}
+
+/// What is known of an entry's first bytes without opening it.
+pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
+    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
+    let at = u32::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
+    let in_record = Start::At(u64::from(number));
+    let Some(node) = ntfs.table.node(number) else { return in_record };
+    let Some(mut stream) = ntfs.table.streams_of(number).get(at as usize) else { return in_record };
+    if node.is(node::WOF) && main(ntfs, number, node).is_some_and(|(own, _)| own == at) {
+        match packed(ntfs, number) {
+            Some(packed) => stream = packed,
+            None => return in_record,
+        }
+    } else if stream.flags & stream::PLAIN != 0 {
+        return Start::Plain;
+    }
+    let place = || {
+        let (_, geometry) = ntfs.volume.disk.as_ref()?;
+        let map = Map::at(&ntfs.table.kept, stream.kept)?;
+        map.first(geometry.clusters)?.checked_mul(u64::from(geometry.cluster))
+    };
+    let resident = stream.flags & stream::RESIDENT != 0;
+    if resident { in_record } else { place().map_or(in_record, Start::At) }
 }
 
 /// An error for a file whose reparse point stands for content that is not here:

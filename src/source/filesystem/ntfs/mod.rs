@@ -31,6 +31,7 @@ mod file;
 mod find;
 #[cfg(test)]
 mod hostile;
+mod kept;
 mod list;
 mod lznt1;
 mod lzx;
@@ -55,7 +56,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::model::{EvidencePath, FileReference, PathResolver, Problem, ReadAt, Stage};
-use crate::source::{Entry, FileId, Filesystem, SourceError};
+use crate::source::{Entry, FileId, Filesystem, Knows, SourceError, Start};
 
 pub use boot::Geometry;
 
@@ -107,7 +108,22 @@ impl Ntfs {
     /// When there is no way to the records; damage behind that is reported by
     /// [`Filesystem::walk`].
     pub fn open(volume: Arc<dyn ReadAt>, prefix: &str) -> Result<Self, NtfsError> {
-        Volume::open(volume).map(|volume| Self::read(volume, prefix)).map_err(NtfsError::Volume)
+        Self::open_judged(volume, prefix, None)
+    }
+
+    /// Like [`Ntfs::open`]; contents that lie in records are judged by `knows` on
+    /// the way, see [`Filesystem::start`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Ntfs::open`].
+    pub fn open_judged(
+        volume: Arc<dyn ReadAt>,
+        prefix: &str,
+        knows: Option<&Knows<'_>>,
+    ) -> Result<Self, NtfsError> {
+        let volume = Volume::open(volume).map_err(NtfsError::Volume)?;
+        Ok(Self::read(volume, prefix, knows))
     }
 
     /// Reads the list of files of an `$MFT` that was copied out of its volume:
@@ -117,11 +133,11 @@ impl Ntfs {
     ///
     /// When it does not begin with a record.
     pub fn from_mft(mft: Arc<dyn ReadAt>, prefix: &str) -> Result<Self, NtfsError> {
-        Volume::bare(mft).map(|volume| Self::read(volume, prefix)).map_err(NtfsError::Mft)
+        Volume::bare(mft).map(|volume| Self::read(volume, prefix, None)).map_err(NtfsError::Mft)
     }
 
-    fn read(mut volume: Volume, prefix: &str) -> Self {
-        let mut table = Table::read(&volume);
+    fn read(mut volume: Volume, prefix: &str, knows: Option<&Knows<'_>>) -> Self {
+        let mut table = Table::read(&volume, knows);
         reparse::read_far(&volume, &mut table);
         let mut notes = std::mem::take(&mut volume.notes);
         if let Err(error) = remains::mark(&volume, &mut table) {
@@ -207,6 +223,10 @@ impl Filesystem for Ntfs {
 
     fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
         file::open(self, file)
+    }
+
+    fn start(&self, file: &Entry) -> Start {
+        file::start(self, file)
     }
 
     fn entry(&self, path: &EvidencePath) -> Option<Entry> {

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use crate::model::ReadAt;
 
 use super::content::Content;
+use super::kept::Map;
 use super::lznt1::Compressed;
 use super::record::{Attribute, Body, COMPRESSED, Record};
-use super::row::Stream;
+use super::row::{Stream, stream};
 use super::runs::{MAX_RUNS, Pairs, Run};
 use super::table::Table;
 use super::volume::Volume;
@@ -50,6 +51,11 @@ pub(super) fn attribute(
     owner: u32,
     pick: Pick<'_>,
 ) -> io::Result<Found> {
+    if let Pick::Row(row) = pick
+        && let Some(found) = kept(volume, table, row)
+    {
+        return found;
+    }
     let mut holders = vec![owner];
     match pick {
         Pick::Row(stream) if stream.holder != owner => holders.insert(0, stream.holder),
@@ -76,6 +82,31 @@ pub(super) fn attribute(
         }
     }
     Err(io::Error::new(io::ErrorKind::NotFound, "the $MFT record has no such attribute"))
+}
+
+/// The content of a row from what is kept of its record, if anything is.
+///
+/// # Errors
+///
+/// As [`attribute`].
+pub(super) fn kept(volume: &Volume, table: &Table, row: &Stream) -> Option<io::Result<Found>> {
+    if row.flags & stream::RESIDENT != 0 {
+        let end = u64::from(row.kept).checked_add(row.size)?;
+        let content = table.kept.get(row.kept as usize..usize::try_from(end).ok()?)?;
+        return Some(Ok(Found::Resident(content.to_vec())));
+    }
+    let (disk, geometry) = volume.disk.as_ref()?;
+    let map = Map::at(&table.kept, row.kept)?;
+    let mut content = Content {
+        volume: Arc::clone(disk),
+        cluster: u64::from(geometry.cluster),
+        runs: Vec::new(),
+        size: row.size,
+        initialized: map.initialized,
+    };
+    let (unit, flags) = (map.unit, map.flags);
+    let runs = extend(&mut content.runs, map.pairs, 0, geometry.clusters);
+    Some(runs.map(|()| Found::Extents { content, unit, flags }))
 }
 
 fn is_start(attribute: &Attribute<'_>) -> bool {

@@ -96,6 +96,8 @@ pub(super) mod stream {
     pub(in super::super) const ALTERED: u8 = 4;
     /// Its run list cannot be, or pieces of it are missing.
     pub(in super::super) const BROKEN: u8 = 8;
+    /// Its content lies in the record and is of no format that is looked for.
+    pub(in super::super) const PLAIN: u8 = 16;
 }
 
 /// One `$DATA`.
@@ -110,6 +112,9 @@ pub(super) struct Stream {
     /// Of its name in the arena; 0 for the file's content.
     pub(super) length: u16,
     pub(super) text: u32,
+    /// Its map, or its content, in the arena of what is kept; [`NONE`] where only
+    /// the record has it.
+    pub(super) kept: u32,
     pub(super) flags: u8,
 }
 

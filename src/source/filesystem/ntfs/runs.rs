@@ -39,6 +39,11 @@ impl<'a> Pairs<'a> {
         Self { bytes, vcn: first, lcn: 0, clusters }
     }
 
+    /// What stands behind the pairs that were handed out.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     fn pair(&mut self, lengths: u8) -> Result<Run, String> {
         let cut = || "its run list is cut short".to_owned();
         let (count, distance) = (usize::from(lengths & 15), usize::from(lengths >> 4));

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::super::bytes::{u16_at, u64_at};
 use super::complaint::{Complaints, Wrong};
+use super::kept::{MAX_CONTENTS, keep_content, keep_map};
 use super::record::{
     Attribute, Body, DATA, Damage, Extents, FILE_NAME, I30, INDEX_ALLOCATION, REPARSE_POINT,
     Record, Reference, STANDARD_INFORMATION,
@@ -12,6 +13,7 @@ use super::reparse::Point;
 use super::row::{Claim, Extension, NONE, Name, Node, Piece, Stream, name, node, stream};
 use super::runs::Pairs;
 use super::text::{self, Shown};
+use crate::source::Knows;
 
 /// `$FILE_NAME` up to the name itself; bytes.
 const NAME_AT: usize = 66;
@@ -29,6 +31,14 @@ pub(super) struct Measures {
     pub(super) clusters: Option<(u64, u64)>,
 }
 
+/// What the rows are made with.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) measures: Measures,
+    /// Tells the contents that are looked for; without it none is judged.
+    pub(super) knows: Option<&'a Knows<'a>>,
+}
+
 /// The rows of some records that follow each other.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
@@ -36,7 +46,12 @@ pub(super) struct Segment {
     pub(super) nodes: Vec<Node>,
     pub(super) names: Vec<Name>,
     pub(super) streams: Vec<Stream>,
+    /// Of `$I30` in clusters, those of base records only; by owner.
+    pub(super) indexes: Vec<Stream>,
     pub(super) text: Vec<u8>,
+    pub(super) kept: Vec<u8>,
+    /// Bytes of short contents that there is room for.
+    room: usize,
     pub(super) extensions: Vec<Extension>,
     pub(super) claims: Vec<Claim>,
     pub(super) pieces: Vec<Piece>,
@@ -50,11 +65,11 @@ impl Segment {
     /// The rows of the records in `bytes`, the first of which is `first`.
     ///
     /// The fixups are applied in place.
-    pub(super) fn scan(bytes: &mut [u8], first: u32, measures: Measures) -> Self {
-        let mut segment = Self::default();
+    pub(super) fn scan(bytes: &mut [u8], first: u32, scope: Scope<'_>) -> Self {
+        let mut segment = Self { room: MAX_CONTENTS, ..Self::default() };
         let mut nodes = Vec::new();
-        let count = bytes.len() / measures.record;
-        for (number, record) in (first..).zip(bytes.chunks_exact_mut(measures.record)) {
+        let count = bytes.len() / scope.measures.record;
+        for (number, record) in (first..).zip(bytes.chunks_exact_mut(scope.measures.record)) {
             match Record::read(record) {
                 Ok(record) => {
                     if nodes.is_empty() {
@@ -62,7 +77,7 @@ impl Segment {
                     }
                     let at = number.saturating_sub(first) as usize;
                     if let Some(node) = nodes.get_mut(at) {
-                        segment.record(&record, number, node, measures);
+                        segment.record(&record, number, node, scope);
                     }
                 }
                 Err(damage) => segment.damaged(damage, number),
@@ -83,7 +98,7 @@ impl Segment {
         self.complaints.add(wrong, number);
     }
 
-    fn record(&mut self, record: &Record<'_>, number: u32, node: &mut Node, measures: Measures) {
+    fn record(&mut self, record: &Record<'_>, number: u32, node: &mut Node, scope: Scope<'_>) {
         node.names = NONE;
         node.streams = NONE;
         node.sequence = record.sequence;
@@ -95,13 +110,13 @@ impl Segment {
             node.flags |= node::DIRECTORY;
         }
         if record.base == 0 {
-            return self.attributes(record, number, number, node, measures);
+            return self.attributes(record, number, number, node, scope);
         }
         node.flags |= node::EXTENSION;
         let base = Reference::of(record.base);
         let owner = u32::try_from(base.number).unwrap_or(NONE);
         let before = (self.names.len() as u32, self.streams.len() as u32);
-        self.attributes(record, number, owner, node, measures);
+        self.attributes(record, number, owner, node, scope);
         self.extensions.push(Extension {
             number,
             base: owner,
@@ -118,7 +133,7 @@ impl Segment {
         number: u32,
         owner: u32,
         node: &mut Node,
-        measures: Measures,
+        scope: Scope<'_>,
     ) {
         let mut attributes = record.attributes();
         for attribute in attributes.by_ref() {
@@ -127,7 +142,7 @@ impl Segment {
                     node.times = times(content, 0).unwrap_or_default();
                 }
                 (FILE_NAME, Body::Resident(content)) => self.name(content, owner),
-                (DATA, _) => self.data(&attribute, owner, number, node, measures),
+                (DATA, _) => self.data(&attribute, owner, number, node, scope),
                 (REPARSE_POINT, Body::Resident(content)) => match Point::read(content) {
                     Point::Link(target) => {
                         node.flags |= node::LINK;
@@ -136,8 +151,11 @@ impl Segment {
                     Point::Packed(_) => node.flags |= node::WOF,
                     Point::Other => node.flags |= node::REPARSE,
                 },
-                (INDEX_ALLOCATION, Body::Extents(_)) if attribute.name == I30 => {
+                (INDEX_ALLOCATION, Body::Extents(extents)) if attribute.name == I30 => {
                     node.flags |= node::INDEXED;
+                    if owner == number && extents.first == 0 {
+                        self.index(&attribute, &extents, owner, scope);
+                    }
                 }
                 (REPARSE_POINT, Body::Extents(extents)) if extents.first == 0 => {
                     self.points.push(owner);
@@ -183,20 +201,23 @@ impl Segment {
         owner: u32,
         holder: u32,
         node: &mut Node,
-        measures: Measures,
+        scope: Scope<'_>,
     ) {
-        let (size, mut flags) = match attribute.body {
-            Body::Resident(content) => (content.len() as u64, stream::RESIDENT),
+        let (size, mut flags, kept) = match attribute.body {
+            Body::Resident(content) => {
+                let (flags, kept) = self.judge(content, scope);
+                (content.len() as u64, stream::RESIDENT | flags, kept)
+            }
             Body::Extents(extents) => {
                 let removed = !node.is(node::IN_USE);
-                let flags = match measures.clusters.filter(|_| removed) {
+                let flags = match scope.measures.clusters.filter(|_| removed) {
                     Some(clusters) => self.claim(attribute.name, &extents, owner, clusters),
                     None => 0,
                 };
                 if extents.first != 0 {
                     return;
                 }
-                (extents.size, flags)
+                (extents.size, flags, self.map(attribute, &extents, scope))
             }
         };
         let start = self.text.len();
@@ -212,8 +233,39 @@ impl Segment {
             id: attribute.id,
             length: length_since(&self.text, start),
             text: u32::try_from(start).unwrap_or_default(),
+            kept,
             flags,
         });
+    }
+
+    /// The flags of a short content, and where it is kept if it is looked for.
+    fn judge(&mut self, content: &[u8], scope: Scope<'_>) -> (u8, u32) {
+        match scope.knows {
+            None => (0, NONE),
+            Some(knows) if knows(content) => {
+                (0, keep_content(&mut self.kept, &mut self.room, content))
+            }
+            Some(_) => (stream::PLAIN, NONE),
+        }
+    }
+
+    /// Keeps the map of a content in clusters; where.
+    fn map(&mut self, attribute: &Attribute<'_>, extents: &Extents<'_>, scope: Scope<'_>) -> u32 {
+        let keep = |clusters| keep_map(&mut self.kept, extents, attribute.flags, clusters);
+        scope.measures.clusters.map_or(NONE, keep)
+    }
+
+    fn index(
+        &mut self,
+        attribute: &Attribute<'_>,
+        extents: &Extents<'_>,
+        owner: u32,
+        scope: Scope<'_>,
+    ) {
+        let kept = self.map(attribute, extents, scope);
+        let (id, size) = (attribute.id, extents.size);
+        let row = Stream { size, owner, holder: owner, id, length: 0, text: 0, kept, flags: 0 };
+        self.indexes.push(row);
     }
 
     /// Notes the clusters of a removed file; what is wrong with the piece.

@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::source::Knows;
+
 use super::super::bytes::fill;
 use super::complaint::{Complaints, Wrong};
 use super::record::fix;
 use super::row::{Claim, Extension, NONE, Name, Node, Piece, Rows, Stream, name, node};
-use super::scan::Segment;
+use super::kept::MAX_KEPT;
+use super::scan::{Scope, Segment};
 use super::volume::Volume;
 
 /// Read at a time; bytes.
@@ -39,7 +42,11 @@ pub(super) struct Table {
     pub(super) names: Vec<Name>,
     /// By owner, then those without a name first, then as stored.
     pub(super) streams: Vec<Stream>,
+    /// Of `$I30` in clusters; by owner.
+    pub(super) indexes: Vec<Stream>,
     pub(super) text: String,
+    /// What is kept of records; see [`super::kept`].
+    pub(super) kept: Vec<u8>,
     /// Those that continue a record that is there, by it and then by number.
     pub(super) extensions: Vec<Extension>,
     /// Targets of links; by owner once all are read.
@@ -54,8 +61,10 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads all records of the volume.
-    pub(super) fn read(volume: &Volume) -> Self {
+    /// Reads all records of the volume; short contents that `knows` does not know
+    /// are marked so.
+    pub(super) fn read(volume: &Volume, knows: Option<&Knows<'_>>) -> Self {
+        let scope = Scope { measures: volume.measures, knows };
         let record = volume.measures.record;
         let per_stretch = (STRETCH / record).max(1);
         let records = (volume.mft.size() / record as u64).min(MAX_RECORDS);
@@ -74,7 +83,7 @@ impl Table {
                 if at >= stretches {
                     break;
                 }
-                let segment = stretch(volume, at, per_stretch, records, &mut buffer);
+                let segment = stretch((volume, scope), at, per_stretch, records, &mut buffer);
                 if let Ok(mut joined) = joined.lock() {
                     joined.add(at, segment);
                 }
@@ -171,9 +180,14 @@ impl Table {
         let moved = |at: u32| at.saturating_add(text);
         self.names
             .extend(segment.names.into_iter().map(|name| Name { text: moved(name.text), ..name }));
-        self.streams.extend(
-            segment.streams.into_iter().map(|stream| Stream { text: moved(stream.text), ..stream }),
-        );
+        let kept = self.keep(&segment.kept);
+        self.streams.extend(segment.streams.into_iter().map(|stream| Stream {
+            text: moved(stream.text),
+            kept: kept(stream.kept),
+            ..stream
+        }));
+        let indexes = segment.indexes.into_iter();
+        self.indexes.extend(indexes.map(|index| Stream { kept: kept(index.kept), ..index }));
         self.targets.extend(segment.targets);
         self.points.extend(segment.points);
         self.pieces.extend(segment.pieces);
@@ -184,6 +198,22 @@ impl Table {
                 self.unclaimed.push(claim.owner);
             }
         }
+    }
+
+    /// Adds to what is kept, if there is room; where things of the stretch lie then.
+    fn keep(&mut self, more: &[u8]) -> impl Fn(u32) -> u32 + use<> {
+        let end = self.kept.len().saturating_add(more.len());
+        let start = u32::try_from(self.kept.len()).ok().filter(|_| end <= MAX_KEPT);
+        if start.is_some() {
+            self.kept.extend_from_slice(more);
+        }
+        move |at| start.filter(|_| at != NONE).map_or(NONE, |start| start.saturating_add(at))
+    }
+
+    /// The index of a directory, if its own record maps it.
+    pub(super) fn index_of(&self, number: u32) -> Option<&Stream> {
+        let at = self.indexes.binary_search_by_key(&number, |index| index.owner).ok()?;
+        self.indexes.get(at)
     }
 
     /// What can be told only when all stretches are here.
@@ -304,7 +334,7 @@ impl Joined {
 
 /// Reads and scans one stretch.
 fn stretch(
-    volume: &Volume,
+    (volume, scope): (&Volume, Scope<'_>),
     at: usize,
     per_stretch: usize,
     records: u64,
@@ -323,7 +353,7 @@ fn stretch(
     if at == 0 {
         mend(volume, bytes, &mut unreadable);
     }
-    let mut segment = Segment::scan(bytes, number, volume.measures);
+    let mut segment = Segment::scan(bytes, number, scope);
     unreadable.append(&segment.complaints);
     segment.complaints = unreadable;
     segment

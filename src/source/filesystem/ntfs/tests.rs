@@ -1,9 +1,11 @@
 //! The reader against volumes that were put together for it.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::model::EvidencePath;
-use crate::source::{FileId, Filesystem, Kind};
+use crate::model::{EvidencePath, ReadAt};
+use crate::source::{Entry, FileId, Filesystem, Kind, Start};
 
 use super::Ntfs;
 use super::build::{CLUSTER, Disk, ROOT, Rec, content, paths, read, reference, walk};
@@ -346,4 +348,48 @@ fn a_hole_that_stands_for_content_elsewhere_is_not_read_as_zeros() {
     assert!(content(&ntfs, "C:\\in the cloud").unwrap_err().contains("0x9000001a"));
     let ntfs = Disk::of(vec![file(&[0x21, 2, 0, 2])]).open();
     assert_eq!(content(&ntfs, "C:\\in the cloud").unwrap().len(), 600);
+}
+
+/// A volume that counts how often it is read.
+struct Counted(Vec<u8>, AtomicU64);
+
+impl ReadAt for Counted {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.read_at(offset, buf)
+    }
+}
+
+#[test]
+fn what_the_pass_over_the_records_saw_is_not_read_again() {
+    let mut disk = Disk::of(vec![
+        Rec::new(1, 1).name(ROOT, "a").data(b"known by its start"),
+        Rec::new(1, 1).name(ROOT, "b").data(b"nothing that matters"),
+        Rec::new(1, 1).name(ROOT, "c").extents("", 0, 1500, &[0x21, 1, 0x40, 2, 0x11, 2, 0xf0]),
+        Rec::new(1, 1).name(ROOT, "d").extents("", 0, 1500, &[0x21, 1, 0, 2]),
+        Rec::new(1, 1).base(27, 1).extents("", 1, 0, &[0x21, 2, 0x10, 2]),
+    ]);
+    disk.clusters.push((0x240, vec![b'c'; 512]));
+    disk.clusters.push((0x230, vec![b'e'; 1024]));
+    let volume = Arc::new(Counted(disk.bytes(), AtomicU64::new(0)));
+    let knows = |start: &[u8]| start.starts_with(b"known");
+    let ntfs = Ntfs::open_judged(volume.clone(), "C:\\", Some(&knows)).unwrap();
+    let shown = walk(&ntfs).0;
+    let starts: Vec<Start> = shown.iter().map(|entry| ntfs.start(entry)).collect();
+    let expected = [Start::At(24), Start::Plain, Start::At(0x240 * 512), Start::At(27)];
+    assert_eq!(starts, expected);
+    let reads = |entry: &Entry| {
+        let before = volume.1.load(Ordering::Relaxed);
+        let bytes = read(&*ntfs.open(entry).unwrap()).unwrap();
+        (bytes, volume.1.load(Ordering::Relaxed) - before)
+    };
+    assert_eq!(reads(&shown[0]), (b"known by its start".to_vec(), 0));
+    assert_eq!(reads(&shown[1]), (b"nothing that matters".to_vec(), 1));
+    let pieces = [vec![b'c'; 512], vec![b'e'; 988]].concat();
+    assert_eq!(reads(&shown[2]), (pieces, 2));
+    assert!(reads(&shown[3]).1 > 2, "in two records, which must be read again");
 }
