@@ -2,10 +2,12 @@
 //!
 //! A file is claimed by its place and, place or not, by its content: a program
 //! under a configuration's name is found as a program too. Content is read for
-//! batches of files in parallel; the results stand in walk order. On a whole
-//! Windows volume the system's own stores of components are left out of that, for
-//! they hold half of all files: what lies there is known by its name alone, unless
-//! a rule knows the name, it is called a program or is large enough for an agent.
+//! many files in parallel, in the order in which they lie in the source; the results
+//! stand in walk order. What a volume keeps in its records is judged while they are
+//! read. Of the rest, the system's own stores of components are left out, and
+//! libraries and pictures in the folders of Windows and its programs, for they are
+//! more than half of all files: they are known by their names alone, unless a rule
+//! knows the name, it is called a program or is large enough for an agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,9 +24,36 @@ use super::{Artifact, Artifacts, Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES, 
 const COMPONENT_STORES: [&str; 4] =
     ["WinSxS\\", "servicing\\", "assembly\\", "System32\\DriverStore\\"];
 
-/// In a component store, programs by their name and files from this size on are looked
-/// into all the same: no known agent is smaller.
-const AGENT_BYTES: u64 = 2 << 20;
+/// Folders in the root of a drive that installers fill.
+const INSTALLED: [&str; 3] = [WINDOWS, "Program Files", "Program Files (x86)"];
+const WINDOWS: &str = "Windows";
+
+/// What most files in those folders end with: libraries, pictures, fonts, catalogs.
+const ORDINARY_ENDINGS: [&str; 16] = [
+    ".dll",
+    ".mui",
+    ".sys",
+    ".cat",
+    ".mum",
+    ".manifest",
+    ".png",
+    ".jpg",
+    ".gif",
+    ".ico",
+    ".ttf",
+    ".fon",
+    ".pnf",
+    ".nls",
+    ".winmd",
+    ".mof",
+];
+
+/// There, files from this size on are looked into all the same, and programs by their
+/// name: no known agent is smaller.
+const AGENT_BYTES: u64 = 1 << 20;
+
+/// Bytes of short contents that are held for their parsers.
+const MAX_HELD_BYTES: usize = 32 << 20;
 
 /// Entries whose places are judged at a time.
 const BATCH: usize = 1 << 13;
@@ -41,6 +70,8 @@ pub struct Located {
     pub parser: Arc<str>,
     /// Files that complete it, in the artifact's order.
     pub sidecars: Vec<Entry>,
+    /// Its content, if it is short and was seen already.
+    pub held: Option<Arc<[u8]>>,
 }
 
 /// Where an expected artifact was found.
@@ -77,7 +108,7 @@ pub struct Locations {
     pub problems: Vec<Problem>,
     /// Entries seen.
     pub entries: u64,
-    /// Files of the system's own component stores whose content was not looked into.
+    /// Files that come with the system and its programs whose content was not looked into.
     pub not_looked_into: u64,
 }
 
@@ -198,7 +229,7 @@ impl<'a> Index<'a> {
         let may_be_known = entry.size >= MIN_SNIFFED_BYTES && !self.formats.is_empty();
         let (look, unseen) = match filesystem.start(&entry) {
             Start::At(_) if !may_be_known => (None, false),
-            Start::At(place) if named || !is_component(&entry) => (Some(place), false),
+            Start::At(place) if named || !is_ordinary(&entry) => (Some(place), false),
             Start::At(_) => (None, true),
             Start::Plain => (None, false),
         };
@@ -207,8 +238,8 @@ impl<'a> Index<'a> {
         if by_place.is_empty() && look.is_none() && !is_beside() {
             return (None, unseen);
         }
-        let (by_content, problem) = (Vec::new(), None);
-        (Some(Candidate { entry, by_place, look, by_content, problem }), unseen)
+        let (by_content, held, problem) = (Vec::new(), None, None);
+        (Some(Candidate { entry, by_place, look, by_content, held, problem }), unseen)
     }
 
     /// The artifact of one's format whose files bear that name, else itself: in
@@ -230,6 +261,8 @@ struct Candidate<'a> {
     /// Where its first bytes lie, if they are to be looked into.
     look: Option<u64>,
     by_content: Vec<&'a Artifact>,
+    /// All of its content, if it is short and claimed.
+    held: Option<Arc<[u8]>>,
     problem: Option<String>,
 }
 
@@ -242,6 +275,8 @@ struct Search<'a> {
     waiting: Vec<Candidate<'a>>,
     /// How many of them are to be looked into.
     looks: usize,
+    /// Bytes of short contents met that somebody claims.
+    held: usize,
     /// Possible sidecars by lowercase path.
     beside: BTreeMap<String, Entry>,
     in_place: BTreeSet<Arc<str>>,
@@ -256,6 +291,7 @@ impl<'a> Search<'a> {
             found: Locations::default(),
             waiting: Vec::new(),
             looks: 0,
+            held: 0,
             beside: BTreeMap::new(),
             in_place: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
@@ -289,17 +325,27 @@ impl<'a> Search<'a> {
         looks.sort_by_key(|candidate| candidate.look);
         looks.into_par_iter().for_each_init(Vec::new, |start, candidate| {
             match read_start(filesystem, &candidate.entry, start) {
-                Ok(()) => candidate.by_content.extend(index.formats.of(start)),
+                Ok(()) => {
+                    candidate.by_content.extend(index.formats.of(start));
+                    let claimed = !candidate.by_content.is_empty();
+                    if claimed && candidate.entry.size == start.len() as u64 {
+                        candidate.held = Some(Arc::from(start.as_slice()));
+                    }
+                }
                 Err(message) => candidate.problem = Some(message),
             }
         });
-        for candidate in waiting {
+        for mut candidate in waiting {
+            candidate.held = candidate.held.filter(|held| {
+                self.held = self.held.saturating_add(held.len());
+                self.held <= MAX_HELD_BYTES
+            });
             self.keep(candidate);
         }
     }
 
     fn keep(&mut self, candidate: Candidate<'a>) {
-        let Candidate { entry, by_place, by_content, problem, .. } = candidate;
+        let Candidate { entry, by_place, by_content, held, problem, .. } = candidate;
         let path = entry.path.as_str();
         if self.index.endings.iter().any(|ending| ends_with_any_case(path, ending)) {
             self.beside.insert(path.to_lowercase(), entry.clone());
@@ -316,14 +362,14 @@ impl<'a> Search<'a> {
         }
         let mut parsers = BTreeSet::new();
         for artifact in &by_place {
-            self.claim(artifact, &entry, &mut parsers);
+            self.claim(artifact, (&entry, held.as_ref()), &mut parsers);
         }
         for artifact in by_content {
             let refused = by_place.iter().any(|other| other.id == artifact.id);
             if !refused && !parsers.contains(artifact.parser.as_str()) {
                 let named = self.index.by_name_alone(artifact, &entry.path);
                 self.elsewhere.insert(Arc::clone(&named.id));
-                self.claim(named, &entry, &mut parsers);
+                self.claim(named, (&entry, held.as_ref()), &mut parsers);
             }
         }
     }
@@ -332,12 +378,17 @@ impl<'a> Search<'a> {
     fn index(&mut self, entry: Entry) {
         let mut parsers = BTreeSet::new();
         for artifact in self.index.by_place(entry.path.as_str()) {
-            self.claim(artifact, &entry, &mut parsers);
+            self.claim(artifact, (&entry, None), &mut parsers);
         }
     }
 
     /// Gives the file to the artifact's parser, if it has not got it and may.
-    fn claim(&mut self, artifact: &'a Artifact, entry: &Entry, parsers: &mut BTreeSet<&'a str>) {
+    fn claim(
+        &mut self,
+        artifact: &'a Artifact,
+        (entry, held): (&Entry, Option<&Arc<[u8]>>),
+        parsers: &mut BTreeSet<&'a str>,
+    ) {
         if parsers.contains(artifact.parser.as_str()) {
             return;
         }
@@ -353,6 +404,7 @@ impl<'a> Search<'a> {
             entry: entry.clone(),
             parser: Arc::from(artifact.parser.as_str()),
             sidecars: Vec::new(),
+            held: held.cloned(),
         });
     }
 
@@ -402,19 +454,25 @@ fn ends_with_any_case(path: &str, ending: &str) -> bool {
     tail.is_some_and(|tail| tail.eq_ignore_ascii_case(ending.as_bytes()))
 }
 
-/// Whether a file belongs to a component store and is too small for an agent.
-fn is_component(entry: &Entry) -> bool {
-    let below_windows = || {
-        let (_, path) = entry.path.as_str().split_once(":\\")?;
-        let (folder, below) = path.split_once('\\')?;
-        folder.eq_ignore_ascii_case("windows").then_some(below)
+/// Whether a file is one of the many that come with the system and its programs: of a
+/// component store, or a library or picture in their folders. Programs are not, nor
+/// is what is large enough for an agent.
+fn is_ordinary(entry: &Entry) -> bool {
+    let path = entry.path.as_str();
+    if entry.size >= AGENT_BYTES || ends_with_any_case(path, ".exe") {
+        return false;
+    }
+    let Some((folder, below)) = path.split_once(":\\").and_then(|(_, path)| path.split_once('\\'))
+    else {
+        return false;
     };
-    let holds = |store: &str, path: &str| {
-        path.get(..store.len()).is_some_and(|head| head.eq_ignore_ascii_case(store))
+    let holds = |store: &&str| {
+        below.get(..store.len()).is_some_and(|head| head.eq_ignore_ascii_case(store))
     };
-    entry.size < AGENT_BYTES
-        && !ends_with_any_case(entry.path.as_str(), ".exe")
-        && below_windows().is_some_and(|path| COMPONENT_STORES.iter().any(|s| holds(s, path)))
+    let is = |name: &&str| folder.eq_ignore_ascii_case(name);
+    is(&WINDOWS) && COMPONENT_STORES.iter().any(|store| holds(&store))
+        || INSTALLED.iter().any(is)
+            && ORDINARY_ENDINGS.iter().any(|ending| ends_with_any_case(path, ending))
 }
 
 /// Whether a file is what the machine had last: neither removed nor of a snapshot.

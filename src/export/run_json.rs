@@ -48,6 +48,8 @@ pub struct ImageFacts {
     pub size: u64,
     /// Bytes of the disk that were read, repeated reads included.
     pub read: u64,
+    /// Packed chunks that were unpacked, and how many of them not for the first time.
+    pub unpacked: (u64, u64),
 }
 
 /// One result file, as run.json lists it.
@@ -83,6 +85,8 @@ pub(super) fn write(
             "files": image.files,
             "size": image.size,
             "read": image.read,
+            "chunks_unpacked": image.unpacked.0,
+            "chunks_unpacked_again": image.unpacked.1,
         })),
         "custody": {
             "case": custody.case,

@@ -288,6 +288,7 @@ fn write(
         files: image.parts().iter().map(|part| part.display().to_string()).collect(),
         size: image.size(),
         read: image.bytes_read(),
+        unpacked: image.unpacked(),
     });
     let run = RunFacts {
         image,

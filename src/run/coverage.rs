@@ -131,7 +131,7 @@ fn names(evidence: &HostEvidence, found: &Locations) -> Coverage {
     line.records = found.entries;
     if found.not_looked_into > 0 {
         line.why = format!(
-            "{} small files of Windows' own component stores were judged by name alone",
+            "{} small files that come with Windows and its programs (component stores, libraries, pictures) were judged by name alone",
             found.not_looked_into
         );
     }

@@ -380,5 +380,6 @@ fn as_file(entry: &Entry, os: Os) -> Located {
         entry: entry.clone(),
         parser: Arc::from(""),
         sidecars: Vec::new(),
+        held: None,
     }
 }

@@ -14,7 +14,7 @@ use crate::model::{
     Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink, Zone,
 };
 use crate::parse::{self, ParseError, Parser};
-use crate::source::Filesystem;
+use crate::source::{Filesystem, Start};
 
 /// Files that are read whole: above this size one at a time, so that memory holds
 /// the copies of one only.
@@ -69,9 +69,10 @@ impl Pass<'_> {
         let opened: Vec<_> = files.par_iter().map(|file| self.open(file)).collect();
         let units: Vec<Unit> = opened.iter().enumerate().flat_map(|(i, o)| units(i, o)).collect();
         let mut out: Vec<FileReading> = files.iter().map(|_| FileReading::default()).collect();
-        let pieces: Vec<(usize, FileReading, Vec<Extent>)> = units
+        let mut pieces: Vec<(usize, usize, FileReading, Vec<Extent>)> = self
+            .in_place_order(files, &units)
             .par_iter()
-            .map(|unit| {
+            .map(|(number, unit)| {
                 let (reading, extents) = match (opened.get(unit.file), files.get(unit.file)) {
                     (Some(Ok(open)), Some(file)) => self.unit(open, file, unit.parts.clone()),
                     (Some(Err(error)), _) => {
@@ -79,11 +80,12 @@ impl Pass<'_> {
                     }
                     _ => (FileReading::default(), Vec::new()),
                 };
-                (unit.file, reading, extents)
+                (*number, unit.file, reading, extents)
             })
             .collect();
+        pieces.sort_by_key(|(number, ..)| *number);
         let mut extents: BTreeMap<usize, Vec<Extent>> = BTreeMap::new();
-        for (file, piece, parts) in pieces {
+        for (_, file, piece, parts) in pieces {
             extents.entry(file).or_default().extend(parts);
             let Some(whole) = out.get_mut(file) else { continue };
             whole.events.extend(piece.events);
@@ -97,6 +99,19 @@ impl Pass<'_> {
         }
         self.name_by_store(&mut out);
         out
+    }
+
+    /// The units, numbered, as they lie in the source: neighbours are read together,
+    /// and blocks that cost work to get are made once.
+    fn in_place_order<'u>(&self, files: &[&Located], units: &'u [Unit]) -> Vec<(usize, &'u Unit)> {
+        let place = |file: &&Located| match self.filesystem.start(&file.entry) {
+            Start::At(place) => place,
+            Start::Plain => 0,
+        };
+        let places: Vec<u64> = files.iter().map(place).collect();
+        let mut ordered: Vec<(usize, &Unit)> = units.iter().enumerate().collect();
+        ordered.sort_by_key(|(_, unit)| places.get(unit.file));
+        ordered
     }
 
     /// A log's artifact is told by what its records say, not by its file name.
@@ -115,7 +130,10 @@ impl Pass<'_> {
         }
         let parser = parse::by_name(&file.parser)
             .ok_or_else(|| format!("no parser is called {}", file.parser))?;
-        let bytes = self.filesystem.open(&file.entry).map_err(|e| e.to_string())?;
+        let bytes = match &file.held {
+            Some(held) => Box::new(held.to_vec()),
+            None => self.filesystem.open(&file.entry).map_err(|e| e.to_string())?,
+        };
         let sidecars =
             file.sidecars.iter().filter_map(|entry| self.filesystem.open(entry).ok()).collect();
         let paths = self.filesystem.directories(&file.entry.path);

@@ -14,7 +14,9 @@ use super::filesystem::ntfs::Ntfs;
 use super::filesystem::{self, Format, OpenError, Opened, Recognized};
 use super::partition::{self, Volume};
 use super::volumes::{Member, Volumes};
-use super::{Clues, DiskImage, DriveLetters, Filesystem, HostEvidence, Kind, Knows, Layout, Unread, vss};
+use super::{
+    Clues, DiskImage, DriveLetters, Filesystem, HostEvidence, Kind, Knows, Layout, Unread, vss,
+};
 
 /// Where a Windows that calls itself by no letter is taken to have been.
 const SYSTEM_DRIVE: char = 'C';
@@ -46,11 +48,7 @@ struct Readable {
 }
 
 impl Readable {
-    fn open(
-        volume: Volume,
-        format: Format,
-        knows: Option<&Knows<'_>>,
-    ) -> Result<Self, OpenError> {
+    fn open(volume: Volume, format: Format, knows: Option<&Knows<'_>>) -> Result<Self, OpenError> {
         let root = if format == Format::Ext { "/" } else { PROVISIONAL };
         let opened = Opened::new(format, Arc::clone(&volume.bytes), root, knows)?;
         let role = role(opened.tree(), format, root);
@@ -125,7 +123,8 @@ pub(super) fn open(path: &Path, image: Image, clues: Clues<'_>) -> Vec<HostEvide
 /// One host from the volumes that are its own, the system's first.
 fn assemble(path: &Path, volumes: Vec<Readable>, clues: Clues<'_>) -> HostEvidence {
     let role = volumes.first().map_or(Role::Data, |volume| volume.role);
-    let known = volumes.first().filter(|v| v.role == Role::Windows).map(|v| given(v, clues.letters));
+    let known =
+        volumes.first().filter(|v| v.role == Role::Windows).map(|v| given(v, clues.letters));
     let known = known.unwrap_or_default();
     let (mut members, mut problems, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken: Vec<char> = Vec::new();

@@ -46,6 +46,12 @@ impl DiskImage {
         self.disk.read.load(Ordering::Relaxed)
     }
 
+    /// Packed chunks unpacked so far, and how many of them not for the first time;
+    /// counted for E01.
+    pub fn unpacked(&self) -> (u64, u64) {
+        self.image.unpacked()
+    }
+
     /// The damage met so far.
     pub fn problems(&self) -> Vec<Problem> {
         self.image.problems()

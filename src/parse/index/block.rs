@@ -38,11 +38,21 @@ pub struct IndexEntry {
     pub file: FileName,
 }
 
+/// Which entries are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    /// Those in use are counted: what they say is known from elsewhere.
+    LeftOver,
+}
+
 /// What a block or an $INDEX_ROOT holds.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Those in use in their order, then those left over by offset.
     pub entries: Vec<IndexEntry>,
+    /// Entries in use that were counted and not read.
+    pub counted: u64,
     pub damage: Vec<Damage>,
 }
 
@@ -50,7 +60,7 @@ impl Contents {
     /// What one block at `offset` of the stream holds. A block without the signature
     /// is searched for left over entries, one of zeros holds nothing; in one that is
     /// not `in_use` all are left over.
-    pub(super) fn of_block(block: &[u8], offset: u64, in_use: bool) -> Self {
+    pub(super) fn of_block(block: &[u8], offset: u64, in_use: bool, wanted: Wanted) -> Self {
         let mut found = Self::default();
         if block.iter().all(|byte| *byte == 0) {
             return found;
@@ -64,7 +74,8 @@ impl Contents {
         if !fix(&mut block) {
             found.tell(offset, "a torn block: its fixups do not fit");
         }
-        found.list(&block, BLOCK_HEADER_AT, offset);
+        let wanted = if in_use { wanted } else { Wanted::All };
+        found.list(&block, BLOCK_HEADER_AT, offset, wanted);
         found.entries.iter_mut().for_each(|entry| entry.slack |= !in_use);
         found
     }
@@ -72,12 +83,12 @@ impl Contents {
     /// What the value of an $INDEX_ROOT holds.
     pub(super) fn of_root(root: &[u8], offset: u64) -> Self {
         let mut found = Self::default();
-        found.list(root, ROOT_HEADER_AT, offset);
+        found.list(root, ROOT_HEADER_AT, offset, Wanted::All);
         found
     }
 
     /// Lists what the index header at `header` promises, then what lies behind.
-    fn list(&mut self, bytes: &[u8], header: usize, offset: u64) {
+    fn list(&mut self, bytes: &[u8], header: usize, offset: u64, wanted: Wanted) {
         let place = |at: usize| {
             let from = usize::try_from(u32_at(bytes, header.checked_add(at)?)?).ok()?;
             header.checked_add(from).filter(|at| *at <= bytes.len())
@@ -88,7 +99,7 @@ impl Contents {
             return;
         };
         while at < end {
-            let Some(entry) = Entry::read(bytes, at, end) else {
+            let Some(entry) = Entry::read(bytes, at, end, wanted) else {
                 self.tell(offset.saturating_add(at as u64), "no index entry");
                 break;
             };
@@ -98,6 +109,8 @@ impl Contents {
                 reference: Some(entry.reference),
                 file,
             }));
+            let counted = wanted == Wanted::LeftOver && !entry.last;
+            self.counted = self.counted.saturating_add(counted.into());
             at = at.saturating_add(entry.length);
             if entry.last {
                 break;
@@ -112,8 +125,7 @@ impl Contents {
         // The shortest name has one letter.
         while at.saturating_add(FIXED_BYTES) < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
-            let Some((file, length)) = FileName::read(rest).filter(|(file, _)| file.is_plausible())
-            else {
+            let Some((file, length)) = FileName::read_plausible(rest) else {
                 at = at.saturating_add(ALIGNMENT);
                 continue;
             };
@@ -136,12 +148,12 @@ struct Entry {
     reference: FileReference,
     length: usize,
     last: bool,
-    /// `None` in the last one.
+    /// `None` in the last one, and where it is not wanted.
     file: Option<FileName>,
 }
 
 impl Entry {
-    fn read(bytes: &[u8], at: usize, end: usize) -> Option<Self> {
+    fn read(bytes: &[u8], at: usize, end: usize, wanted: Wanted) -> Option<Self> {
         let length = usize::from(u16_at(bytes, at.checked_add(8)?)?);
         let flags = u32_at(bytes, at.checked_add(12)?)?;
         let fits = length >= ENTRY_HEAD_BYTES && at.checked_add(length)? <= end;
@@ -150,6 +162,10 @@ impl Entry {
         let content = usize::from(u16_at(whole, 10)?);
         let file = match piece(whole, ENTRY_HEAD_BYTES, content)? {
             _ if last => None,
+            name if wanted == Wanted::LeftOver => {
+                FileName::length(name)?;
+                None
+            }
             name => Some(FileName::read(name)?.0),
         };
         let reference = FileReference::from_raw(u64_at(whole, 0)?);

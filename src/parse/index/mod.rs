@@ -18,6 +18,7 @@ mod name;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use self::block::Wanted;
 pub use self::block::{Contents, IndexEntry};
 pub use self::name::{FileName, Namespace};
 
@@ -54,7 +55,7 @@ pub fn entries<'a>(
     let block_bytes = block_bytes.max(MIN_BLOCK_BYTES);
     stream.chunks(block_bytes).enumerate().map(move |(number, block)| {
         let offset = number.saturating_mul(block_bytes) as u64;
-        Contents::of_block(block, offset, is_in_use(bitmap, number as u64))
+        Contents::of_block(block, offset, is_in_use(bitmap, number as u64), Wanted::All)
     })
 }
 
@@ -90,7 +91,9 @@ impl Parser for DirectoryIndex {
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let mut reading = Reading::new(input);
-        let flow = walk(input, &mut |contents| reading.take(contents, sink))?;
+        // A volume knows from its $MFT what is in use.
+        let wanted = if input.paths.is_some() { Wanted::LeftOver } else { Wanted::All };
+        let flow = walk(input, wanted, &mut |contents| reading.take(contents, sink))?;
         if reading.entries == 0 && !reading.damage.is_empty() {
             return Err(ParseError::Foreign { format: FORMAT, found: "no entry in it".to_owned() });
         }
@@ -105,6 +108,7 @@ impl Parser for DirectoryIndex {
 /// Hands over an index block by block.
 fn walk(
     input: &Input<'_>,
+    wanted: Wanted,
     each: &mut dyn FnMut(Contents) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, ParseError> {
     let start = read_up_to(input.bytes, 0, MIN_BLOCK_BYTES)?;
@@ -127,7 +131,7 @@ fn walk(
         for (number, block) in bytes.chunks(block_bytes).enumerate() {
             let offset = at.saturating_add(number.saturating_mul(block_bytes) as u64);
             let in_use = is_in_use(bitmap.as_deref(), offset / block_bytes as u64);
-            if each(Contents::of_block(block, offset, in_use)) == ControlFlow::Break(()) {
+            if each(Contents::of_block(block, offset, in_use, wanted)) == ControlFlow::Break(()) {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -193,7 +197,7 @@ impl<'a> Reading<'a> {
                 self.untold = self.untold.saturating_add(1);
             }
         }
-        // A volume knows from its $MFT what is in use.
+        self.entries = self.entries.saturating_add(contents.counted);
         let known = self.input.paths.is_some();
         for entry in contents.entries {
             self.entries = self.entries.saturating_add(1);
@@ -223,7 +227,7 @@ impl<'a> Reading<'a> {
         let slack = std::mem::take(&mut self.slack);
         let wanted: HashSet<Facts> = slack.iter().map(|entry| facts(&entry.file)).collect();
         let mut known = HashSet::new();
-        let _ = walk(self.input, &mut |contents| {
+        let _ = walk(self.input, Wanted::All, &mut |contents| {
             let in_use = contents.entries.iter().filter(|entry| !entry.slack);
             known.extend(in_use.map(|entry| facts(&entry.file)).filter(|f| wanted.contains(f)));
             ControlFlow::Continue(())

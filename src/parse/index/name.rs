@@ -68,6 +68,9 @@ pub struct FileName {
     pub name: String,
 }
 
+/// From 1990 to 2100, in ticks since 1601.
+const TIMES: std::ops::Range<u64> = 122_753_664_000_000_000..157_469_184_000_000_000;
+
 impl FileName {
     /// The structure at the start of `bytes`, which may go on, and its length; `None`
     /// when its name does not fit.
@@ -93,10 +96,25 @@ impl FileName {
         (letters > 0).then_some((found, length))
     }
 
+    /// Its length if it fits; only what is not wanted is not read.
+    pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+        let letters = usize::from(*bytes.get(64)?);
+        let length = FIXED_BYTES.checked_add(letters.checked_mul(2)?)?;
+        Namespace::from_raw(*bytes.get(65)?)?;
+        Some(length).filter(|length| letters > 0 && *length <= bytes.len())
+    }
+
+    /// Like [`Self::read`], for bytes that may be anything.
+    pub(super) fn read_plausible(bytes: &[u8]) -> Option<(Self, usize)> {
+        let dated = |at| u64_at(bytes, at).is_some_and(|time| TIMES.contains(&time));
+        if ![8, 16, 24, 32].into_iter().all(dated) {
+            return None;
+        }
+        Self::read(bytes).filter(|(file, _)| file.is_plausible())
+    }
+
     /// Whether this was a file's entry and is not bytes that happen to look like one.
     pub(super) fn is_plausible(&self) -> bool {
-        /// From 1990 to 2100, in ticks since 1601.
-        const TIMES: std::ops::Range<u64> = 122_753_664_000_000_000..157_469_184_000_000_000;
         /// Attributes that exist.
         const ATTRIBUTES: u32 = 0x3057_ffff;
         const MAX_BYTES: u64 = 1 << 48;

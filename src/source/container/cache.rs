@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 /// Bytes of inflated chunks kept for one image.
-pub(super) const CHUNK_CACHE_BYTES: usize = 32 << 20;
+pub(super) const CHUNK_CACHE_BYTES: usize = 64 << 20;
 /// Bytes of tables (where the chunks lie) kept for one image.
 pub(super) const TABLE_CACHE_BYTES: usize = 8 << 20;
 /// Locks over which neighbouring blocks are spread.

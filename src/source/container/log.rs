@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{EvidencePath, Locator, Problem, Stage};
@@ -9,9 +10,16 @@ use crate::model::{EvidencePath, Locator, Problem, Stage};
 /// Problems kept for one image; the rest is counted.
 const MAX_PROBLEMS: usize = 1000;
 
-/// The damage of one image with all its parents, each told once.
+/// Packed blocks that were unpacked, and how many of them not for the first time.
+#[derive(Default)]
+struct Unpacked {
+    blocks: AtomicU64,
+    again: AtomicU64,
+}
+
+/// The damage of one image with all its parents, each told once, and work done on it.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Kept>>);
+pub(super) struct Log(Arc<Mutex<Kept>>, Arc<Unpacked>);
 
 #[derive(Default)]
 struct Kept {
@@ -34,6 +42,17 @@ impl Log {
         } else if !kept.problems.contains(&problem) {
             kept.left_out = kept.left_out.saturating_add(1);
         }
+    }
+
+    /// Counts a packed block that was unpacked.
+    pub(super) fn unpacked(&self, again: bool) {
+        self.1.blocks.fetch_add(1, Ordering::Relaxed);
+        self.1.again.fetch_add(u64::from(again), Ordering::Relaxed);
+    }
+
+    /// Packed blocks unpacked so far, and how many of them not for the first time.
+    pub(super) fn work(&self) -> (u64, u64) {
+        (self.1.blocks.load(Ordering::Relaxed), self.1.again.load(Ordering::Relaxed))
     }
 
     /// Everything noted so far, in order.

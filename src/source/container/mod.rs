@@ -95,6 +95,12 @@ impl Image {
         self.log.problems()
     }
 
+    /// Packed chunks unpacked so far, and how many of them not for the first time;
+    /// counted for E01.
+    pub fn unpacked(&self) -> (u64, u64) {
+        self.log.work()
+    }
+
     /// Reads the whole disk and compares it with the stored hashes; empty when none
     /// is stored. `progress` is told the bytes done.
     ///

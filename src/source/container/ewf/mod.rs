@@ -16,6 +16,7 @@ mod table;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cache::{CHUNK_CACHE_BYTES, Cache, TABLE_CACHE_BYTES, copy, read_blocks};
 use super::inflate::{Inflater, Wrapping, adler32};
@@ -31,6 +32,8 @@ use table::{Chunk, PAGE_BYTES, Table};
 /// First bytes of every segment file.
 pub(super) const SIGNATURE: &[u8] = b"EVF\x09\x0d\x0a\xff\x00";
 const FORMAT: &str = "E01";
+/// Of chunks beyond it is not noted whether they were unpacked before.
+const MAX_COUNTED: u64 = 1 << 26;
 
 /// An E01 image; chunks are inflated by the threads that read.
 struct Ewf {
@@ -44,6 +47,8 @@ struct Ewf {
     /// Why chunks that no table holds are not there.
     gap: String,
     chunks: Cache,
+    /// A bit for each chunk that was unpacked.
+    met: Vec<AtomicU64>,
     inflater: Inflater,
     pages: Cache,
 }
@@ -169,6 +174,7 @@ fn finish(
         tables,
         gap,
         chunks: Cache::new(CHUNK_CACHE_BYTES, chunk_len),
+        met: (0..total.min(MAX_COUNTED) / 64 + 1).map(|_| AtomicU64::new(0)).collect(),
         inflater: Inflater::new(Wrapping::Zlib),
         pages: Cache::new(TABLE_CACHE_BYTES, PAGE_BYTES),
     };
@@ -202,6 +208,13 @@ impl Ewf {
         io::Error::new(io::ErrorKind::NotFound, message)
     }
 
+    fn count(&self, number: u64) {
+        let word = usize::try_from(number / 64).ok().and_then(|at| self.met.get(at));
+        let bit = 1u64 << (number % 64);
+        let known = word.is_some_and(|word| word.fetch_or(bit, Ordering::Relaxed) & bit != 0);
+        self.log.unpacked(known);
+    }
+
     fn inflate(&self, number: u64, chunk: &Chunk) -> Result<Vec<u8>, String> {
         let at = number.saturating_mul(self.chunk);
         let want = usize::try_from(self.size.saturating_sub(at).min(self.chunk))
@@ -212,6 +225,9 @@ impl Ewf {
         let len = usize::try_from(chunk.len).unwrap_or(usize::MAX).min(longest);
         let len = if chunk.compressed { len } else { len.min(full.saturating_add(4)) };
         let bytes = self.parts.bytes(chunk.file, chunk.offset, len).map_err(|e| e.to_string())?;
+        if chunk.compressed {
+            self.count(number);
+        }
         let mut data = if chunk.compressed {
             self.inflater.inflate(&bytes, full)?
         } else {

@@ -13,9 +13,9 @@ use crate::source::Knows;
 
 use super::super::bytes::fill;
 use super::complaint::{Complaints, Wrong};
+use super::kept::MAX_KEPT;
 use super::record::fix;
 use super::row::{Claim, Extension, NONE, Name, Node, Piece, Rows, Stream, name, node};
-use super::kept::MAX_KEPT;
 use super::scan::{Scope, Segment};
 use super::volume::Volume;
 
