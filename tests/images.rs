@@ -15,6 +15,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use adit::model::EvidencePath;
+use adit::source::{self, Clues};
 use serde_json::Value;
 
 type Row = BTreeMap<String, String>;
@@ -182,5 +184,38 @@ fn images_of_other_kinds_say_the_same() {
         }
         assert!(command.arg(&raw).arg(&image).status().unwrap().success(), "{format}");
         assert_alike(&image);
+    }
+}
+
+#[test]
+fn an_mft_without_its_volume_shows_what_it_lists() {
+    let clues = Clues { letters: &|_, _| Vec::new(), knows: None };
+    let hosts = source::open(&lab::image(), clues).unwrap();
+    let tree = &hosts[0].filesystem;
+    let file = tree.open(&tree.entry(&EvidencePath::new(r"C:\$MFT")).unwrap()).unwrap();
+    let mut mft = vec![0; usize::try_from(file.size()).unwrap()];
+    assert_eq!(file.read_at(0, &mut mft).unwrap(), mft.len());
+    for (place, root) in [("C/$MFT", r"C:\"), ("taken/$MFT", r"taken/$MFT\"), ("$MFT", r"$MFT\")] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join(place);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        fs::write(&at, &mft).unwrap();
+        let ran = lab::scan(if place == "$MFT" { &at } else { folder.path() }, LIMIT);
+        assert_eq!(ran.code, Some(0), "{place}: {}", ran.stderr);
+        let rows = ran.rows("timeline.csv");
+        let shown = |path: &str, locator: &str| {
+            let is = |row: &&Row| row["source_path"] == path && row["locator"] == locator;
+            rows.iter().filter(is).count()
+        };
+        let prefetch = format!(r"{root}Windows\Prefetch\NGROK.EXE-B2A38248.pf");
+        assert_eq!(shown(&prefetch, "mft:123-1"), 4, "{place}: {rows:#?}");
+        let stream = format!(r"{root}ProgramData\Drivers\desktop.ini:cfg");
+        let tells = |row: &Row| row["source_path"] == stream && row["tool"] == "ngrok";
+        assert!(rows.iter().any(tells), "{place}: what lies in a record is read");
+        assert!(rows.iter().all(|row| !row["message"].contains("cannot be opened")));
+        let coverage = ran.rows("coverage.csv");
+        let list = coverage.iter().find(|line| line["source"] == "windows.filesystem.mft").unwrap();
+        assert!(list["records"].parse::<u64>().unwrap() > 100, "{list:?}");
+        assert_eq!(ran.rows("problems.csv").len(), 0, "{:?}", ran.rows("problems.csv"));
     }
 }

@@ -232,6 +232,7 @@ impl<'a> Index<'a> {
             Start::At(place) if named || !is_ordinary(&entry) => (Some(place), false),
             Start::At(_) => (None, true),
             Start::Plain => (None, false),
+            Start::Nowhere => return (None, false),
         };
         let path = entry.path.as_str();
         let is_beside = || self.endings.iter().any(|ending| ends_with_any_case(path, ending));

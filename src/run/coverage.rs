@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::passes::{Definitions, Reading};
 use super::problem;
 use crate::artifact::{Locations, Presence};
-use crate::model::{Coverage, CoverageState, Extent, Locator, Problem, Stage};
+use crate::model::{Coverage, CoverageState, EvidencePath, Extent, Locator, Problem, Stage};
 use crate::parse::{self, Parser};
-use crate::source::{self, HostEvidence, Layout, Unread};
+use crate::source::{self, Entry, HostEvidence, Layout, Start, Unread};
 
 /// How the artifact ids end under which file systems themselves are covered.
 const NAMES: &str = ".filesystem.name";
+/// The artifact id under which the file system itself is covered.
+const NAMES: &str = "windows.filesystem.name";
+/// The artifact id of an `$MFT` that lists files outside of its volume.
+const LIST: &str = "windows.filesystem.mft";
 /// The artifact id of volumes that could not be read.
 const VOLUME: &str = "volume";
 
@@ -59,6 +63,7 @@ pub fn of(
     cleared(&mut out, reading);
     out.extend(kinds.into_values());
     out.push(names(evidence, found));
+    out.extend(evidence.filesystem.lists().iter().map(listed));
     out.extend(evidence.unread.iter().map(unread));
     absent(&mut out, definitions, evidence, found);
     out.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
@@ -121,6 +126,11 @@ fn unread(part: &Unread) -> Coverage {
     line
 }
 
+/// An `$MFT` that was copied out of its volume.
+fn listed((path, files): &(EvidencePath, u64)) -> Coverage {
+    Coverage { records: *files, ..empty(LIST, path.as_str()) }
+}
+
 /// Why files outside a whole volume cannot deny what the volume held.
 const NO_VOLUME: &str = "only files taken out of a volume were given";
 
@@ -137,6 +147,10 @@ fn names(evidence: &HostEvidence, found: &Locations) -> Coverage {
     }
     if !evidence.layout.is_whole_volume() {
         (line.state, line.why) = (CoverageState::Absent, NO_VOLUME.into());
+    }
+    let lists = evidence.filesystem.lists();
+    if let Some((path, _)) = lists.first() {
+        (line.state, line.why) = (CoverageState::Read, format!("as {path} lists them"));
     }
     if let Some(problem) = found.problems.first() {
         line.state = CoverageState::Partial;
@@ -194,20 +208,22 @@ pub fn is_listed(line: &Coverage) -> bool {
 
 /// Files that bear the name of a log or hive and are none, in a folder where only
 /// content tells.
-fn misnamed(found: &Locations) -> impl Iterator<Item = Problem> + '_ {
+fn misnamed(found: &Locations) -> impl Iterator<Item = &Entry> {
     let located: BTreeSet<&str> = found.files.iter().map(|f| f.entry.path.as_str()).collect();
     found
         .names
         .iter()
         .filter(|e| e.is_file() && source::is_log_or_hive(e.path.as_str()))
         .filter(move |e| !located.contains(e.path.as_str()))
-        .map(|e| Problem {
-            path: Some(e.path.clone()),
-            locator: Some(Locator::Offset(0)),
-            stage: Stage::Locate,
-            message: "named as an event log or registry hive, but its content is none: not read"
-                .into(),
-        })
+}
+
+fn foreign(entry: &Entry) -> Problem {
+    Problem {
+        path: Some(entry.path.clone()),
+        locator: Some(Locator::Offset(0)),
+        stage: Stage::Locate,
+        message: "named as an event log or registry hive, but its content is none: not read".into(),
+    }
 }
 
 /// Everything that could not be read, in order.
@@ -217,9 +233,11 @@ pub fn problems(evidence: &HostEvidence, found: &Locations, reading: &Reading) -
     out.extend(evidence.image.iter().flat_map(|image| image.problems()));
     out.extend(evidence.filesystem.late_problems());
     if !evidence.layout.has_fixed_places() {
-        out.extend(misnamed(found));
+        let is_here = |entry: &&Entry| evidence.filesystem.start(entry) != Start::Nowhere;
+        out.extend(misnamed(found).filter(is_here).map(foreign));
     }
-    if evidence.layout == Layout::SingleFile && found.files.is_empty() {
+    let unknown = found.files.is_empty() && evidence.filesystem.lists().is_empty();
+    if evidence.layout == Layout::SingleFile && unknown {
         out.push(problem(
             Stage::Locate,
             format!("{}: of no format that this version reads", evidence.label),

@@ -106,7 +106,7 @@ impl Pass<'_> {
     fn in_place_order<'u>(&self, files: &[&Located], units: &'u [Unit]) -> Vec<(usize, &'u Unit)> {
         let place = |file: &&Located| match self.filesystem.start(&file.entry) {
             Start::At(place) => place,
-            Start::Plain => 0,
+            Start::Plain | Start::Nowhere => 0,
         };
         let places: Vec<u64> = files.iter().map(place).collect();
         let mut ordered: Vec<(usize, &Unit)> = units.iter().enumerate().collect();

@@ -68,7 +68,7 @@ pub(super) fn open_folder(source: &Path) -> Result<Vec<Lead>, SourceError> {
         let root = Root::rest(source, excluded);
         let label = source.display().to_string();
         let tree = Folder::plain(root);
-        let mut rest = HostEvidence::new(label, last_name(source), Layout::Loose, tree);
+        let mut rest = HostEvidence::of_files(label, last_name(source), Layout::Loose, tree);
         rest.problems.extend(links.iter().map(|at| not_followed(source, at)));
         leads.push(Lead::open_already(source, vec![rest]));
     }
@@ -81,7 +81,7 @@ pub(super) fn open_file(source: &Path) -> Result<HostEvidence, SourceError> {
         return Err(SourceError::Unsupported { path: source.to_owned(), what, advice });
     }
     let name = last_name(source);
-    Ok(HostEvidence::new(
+    Ok(HostEvidence::of_files(
         source.display().to_string(),
         name.clone(),
         Layout::SingleFile,
@@ -294,7 +294,7 @@ fn host(source: &Path, at: &Path, shape: Shape) -> HostEvidence {
         Shape::Mac => (Layout::MacRoot, Folder::plain(Root::new("/", at))),
         Shape::Unknown => (Layout::Loose, Folder::plain(Root::new("", at))),
     };
-    HostEvidence::new(at.display().to_string(), host_name(source, at), layout, folder)
+    HostEvidence::of_files(at.display().to_string(), host_name(source, at), layout, folder)
 }
 
 /// Every drive, and what lies beside them as loose files.

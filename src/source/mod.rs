@@ -21,6 +21,7 @@ mod folder;
 mod image;
 mod layout;
 mod lead;
+mod listed;
 mod listing;
 pub mod live;
 mod meter;
@@ -78,6 +79,12 @@ pub trait Filesystem: Send + Sync {
         None
     }
 
+    /// Lists of a volume's files that were copied without the volume, and how many
+    /// files each names; known once the tree was walked.
+    fn lists(&self) -> Vec<(EvidencePath, u64)> {
+        Vec::new()
+    }
+
     /// What turned out wrong with files only while they were read, by path.
     fn late_problems(&self) -> Vec<Problem> {
         Vec::new()
@@ -91,6 +98,8 @@ pub enum Start {
     At(u64),
     /// They were judged when the files were listed: nothing that is looked for.
     Plain,
+    /// Only the file's name is in the evidence.
+    Nowhere,
 }
 
 /// Tells whether a content that starts with these bytes is of a format that is
@@ -187,6 +196,16 @@ pub struct HostEvidence {
 }
 
 impl HostEvidence {
+    /// Files that were taken out of a volume, with what a copied `$MFT` lists besides.
+    fn of_files(
+        label: String,
+        name: String,
+        layout: Layout,
+        filesystem: impl Filesystem + 'static,
+    ) -> Self {
+        Self::new(label, name, layout, listed::Listed::new(filesystem))
+    }
+
     /// Evidence of which everything can be seen.
     fn new(
         label: String,

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Measure the list of files and a whole scan of a disk image against The Sleuth Kit.
 
-    image.py [--files 200000] [--rounds 3] [--adit PROGRAM] [--work DIR] [--dissect TARGET_QUERY]
+    image.py [--files 200000] [--rounds 3] [--adit PROGRAM] [--work DIR]
+             [--dissect TARGET_QUERY] [--logs-mb 256] [--only list|logs]
 
 Makes (once) an NTFS volume of that many files laid out as a Windows machine has them, with
 the packed host of testdata/images for its logs and hives; a raw image and an E01 of it.
 Needs root for the mount, mkntfs and ntfs-3g, sleuthkit, ewfacquire.  Everything is read
 once first; then `adit list files` and `fls -r -p` take turns, each writing to a file, and
-`adit scan` is run on the image and on a folder with the files that it located.  With
---dissect, `target-query -f evtx,services,prefetch` of the same image is timed too.
+`adit scan` is run on the image and on a folder with the files that it located.
+Where dissect's target-query is found (or given), an image of the same host with large logs
+(make_corpus.py) is scanned against `target-query -f evtx,services,prefetch` of it; the
+image is removed afterwards.
 CPU seconds (user and system of all threads) and wall seconds; the best round of each.
 Nothing here fails when a number is bad: it prints what it saw.
 """
@@ -80,14 +83,58 @@ def make(work: Path, files: int, adit: Path) -> Path:
         subprocess.run(["ntfs-3g", "-o", "big_writes", raw, mount], check=True)
         try:
             fill(mount, files)
-            host = ROOT / "testdata" / "hosts" / "JUMP-01"
-            drive = next((d for d in (host, host / "C") if (d / "Windows").is_dir()), host)
-            shutil.copytree(drive, mount, dirs_exist_ok=True)
+            copy_host(mount)
         finally:
             subprocess.run(["umount", mount], check=True)
     subprocess.run(["ewfacquire", "-q", "-u", "-c", "fast", "-S", "7900MiB", "-t", raw.with_suffix(""), raw], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return raw
+
+
+def make_logs(work: Path, megabytes: int) -> Path:
+    """An NTFS volume of the packed host with that many megabytes of event logs."""
+    raw = work / f"logs-{megabytes}.raw"
+    work.mkdir(parents=True, exist_ok=True)
+    with raw.open("wb") as f:
+        f.truncate((megabytes + 192) << 20)
+    subprocess.run(["mkntfs", "-q", "-F", "-f", "-T", raw], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory(prefix="adit-image-") as tmp:
+        subprocess.run(["ntfs-3g", "-o", "big_writes", raw, tmp], check=True)
+        try:
+            copy_host(Path(tmp))
+            corpus = Path(__file__).with_name("make_corpus.py")
+            subprocess.run([sys.executable, corpus, tmp, "--size-mb", str(megabytes)], check=True, stdout=subprocess.DEVNULL)
+        finally:
+            subprocess.run(["umount", tmp], check=True)
+    return raw
+
+
+def copy_host(to: Path) -> None:
+    """The packed host, its logs under the names that Windows gives them."""
+    host = ROOT / "testdata" / "hosts" / "JUMP-01"
+    drive = next((d for d in (host, host / "C") if (d / "Windows").is_dir()), host)
+    for path in sorted(drive.rglob("*")):
+        if path.is_file():
+            name = path.name.replace("_4", "%4") if path.suffix == ".evtx" else path.name
+            target = to / path.relative_to(drive).parent / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def compare_logs(a: argparse.Namespace) -> list[tuple[str, tuple[float, float, float], str]]:
+    raw = make_logs(a.work, a.logs_mb)
+    try:
+        scan = [a.adit, "scan", raw, "-o", a.work / "out", "--no-bundle"]
+        run(scan)
+        ours = best([run(scan) for _ in range(a.rounds)])
+        theirs = run([a.dissect, "-q", "-f", "evtx,services,prefetch", raw], a.work / "dissect")
+        records = (a.work / "dissect").stat().st_size
+        (a.work / "dissect").unlink()
+    finally:
+        raw.unlink()
+    print(f"dissect wrote {records / 1e6:.0f} MB of records")
+    times = f"{theirs[1] / ours[1]:.0f} times adit's CPU, {theirs[0] / ours[0]:.0f} times its wall time"
+    return [(f"scan, {a.logs_mb} MB of logs", ours, ""), (f"dissect, {a.logs_mb} MB of logs", theirs, times)]
 
 
 def best(rounds: list[tuple[float, float, float]]) -> tuple[float, float, float]:
@@ -115,8 +162,23 @@ def main() -> int:
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--adit", type=Path, default=ROOT / "target" / "release" / "adit")
     ap.add_argument("--work", type=Path, default=ROOT / "target" / "bench" / "image")
-    ap.add_argument("--dissect", help="dissect's target-query")
+    ap.add_argument("--dissect", default=shutil.which("target-query"), help="dissect's target-query")
+    ap.add_argument("--logs-mb", type=int, default=256)
+    ap.add_argument("--only", choices=["list", "logs"])
     a = ap.parse_args()
+    rows = []
+    if a.only != "logs":
+        rows += compare_files(a)
+    if a.only != "list" and a.dissect:
+        rows += compare_logs(a)
+    print(f"\nCPUs: {os.cpu_count()}; {a.files} files; best of {a.rounds}\n")
+    print("| what | wall s | CPU s | peak memory | ratio |\n|---|--:|--:|--:|---|")
+    for what, (wall, cpu, memory), ratio in rows:
+        print(f"| {what} | {wall:.2f} | {cpu:.2f} | {memory:.0f} MB | {ratio} |")
+    return 0
+
+
+def compare_files(a: argparse.Namespace) -> list[tuple[str, tuple[float, float, float], str]]:
     raw = make(a.work, a.files, a.adit)
     e01 = raw.with_suffix(".E01")
     rows = []
@@ -133,17 +195,11 @@ def main() -> int:
         run_json = next((a.work / "out").rglob("run.json"), None)
         read = json.loads(run_json.read_text()).get("image") if run_json else None
         if read:
-            print(f"{name}: {read['read']:,} of {read['size']:,} bytes of the disk were read ({read['read'] / read['size']:.0%})")
+            print(f"{name}: {read['read']:,} of {read['size']:,} bytes of the disk were read ({read['read'] / read['size']:.0%});"
+                  f" {read.get('chunks_unpacked', 0):,} chunks unpacked, {read.get('chunks_unpacked_again', 0):,} of them again")
         alone = located(a.adit, image, a.work)
         rows.append((f"scan, {name}", scans, f"{(scans[1] - alone[1]) / ours[1]:.2f} of the list, without the located artifacts alone ({alone[1]:.2f} s CPU)"))
-        if a.dissect:
-            dissect = run([a.dissect, "-q", "-f", "evtx,services,prefetch", image], a.work / "dissect")
-            rows.append((f"dissect, {name}", dissect, f"{dissect[1] / scans[1]:.0f} times adit's scan"))
-    print(f"\nCPUs: {os.cpu_count()}; {a.files} files; best of {a.rounds}\n")
-    print("| what | wall s | CPU s | peak memory | ratio |\n|---|--:|--:|--:|---|")
-    for what, (wall, cpu, memory), ratio in rows:
-        print(f"| {what} | {wall:.2f} | {cpu:.2f} | {memory:.0f} MB | {ratio} |")
-    return 0
+    return rows
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ pub(super) fn in_folder(at: &Path) -> Option<HostEvidence> {
     let (arranged, named) = arrange(&inner, &entries, &outline, &site, problems);
     let layout = layout(&arranged, &outline, &site);
     let name = named.unwrap_or_default();
-    Some(HostEvidence::new(at.display().to_string(), name, layout, arranged))
+    Some(HostEvidence::of_files(at.display().to_string(), name, layout, arranged))
 }
 
 /// The hosts of an archive.
@@ -159,7 +159,7 @@ fn hosts(given: &Given, opened: &Opened) -> Option<Vec<HostEvidence>> {
         let of_base = of_base.filter(|name| !name.is_empty()).map(host_of);
         let label = join(&given.label, &site.base);
         let name = named.or(of_base).unwrap_or_else(|| given.name.clone());
-        hosts.push(HostEvidence::new(label, name, layout, arranged));
+        hosts.push(HostEvidence::of_files(label, name, layout, arranged));
     }
     if left.iter().any(Entry::is_file) {
         let placer = Placer { collector: Collector::Loose, windows: false, bundle: None };
@@ -167,7 +167,7 @@ fn hosts(given: &Given, opened: &Opened) -> Option<Vec<HostEvidence>> {
         let problems = if sites.is_empty() { problems } else { Vec::new() };
         let loose = Arranged::new(Arc::clone(inner), &left, &top, &placer, problems);
         let (label, name) = (given.label.clone(), given.name.clone());
-        hosts.push(HostEvidence::new(label, name, Layout::Loose, loose));
+        hosts.push(HostEvidence::of_files(label, name, Layout::Loose, loose));
     }
     Some(hosts)
 }

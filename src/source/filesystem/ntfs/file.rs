@@ -77,6 +77,14 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
     open_stream(ntfs, stream).map_err(failed)
 }
 
+/// Whether the content of an entry lies in a record.
+pub(super) fn is_in_record(ntfs: &Ntfs, file: &Entry) -> bool {
+    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
+    let at = usize::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+    let stream = ntfs.table.streams_of(number).get(at);
+    stream.is_some_and(|stream| stream.flags & stream::RESIDENT != 0)
+}
+
 /// What is known of an entry's first bytes without opening it.
 pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
     let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);

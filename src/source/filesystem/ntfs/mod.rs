@@ -158,6 +158,18 @@ impl Ntfs {
         prefix.clone_into(&mut self.prefix);
     }
 
+    /// Files, present and removed.
+    pub fn files(&self) -> u64 {
+        let count = (0..self.table.records())
+            .filter(|number| self.table.node(*number).is_some_and(|node| node.is_file()));
+        count.count() as u64
+    }
+
+    /// Whether the content of an entry that it showed lies in a record.
+    pub fn is_in_record(&self, file: &Entry) -> bool {
+        file::is_in_record(self, file)
+    }
+
     /// The measures of the volume; `None` for an `$MFT` without one.
     pub fn geometry(&self) -> Option<Geometry> {
         self.volume.disk.as_ref().map(|(_, geometry)| *geometry)
