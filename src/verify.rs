@@ -6,9 +6,13 @@
 //! directory at the end. Where run.json lies beside the bundle, the hash it
 //! records for the whole file is compared too.
 //!
+//! A folder of results is checked as a whole: its bundles, the results beside them, and
+//! what the record of the run says is not done.
+//!
 //! A `.partial`, or a bundle cut off, has no directory: it is read by the headers
 //! before the members and is *incomplete, consistent* when all it holds is intact.
 
+mod folder;
 mod members;
 
 use std::collections::BTreeMap;
@@ -18,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+pub use self::folder::{is_output, verify_output};
 use self::members::{Contents, End, Member};
 
 /// What a check came to.

@@ -150,6 +150,18 @@ pub struct Options {
     /// A remark for the bundle
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,
+    /// How far this machine's clock is ahead of a trusted one: `90s`, `-1h 2m`
+    #[arg(long, value_name = "SPAN", value_parser = clock_offset, allow_hyphen_values = true)]
+    pub clock_offset: Option<SignedDuration>,
+    /// Memory that may be taken; what would need more is left out and named
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_memory: Option<u64>,
+    /// Bytes of evidence that may be read, and copied; the rest is left out and named
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_bytes: Option<u64>,
+    /// Leave off after that time; the rest is left out and named
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub timeout: Option<SignedDuration>,
     /// Leave secrets in clear (recorded in run.json)
     #[arg(long)]
     pub reveal_secrets: bool,
@@ -232,17 +244,42 @@ fn time_bound(text: &str) -> Result<TimeBound, String> {
     })
 }
 
-/// `7d`, `36h`, `90m`.
+/// `512M`, `2G`, `100000`: binary multiples.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size: expected bytes, or a number and K, M, G or T");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
+    let shift = match unit.trim_end_matches("IB").trim_end_matches('B') {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.trim().parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+/// `90s`, `-1h 2m`, `+500ms`.
+fn clock_offset(text: &str) -> Result<SignedDuration, String> {
+    let plain = text.trim().trim_start_matches('+');
+    plain.parse().map_err(|_| format!("{text:?} is no offset: expected 90s, -1h 2m or 500ms"))
+}
+
+/// `7d`, `36h`, `90m`, `30s`.
 fn span(text: &str) -> Result<SignedDuration, String> {
-    let wrong = || format!("{text:?} is no span: expected a number and d, h or m, such as 7d");
+    let wrong = || format!("{text:?} is no span: expected a number and d, h, m or s, such as 7d");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let number: i64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
-    let minutes = match unit {
-        'd' => number.checked_mul(24 * 60),
-        'h' => number.checked_mul(60),
-        'm' => Some(number),
+    let seconds = match unit {
+        'd' => number.checked_mul(24 * 60 * 60),
+        'h' => number.checked_mul(60 * 60),
+        'm' => number.checked_mul(60),
+        's' => Some(number),
         _ => None,
     };
-    let minutes = minutes.filter(|m| (0..=366 * 24 * 60 * 100).contains(m)).ok_or_else(wrong)?;
-    Ok(SignedDuration::from_mins(minutes))
+    let seconds =
+        seconds.filter(|s| (0..=366 * 24 * 60 * 60 * 100).contains(s)).ok_or_else(wrong)?;
+    Ok(SignedDuration::from_secs(seconds))
 }

@@ -24,6 +24,8 @@ pub fn run(arguments: Live) -> Exit {
         create_vss,
         query_agent,
         output: job.output.clone(),
+        volatile: true,
+        limits: job.limits.clone(),
         actions: job.actions.clone(),
     };
     if let Err(error) = live::be_gentle() {

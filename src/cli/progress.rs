@@ -196,6 +196,7 @@ fn end_of(name: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Limits;
 
     fn view(style: Style) -> View {
         View { progress: Arc::default(), stop: Stop::default(), started: Instant::now(), style }
@@ -206,8 +207,8 @@ mod tests {
         let view = view(Style::Drawn);
         view.progress.sources_total.store(3, Ordering::Relaxed);
         let long = "/evidence/building-7/third-floor/WS-0815.E01";
-        let first = view.progress.begin(long.into(), &Stop::default());
-        let _second = view.progress.begin("b\n.E01".into(), &Stop::default());
+        let first = view.progress.begin(long.into(), &Limits::default());
+        let _second = view.progress.begin("b\n.E01".into(), &Limits::default());
         first.items.store(7, Ordering::Relaxed);
         first.bytes_total.store(5 << 20, Ordering::Relaxed);
         first.bytes_done.store(3 << 20, Ordering::Relaxed);
@@ -224,8 +225,8 @@ mod tests {
     #[test]
     fn a_screen_is_not_filled() {
         let view = view(Style::Drawn);
-        let stop = Stop::default();
-        let all: Vec<_> = (0..25).map(|n| view.progress.begin(n.to_string(), &stop)).collect();
+        let limits = Limits::default();
+        let all: Vec<_> = (0..25).map(|n| view.progress.begin(n.to_string(), &limits)).collect();
         let lines = view.lines();
         assert_eq!(lines.len(), MAX_DRAWN + 2);
         assert_eq!(lines[MAX_DRAWN], format!("  and {} more", all.len() - MAX_DRAWN));
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn events_name_their_source() {
         let view = view(Style::Jsonl);
-        let _one = view.progress.begin("a.E01".into(), &Stop::default());
+        let _one = view.progress.begin("a.E01".into(), &Limits::default());
         let events = view.lines();
         let named: Vec<Value> = events
             .iter()

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Exit;
 use super::arguments::{CollectWord, Options, Scan};
 use super::interrupt;
 use super::progress::Display;
 use crate::export::{Custody, ExportOptions};
-use crate::model::{Actions, Level};
+use crate::model::{Actions, Asked, Level, Limits, Reached};
 use crate::run::{self, Job, Outcome, Progress, RunError};
+use crate::source::live;
 
 /// Runs a scan; the exit code says how complete it was.
 pub fn run(arguments: Scan) -> Exit {
@@ -51,6 +52,12 @@ fn exit_of(error: &RunError) -> Exit {
 
 /// The job that the options make, without a source; `collect` where they say nothing.
 pub(super) fn job(arguments: &Options, output: PathBuf, collect: CollectWord) -> Job {
+    let stop = interrupt::watch();
+    let asked = Asked {
+        time: arguments.timeout.map(SignedDuration::unsigned_abs),
+        bytes: arguments.max_bytes,
+        memory: arguments.max_memory,
+    };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Job {
         sources: Vec::new(),
@@ -76,12 +83,15 @@ pub(super) fn job(arguments: &Options, output: PathBuf, collect: CollectWord) ->
                 evidence: arguments.evidence.clone(),
                 examiner: arguments.examiner.clone(),
                 note: arguments.note.clone(),
+                clock_offset: arguments.clock_offset.map(|o| format!("{o:#}")).unwrap_or_default(),
             },
         },
         arguments: std::env::args().skip(1).collect(),
         started: Timestamp::now(),
         actions: Actions::default(),
-        stop: interrupt::watch(),
+        limits: Limits::new(stop.clone(), asked, live::memory_used),
+        stop,
+        executable: None,
     }
 }
 
@@ -109,11 +119,17 @@ fn tell(arguments: &Options, outcome: &Outcome) -> Exit {
             outcome.unfinished, outcome.sources,
         );
     }
+    if let Some(why) = outcome.cut.filter(|_| outcome.unfinished == 0) {
+        eprintln!(
+            "adit: not everything was examined ({why}); coverage.csv and problems.csv name it, \
+             the same command with --resume completes it"
+        );
+    }
     exit(arguments, outcome)
 }
 
 fn exit(arguments: &Options, outcome: &Outcome) -> Exit {
-    if outcome.unfinished > 0 {
+    if outcome.unfinished > 0 || outcome.cut == Some(Reached::Stopped) {
         return Exit::Interrupted;
     }
     // A source of which nothing at all could be read was not opened.
@@ -126,5 +142,5 @@ fn exit(arguments: &Options, outcome: &Outcome) -> Exit {
     if wanted.is_some_and(|level| found >= level) {
         return Exit::Findings;
     }
-    if unread { Exit::Incomplete } else { Exit::Complete }
+    if unread || outcome.cut.is_some() { Exit::Incomplete } else { Exit::Complete }
 }

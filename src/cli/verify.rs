@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::Exit;
 use crate::source::container::{self, ContainerError, HashKind, Image};
-use crate::verify::{BundleState, verify_bundle};
+use crate::verify::{self, BundleState, verify_bundle, verify_output};
 
 /// Prints the state of every bundle or image and what is wrong with it.
 pub fn run(paths: &[PathBuf]) -> Exit {
     let mut exit = Exit::Complete;
     for path in paths {
         let one = match container::open(path) {
+            _ if verify::is_output(path) => check_bundle(path),
             Ok(Some(image)) => check_image(path, &image),
             // What cannot be opened at all is told as for any bundle.
             Ok(None) | Err(ContainerError::Unreadable { .. }) => check_bundle(path),
@@ -62,7 +63,8 @@ fn check_image(path: &Path, image: &Image) -> Exit {
 }
 
 fn check_bundle(path: &Path) -> Exit {
-    match verify_bundle(path) {
+    let checked = if path.is_dir() { verify_output(path) } else { verify_bundle(path) };
+    match checked {
         Ok(report) => {
             let state = report.state.as_str();
             println!("{}: {state}, {} members checked", path.display(), report.checked);

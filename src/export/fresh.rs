@@ -8,8 +8,13 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::ExportError;
+
+/// What is kept on the disk is brought there after so many bytes, or so long.
+const SETTLE_BYTES: u64 = 16 << 20;
+const SETTLE_AFTER: Duration = Duration::from_secs(3);
 
 /// Bytes gathered before the operating system is asked to write.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -20,6 +25,9 @@ pub(super) struct Fresh {
     file: BufWriter<File>,
     path: PathBuf,
     partial: PathBuf,
+    /// Bytes that may not be on the disk yet, and since when; none where the system is
+    /// left to decide.
+    unsettled: Option<(u64, Instant)>,
 }
 
 impl Fresh {
@@ -48,7 +56,23 @@ impl Fresh {
             .open(&partial)
             .map_err(|error| ExportError::at(&partial, error))?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(Self { file, path: path.to_owned(), partial })
+        Ok(Self { file, path: path.to_owned(), partial, unsettled: None })
+    }
+
+    /// The same, brought to the disk all the while: what is pulled out holds it but for
+    /// the last moments.
+    pub(super) fn kept_on_disk(self) -> Self {
+        Self { unsettled: Some((0, Instant::now())), ..self }
+    }
+
+    /// Brings everything to the disk if it is kept there.
+    fn settle(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        if self.unsettled.is_some() {
+            self.file.get_ref().sync_data()?;
+            self.unsettled = Some((0, Instant::now()));
+        }
+        Ok(())
     }
 
     /// The name the file will have.
@@ -67,7 +91,7 @@ impl Fresh {
     }
 
     fn close(self, durably: bool) -> Result<(), ExportError> {
-        let Self { file, path, partial } = self;
+        let Self { file, path, partial, .. } = self;
         let file =
             file.into_inner().map_err(|error| ExportError::at(&partial, error.into_error()))?;
         if durably {
@@ -81,11 +105,18 @@ impl Fresh {
 
 impl Write for Fresh {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.file.write(buf)
+        let n = self.file.write(buf)?;
+        if let Some((bytes, since)) = &mut self.unsettled {
+            *bytes = bytes.saturating_add(n as u64);
+            if *bytes >= SETTLE_BYTES || *bytes > 0 && since.elapsed() >= SETTLE_AFTER {
+                self.settle()?;
+            }
+        }
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.settle()
     }
 }
 

@@ -21,6 +21,7 @@ mod record;
 mod report;
 mod run_json;
 mod verdict;
+mod volatile;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,7 +32,7 @@ use sha2::{Digest, Sha256};
 use crate::model::{HostReport, Problem};
 
 pub use bodyfile::{append_finished as append_bodyfile, start as start_bodyfile};
-pub use bundle::Collected;
+pub use bundle::{Begun, Collected, begin as begin_bundle};
 pub use column::COLUMNS as TIMELINE_COLUMNS;
 pub use coverage::{COVERAGE_COLUMNS, PROBLEM_COLUMNS};
 pub use csv::{CsvStyle, escape_controls};
@@ -44,6 +45,7 @@ pub use record::{
 pub use report::summary_text;
 pub use run_json::{ImageFacts, RunFacts, SCHEMA as RUN_SCHEMA};
 pub use verdict::SCHEMA as VERDICT_SCHEMA;
+pub use volatile::{forget_volatile, keep_volatile, read_volatile};
 
 /// The results that depend on nothing but the report, in the order written.
 const RESULTS: [&str; 9] = [
@@ -57,6 +59,9 @@ const RESULTS: [&str; 9] = [
     "coverage.csv",
     "problems.csv",
 ];
+
+/// Facts of a running machine; written before its files are read.
+const VOLATILE: &str = "volatile.jsonl";
 
 /// Longest host folder name, in bytes: 64 and a running number.
 const MAX_HOST_NAME: usize = 80;
@@ -87,6 +92,8 @@ pub struct Custody {
     pub examiner: String,
     /// Whatever else was said.
     pub note: String,
+    /// How far the machine's clock was ahead of a trusted one, as it was read off.
+    pub clock_offset: String,
 }
 
 /// What is written, and how.
@@ -190,10 +197,31 @@ pub fn write_host(
     collected: &[Collected<'_>],
     options: &ExportOptions,
 ) -> Result<HostOutput, ExportError> {
+    finish_host(dir, report, run, collected, options, None)
+}
+
+/// The same for a running machine, whose bundle was begun.
+///
+/// # Errors
+///
+/// As [`write_host`].
+pub fn finish_host(
+    dir: &Path,
+    report: &HostReport,
+    run: &RunFacts,
+    collected: &[Collected<'_>],
+    options: &ExportOptions,
+    begun: Option<Begun>,
+) -> Result<HostOutput, ExportError> {
     check_name(&report.host)?;
     let folder = dir.join(&report.host);
     fresh::create_folder(&folder)?;
     let mut files = write_results(&folder, report, options)?;
+    if let Some(facts) = &report.volatile {
+        let path = folder.join(VOLATILE);
+        volatile::write(&path, facts)?;
+        files.push(path);
+    }
     let results = describe(&files)?;
     let run_path = folder.join("run.json");
     // The bundle holds this first form, which cannot name the bundle's own hash.
@@ -204,7 +232,7 @@ pub fn write_host(
     }
     let mut output = HostOutput { folder, files, bundle: None, problems: Vec::new() };
     if options.bundle {
-        let (bundle, problems) = bundle::write(&output, report, run, collected, options)?;
+        let (bundle, problems) = bundle::write(&output, report, run, collected, options, begun)?;
         run_json::write(&run_path, &report.host, run, &options.custody, &results, Some(&bundle))?;
         output.bundle = Some(bundle);
         output.problems = problems;

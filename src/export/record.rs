@@ -266,7 +266,9 @@ fn is_own(name: &str, host: &str) -> bool {
     let is_time = |text: &str| {
         text.len() == 16 && text.chars().all(|c| c.is_ascii_digit() || matches!(c, 'T' | 'Z'))
     };
-    super::RESULTS.contains(&name) || name == "run.json" || bundle.is_some_and(is_time)
+    super::RESULTS.contains(&name)
+        || [super::VOLATILE, "run.json"].contains(&name)
+        || bundle.is_some_and(is_time)
 }
 
 #[cfg(test)]

@@ -5,12 +5,15 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::csv::escape_controls;
 use super::verdict::write_json;
 use super::{BundleFile, Custody, ExportError};
-use crate::model::to_iso;
+use crate::model::{Action, to_iso};
 
 /// Name and version of the format.
 pub const SCHEMA: &str = "adit-run/1";
+/// Name and version of what a bundle begins with.
+const STARTED_SCHEMA: &str = "adit-started/1";
 
 /// What a run was, for run.json and the bundle's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +36,10 @@ pub struct RunFacts {
     pub threads: usize,
     /// The sources as the user named them.
     pub sources: Vec<String>,
+    /// SHA-256 of the program, where it was taken.
+    pub executable: Option<String>,
+    /// What was done on a running machine, in order.
+    pub actions: Vec<Action>,
     /// The disk image that the host lay in.
     pub image: Option<ImageFacts>,
 }
@@ -88,12 +95,12 @@ pub(super) fn write(
             "chunks_unpacked": image.unpacked.0,
             "chunks_unpacked_again": image.unpacked.1,
         })),
-        "custody": {
-            "case": custody.case,
-            "evidence": custody.evidence,
-            "examiner": custody.examiner,
-            "note": custody.note,
-        },
+        "custody": custody_of(custody),
+        "executable_sha256": run.executable,
+        "actions": run.actions.iter().map(|action| json!({
+            "at": to_iso(action.at),
+            "what": action.what,
+        })).collect::<Vec<_>>(),
         "profiles": named(&run.profiles),
         "artifacts": named(&run.artifacts),
         "results": results.iter().map(|file| json!({
@@ -108,6 +115,36 @@ pub(super) fn write(
         })),
     });
     write_json(path, &value)
+}
+
+/// What is known when the examination of a running machine begins.
+pub(super) fn started(host: &str, run: &RunFacts, custody: &Custody) -> Value {
+    json!({
+        "schema": STARTED_SCHEMA,
+        "host": host,
+        "version": run.version,
+        "arguments": run.arguments,
+        "executable_sha256": run.executable,
+        "started": to_iso(run.started),
+        "custody": custody_of(custody),
+        "actions": actions_log(&run.actions).lines().collect::<Vec<_>>(),
+    })
+}
+
+/// A line for each action: when and what.
+pub(super) fn actions_log(actions: &[Action]) -> String {
+    let line = |a: &Action| format!("{}  {}\n", to_iso(a.at), escape_controls(&a.what));
+    actions.iter().map(line).collect()
+}
+
+fn custody_of(custody: &Custody) -> Value {
+    json!({
+        "case": custody.case,
+        "evidence": custody.evidence,
+        "examiner": custody.examiner,
+        "note": custody.note,
+        "clock_offset": custody.clock_offset,
+    })
 }
 
 fn named(hashes: &[(String, String)]) -> Vec<Value> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Level, Problem, Row, RowStage, Zone};
+use super::{Level, Problem, Row, RowStage, Volatile, Zone};
 
 /// One finding: rows that tell one story of one tool. A line of findings.csv.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -241,6 +241,8 @@ pub struct HostReport {
     /// By source, then path.
     pub coverage: Vec<Coverage>,
     pub problems: Vec<Problem>,
+    /// What only the running system told, secrets made unreadable; none of a dead one.
+    pub volatile: Option<Vec<Volatile>>,
 }
 
 impl HostReport {

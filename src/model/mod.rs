@@ -4,6 +4,7 @@
 mod evidence;
 mod finding;
 mod os;
+mod limits;
 mod problem;
 mod record;
 mod reference;
@@ -20,6 +21,7 @@ pub use finding::{
     Session, SystemFacts, ToolVerdict, Verdict, VersionBracket,
 };
 pub use os::Os;
+pub use limits::{Asked, Limits, Reached};
 pub use problem::{Problem, Stage};
 pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
 pub use reference::{FileReference, PathResolver};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Moment;
 
@@ -64,7 +65,8 @@ impl From<i64> for Value {
 }
 
 /// Where in its file a record stands; prints as the `locator` column.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Locator {
     /// EventRecordID.
     Record(u64),

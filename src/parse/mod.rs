@@ -4,6 +4,7 @@
 //! [`PARSERS`]; an artifact names it in `parser:`.
 
 mod address;
+pub mod agent_api;
 mod agent_log;
 mod archive;
 mod bits;

@@ -18,6 +18,12 @@ use crate::export::{self, Done, DoneHost, Entry, HostSummary, ImageFacts, Record
 use crate::model::HostReport;
 use crate::parse::PARSERS;
 use crate::source::{self, Clues, HostEvidence, Lead, SourceError};
+use super::{coverage, examine, facts, hosts, pipeline, volatile};
+use crate::export::{
+    self, Begun, Done, DoneHost, Entry, HostSummary, ImageFacts, Record, RunFacts,
+};
+use crate::model::HostReport;
+use crate::source::{self, HostEvidence, Lead, Limited, SourceError};
 
 /// Examines every source and writes what came out.
 pub fn run(
@@ -34,6 +40,11 @@ pub fn run(
     let leads = batch.leads();
     let plan = resume::plan(job, &batch.settings, leads)?;
     batch.begin(&plan)?;
+    // Of a running machine all counts that was seen until it was stopped.
+    if job.live.is_some() {
+        plan.turns.into_iter().try_for_each(|turn| batch.live(turn))?;
+        return batch.finish();
+    }
     let work = |turn: Turn| match turn.finished {
         Some(finished) => Ok(Worked::Finished(turn.lead, finished)),
         None => team.follow(turn.lead).map(Worked::Examined),
@@ -79,19 +90,35 @@ impl Team<'_> {
     fn examine(&self, lead: Lead) -> Result<Examined, SourceError> {
         let at = lead.path().to_owned();
         let source = at.display().to_string();
-        let progress = self.progress.begin(source.clone(), &self.job.stop);
         let mut parts = vec![resume::part(&at)];
         let formats = Formats::new(self.definitions.artifacts, PARSERS);
         let knows = |start: &[u8]| formats.knows(start);
         let clues = Clues { letters: &facts::drive_letters, knows: Some(&knows) };
         let hosts = lead.open(clues)?;
         parts.extend(resume::further_parts(&at, &hosts));
+        Ok(self.examine_hosts(source, parts, hosts))
+    }
+
+    /// Examines hosts that are open, within the limits of the run.
+    fn examine_hosts(
+        &self,
+        source: String,
+        parts: Vec<(String, String)>,
+        hosts: Vec<HostEvidence>,
+    ) -> Examined {
+        let limits = &self.job.limits;
+        let progress = self.progress.begin(source.clone(), limits);
+        let within = |host: HostEvidence| {
+            let limits = limits.of_host();
+            let filesystem = Box::new(Limited::new(host.filesystem, limits.clone()));
+            HostEvidence { filesystem, limits, ..host }
+        };
         let examine = |host: HostEvidence| {
             let reports = examine(self.job, self.definitions, &host, &progress);
             (host, reports)
         };
-        let hosts = hosts.into_par_iter().map(examine).collect();
-        Ok(Examined { source, parts, hosts })
+        let hosts = hosts.into_par_iter().map(within).map(examine).collect();
+        Examined { source, parts, hosts }
     }
 }
 
@@ -107,6 +134,8 @@ struct Batch<'a> {
     done: Vec<Entry>,
     others: Vec<Entry>,
     outcome: Outcome,
+    /// The bundle of the running machine.
+    begun: Option<Begun>,
 }
 
 impl<'a> Batch<'a> {
@@ -120,6 +149,7 @@ impl<'a> Batch<'a> {
             done: Vec::new(),
             others: Vec::new(),
             outcome: Outcome::default(),
+            begun: None,
         }
     }
 
@@ -170,6 +200,44 @@ impl<'a> Batch<'a> {
         self.outcome.unfinished = self.outcome.unfinished.saturating_sub(1);
         self.team.progress.sources_done.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Examines the running machine: what is gone soonest is on the disk before any file
+    /// is read, and what is seen until the run is stopped is written.
+    fn live(&mut self, turn: Turn) -> Result<(), RunError> {
+        let Team { job, definitions, pool, .. } = self.team;
+        if let Some(finished) = turn.finished {
+            return self.deliver(Ok(Worked::Finished(turn.lead, finished)));
+        }
+        let Some(wanted) = turn.lead.wanted() else { return Ok(()) };
+        let at = turn.lead.path().to_owned();
+        let open = || volatile::open(job, definitions, wanted, &facts::drive_letters);
+        let opened = pool.install(|| guarded(&at, || Ok(open())));
+        let hosts = match opened {
+            Ok(hosts) => hosts?,
+            Err(error) => Err(error),
+        };
+        let hosts = match hosts {
+            Ok(hosts) => hosts,
+            Err(error) => return self.deliver(Err(error)),
+        };
+        let source = at.display().to_string();
+        if let Some(machine) = hosts.first() {
+            let host = self.names.clone().unique(&hosts::safe_name(&machine.name));
+            self.note(Entry::Begun { source: source.clone(), folders: vec![host.clone()] })?;
+            let run = facts_of_run(job, definitions, machine);
+            let shown = volatile::shown(&machine.volatile, &|text| super::shown(job, text));
+            let options = &job.export;
+            self.begun =
+                export::begin_bundle(&job.output, &host, &run, options, &shown, &machine.saved)?;
+        }
+        let examine = || {
+            let parts = vec![resume::part(&at)];
+            Ok(self.team.examine_hosts(source.clone(), parts, hosts))
+        };
+        let examined = pool.install(|| guarded(&at, examine));
+        job.actions.note(format!("read {} bytes of files", job.limits.bytes_read()));
+        self.deliver(examined.map(Worked::Examined))
     }
 
     /// Takes over what an earlier run wrote; false when the hosts would be called
@@ -224,9 +292,14 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        if whole {
+        self.outcome.cut = self.team.job.limits.met();
+        // What a limit left out, a run that resumes this one may have time for.
+        if whole && self.outcome.cut.is_none() {
             self.note(Entry::Done(done.clone()))?;
             self.done.push(Entry::Done(done));
+        } else {
+            let folders = done.hosts.iter().map(|host| host.folder().to_owned()).collect();
+            self.done.push(Entry::Begun { source: done.source, folders });
         }
         Ok(())
     }
@@ -242,7 +315,9 @@ impl<'a> Batch<'a> {
         let summary = HostSummary::of(report);
         self.summaries.push(summary.clone());
         let at = Path::new(&evidence.label);
-        let written = match guarded(at, || Ok(write(job, definitions, evidence, report))) {
+        let begun = self.begun.take_if(|begun| begun.is_of(&report.host));
+        let write = || Ok(write(job, definitions, evidence, report, begun));
+        let written = match guarded(at, write) {
             Ok(written) => written?,
             Err(error) => {
                 self.outcome.refused.push(error);
@@ -271,6 +346,9 @@ impl<'a> Batch<'a> {
         if self.outcome.unfinished == 0 && self.record.take().is_some() {
             self.done.append(&mut self.others);
             export::finish_record(&job.output, &self.done)?;
+            if job.live.is_some() && self.outcome.cut.is_none() {
+                export::forget_volatile(&job.output);
+            }
         }
         Ok(self.outcome)
     }
@@ -282,7 +360,30 @@ fn write(
     definitions: &Definitions<'_>,
     evidence: &HostEvidence,
     report: &HostReport,
+    begun: Option<Begun>,
 ) -> Result<HostOutcome, RunError> {
+    evidence.limits.begin_copying();
+    let (files, mut problems) = hosts::collected(job, definitions, evidence, report);
+    if evidence.is_running {
+        let n = files.len();
+        job.actions.note(format!("writing results of {} and {n} files", report.host));
+    }
+    let run = facts_of_run(job, definitions, evidence);
+    let (output, files) = (&job.output, hosts::borrowed(&files));
+    let output = export::finish_host(output, report, &run, &files, &job.export, begun)?;
+    problems.extend(output.problems.iter().cloned());
+    Ok(HostOutcome {
+        level: report.verdict.level,
+        read: report.coverage.iter().any(coverage::is_read)
+            || evidence.image.is_some() && report.coverage.iter().any(coverage::is_listed),
+        problems: report.problems.len() + problems.len(),
+        text: export::summary_text(report),
+        output,
+    })
+}
+
+/// What run.json says of the run, as far as it has come.
+fn facts_of_run(job: &Job, definitions: &Definitions<'_>, evidence: &HostEvidence) -> RunFacts {
     let image = evidence.image.as_ref().map(|image| ImageFacts {
         format: image.format().into(),
         files: image.parts().iter().map(|part| part.display().to_string()).collect(),
@@ -290,7 +391,7 @@ fn write(
         read: image.bytes_read(),
         unpacked: image.unpacked(),
     });
-    let run = RunFacts {
+    RunFacts {
         image,
         version: env!("CARGO_PKG_VERSION").into(),
         arguments: job.arguments.clone(),
@@ -301,19 +402,9 @@ fn write(
         reveal_secrets: job.reveal_secrets,
         threads: job.threads,
         sources: job.sources.iter().map(|s| s.display().to_string()).collect(),
-    };
-    let (files, mut problems) = hosts::collected(job, definitions, evidence, report);
-    let output =
-        export::write_host(&job.output, report, &run, &hosts::borrowed(&files), &job.export)?;
-    problems.extend(output.problems.iter().cloned());
-    Ok(HostOutcome {
-        level: report.verdict.level,
-        read: report.coverage.iter().any(coverage::is_read)
-            || evidence.image.is_some() && report.coverage.iter().any(coverage::is_listed),
-        problems: report.problems.len() + problems.len(),
-        text: export::summary_text(report),
-        output,
-    })
+        executable: job.executable.clone(),
+        actions: job.actions.all(),
+    }
 }
 
 /// Does it; a panic is a defect of ours, of which one source pays and not the run.

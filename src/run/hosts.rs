@@ -2,12 +2,16 @@
 //! theirs go into the bundle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use super::Job;
 use super::passes::{Definitions, Reading};
 use crate::export::{Collect, Collected};
-use crate::model::{Event, EvidencePath, HostReport, Level, Problem, ReadAt, Stage, SystemFacts};
-use crate::source::{HostEvidence, Layout};
+use crate::model::{
+    Event, EvidencePath, HostReport, Level, Problem, Reached, ReadAt, Stage, SystemFacts,
+};
+use crate::source::{Entry, Filesystem, HostEvidence, Layout, SourceError};
 
 /// Longest host name as a folder.
 const MAX_NAME: usize = 64;
@@ -115,23 +119,92 @@ pub fn safe_name(name: &str) -> String {
     if kept.is_empty() { "host".into() } else { kept }
 }
 
-/// A file for the bundle, opened.
-pub struct Opened {
-    path: EvidencePath,
-    bytes: Box<dyn ReadAt>,
+/// A file for the bundle, opened while it is read and closed at its end: there may be
+/// more of them than can be open at once.
+pub struct Opened<'a> {
+    filesystem: &'a dyn Filesystem,
+    entry: Entry,
+    open: Mutex<Option<Box<dyn ReadAt>>>,
     times: Vec<(String, jiff::Timestamp)>,
 }
 
+impl ReadAt for Opened<'_> {
+    fn size(&self) -> u64 {
+        self.entry.size
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = match open.take() {
+            Some(bytes) => bytes,
+            None => self.filesystem.open(&self.entry).map_err(|error| match error {
+                SourceError::File { error, .. } => error,
+                other => io::Error::other(other.to_string()),
+            })?,
+        };
+        let n = bytes.read_at(offset, buf)?;
+        let at_end = n == 0 || offset.saturating_add(n as u64) >= self.entry.size;
+        *open = Some(bytes).filter(|_| !at_end);
+        Ok(n)
+    }
+}
+
 /// The files of the evidence that the bundle takes, in path order.
-pub fn collected(
+pub fn collected<'a>(
     job: &Job,
     definitions: &Definitions<'_>,
-    evidence: &HostEvidence,
+    evidence: &'a HostEvidence,
     report: &HostReport,
-) -> (Vec<Opened>, Vec<Problem>) {
+) -> (Vec<Opened<'a>>, Vec<Problem>) {
     if !job.export.bundle || job.export.collect == Collect::None {
         return (Vec::new(), Vec::new());
     }
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    let mut known = BTreeSet::new();
+    let mut left = job.limits.bytes();
+    for path in wanted(job, definitions, report) {
+        // Case of a sidecar's ending may differ from what is stored.
+        let Some(entry) = evidence.filesystem.entry(&path).filter(|e| e.is_file()) else {
+            continue;
+        };
+        if !known.insert(entry.path.clone()) {
+            continue;
+        }
+        let over = left.is_some_and(|left| left < entry.size);
+        let refused = match (job.limits.ended(), over) {
+            (Some(why), _) => Some(why.to_string()),
+            (None, true) => left.map(|_| too_much(job)),
+            // What cannot be opened shall not be in the bundle as an empty file.
+            (None, false) => evidence.filesystem.open(&entry).err().map(|e| e.to_string()),
+        };
+        if let Some(message) = refused {
+            let (path, locator, stage) = (Some(path), None, Stage::Export);
+            problems.push(Problem { path, locator, stage, message });
+            continue;
+        }
+        left = left.map(|left| left.saturating_sub(entry.size));
+        files.push(opened(&*evidence.filesystem, entry));
+    }
+    (files, problems)
+}
+
+fn too_much(job: &Job) -> String {
+    Reached::Bytes(job.limits.bytes().unwrap_or_default()).to_string()
+}
+
+fn opened(filesystem: &dyn Filesystem, entry: Entry) -> Opened<'_> {
+    let times = [
+        ("File Created", entry.times.created),
+        ("File Modified", entry.times.modified),
+        ("File Accessed", entry.times.accessed),
+    ];
+    let times = times.into_iter().filter_map(|(n, at)| Some((n.to_owned(), at?))).collect();
+    Opened { filesystem, entry, open: Mutex::new(None), times }
+}
+
+/// Paths that rows rest on or, if all are to be taken, that coverage tells of, with the
+/// files that may complete them.
+fn wanted(job: &Job, definitions: &Definitions<'_>, report: &HostReport) -> BTreeSet<EvidencePath> {
     let mut wanted: BTreeSet<EvidencePath> = report
         .rows
         .iter()
@@ -154,47 +227,20 @@ pub fn collected(
         .flat_map(|path| endings.iter().map(move |e| EvidencePath::new(format!("{path}{e}"))))
         .collect();
     wanted.extend(sidecars);
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for path in wanted {
-        // Case of a sidecar's ending may differ from what is stored.
-        let Some(entry) = evidence.filesystem.entry(&path).filter(|e| e.is_file()) else {
-            continue;
-        };
-        if files.iter().any(|f: &Opened| f.path == entry.path) {
-            continue;
-        }
-        match evidence.filesystem.open(&entry) {
-            Ok(bytes) => {
-                let times = [
-                    ("File Created", entry.times.created),
-                    ("File Modified", entry.times.modified),
-                    ("File Accessed", entry.times.accessed),
-                ];
-                let times =
-                    times.into_iter().filter_map(|(n, at)| Some((n.to_owned(), at?))).collect();
-                files.push(Opened { path: entry.path, bytes, times });
-            }
-            Err(error) => problems.push(Problem {
-                path: Some(path),
-                locator: None,
-                stage: Stage::Export,
-                message: error.to_string(),
-            }),
-        }
-    }
-    (files, problems)
+    wanted
 }
 
 /// The files as export takes them.
-pub fn borrowed(files: &[Opened]) -> Vec<Collected<'_>> {
+pub fn borrowed<'a>(files: &'a [Opened<'_>]) -> Vec<Collected<'a>> {
     files
         .iter()
         .map(|file| Collected {
-            path: file.path.clone(),
-            bytes: &*file.bytes,
+            path: file.entry.path.clone(),
+            bytes: file,
             method: "api",
             times: file.times.clone(),
             volume: file
+                .entry
                 .path
                 .as_str()
                 .get(..2)

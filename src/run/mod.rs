@@ -13,6 +13,7 @@ mod progress;
 mod read;
 mod resume;
 mod snapshots;
+mod volatile;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -23,7 +24,7 @@ use crate::artifact::{self, Artifacts};
 use crate::correlate::{self, Settings};
 use crate::detect::Detector;
 use crate::export::{ExportError, ExportOptions, HostOutput};
-use crate::model::{Actions, HostReport, Level, Problem, Stage, Stop};
+use crate::model::{Actions, HostReport, Level, Limits, Problem, Reached, Stage, Stop};
 use crate::parse::{PARSERS, secret};
 use crate::source::{self, HostEvidence, SourceError, live};
 use crate::source::{self, Clues, HostEvidence, SourceError};
@@ -57,10 +58,14 @@ pub struct Job {
     pub export: ExportOptions,
     pub arguments: Vec<String>,
     pub started: Timestamp,
+    /// SHA-256 of the program itself, where it is wanted.
+    pub executable: Option<String>,
     /// Everything done on the machine that the custodian may be asked for.
     pub actions: Actions,
     /// Ends the run early, with what is complete.
     pub stop: Stop,
+    /// What the run may take.
+    pub limits: Limits,
 }
 
 /// A bound of the timeline: a moment, or so long before the evidence's last event.
@@ -90,6 +95,8 @@ pub struct Outcome {
     pub sources: usize,
     /// Of these, those not worked through because the run was stopped.
     pub unfinished: usize,
+    /// Why a part of the evidence was left out, if one was.
+    pub cut: Option<Reached>,
     pub hosts_csv: Option<PathBuf>,
 }
 
@@ -167,14 +174,16 @@ fn examine(
     let found = artifact::locate(&*evidence.filesystem, artifacts, PARSERS, &names);
     let total: u64 = found.files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
-    let system = facts::of(evidence, &found);
+    let mut system = facts::of(evidence, &found);
+    if evidence.is_running {
+        system.name = Some(evidence.name.clone());
+    }
     let reading = passes::read(definitions, evidence, &found, &system, progress);
-    let coverage = coverage::of(definitions, evidence, &found, &reading);
+    let mut coverage = coverage::of(definitions, evidence, &found, &reading);
+    coverage.extend(volatile::coverage(evidence));
+    coverage.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
     let problems = coverage::problems(evidence, &found, &reading);
-    let redact = |text: &str| match job.reveal_secrets {
-        true => text.to_owned(),
-        false => secret::redact_text(text).into_owned(),
-    };
+    let redact = |text: &str| shown(job, text);
     let tokens = |text: &str| {
         secret::tokens_in(text).into_iter().map(|t| (t.id, t.minted)).collect::<Vec<_>>()
     };
@@ -198,7 +207,9 @@ fn examine(
                 &settings,
                 &secrets,
             );
+            let running = host.is_own && evidence.is_running;
             HostReport {
+                volatile: running.then(|| volatile::shown(&evidence.volatile, &redact)),
                 host: host.name,
                 system: if host.is_own { system.clone() } else { host.system },
                 source: evidence.label.clone(),
@@ -210,6 +221,14 @@ fn examine(
             }
         })
         .collect()
+}
+
+/// A text as results show it.
+fn shown(job: &Job, text: &str) -> String {
+    match job.reveal_secrets {
+        true => text.to_owned(),
+        false => secret::redact_text(text).into_owned(),
+    }
 }
 
 /// The output must not change the evidence.

@@ -150,11 +150,12 @@ pub fn read(
         source: Arc::from(evidence.label.as_str()),
         events: BTreeMap::new(),
     };
+    hunt.volatile(&|record| definitions.detector.evaluate(record));
     let files = hunt.rules();
     let mut known = BTreeSet::new();
     for _ in 0..MAX_PASSES {
         let pivots = hunt.learn(&mut known);
-        if pivots.is_empty() || progress.stop.is_asked() {
+        if pivots.is_empty() || progress.limits.ended().is_some() {
             break;
         }
         progress.passes.fetch_add(1, Ordering::Relaxed);
@@ -179,6 +180,29 @@ impl Hunt<'_> {
         }
         self.names();
         readings
+    }
+
+    /// What the running system told: after all files and names, in its own order.
+    fn volatile(&mut self, judge: &dyn Fn(&Record) -> Vec<Hit>) {
+        let (evidence, found) = (self.evidence, self.found);
+        let after = found.files.len().saturating_add(found.names.len());
+        for (n, fact) in evidence.volatile.iter().enumerate() {
+            let mut record = fact.record.clone();
+            name_computer(&mut record, self.system.name.as_deref());
+            let hits = judge(&record);
+            if hits.is_empty() {
+                continue;
+            }
+            let event = Event {
+                artifact: fact.artifact.clone(),
+                path: fact.path.clone(),
+                record,
+                hits,
+                source: self.source.clone(),
+                sha256: None,
+            };
+            self.keep(after.saturating_add(n), event);
+        }
     }
 
     /// Names that rules know; a name adds to what its file's content gave.
@@ -242,6 +266,7 @@ impl Hunt<'_> {
             let hits: Vec<Hit> = judge(&event.record);
             add_hits(event, hits);
         }
+        self.volatile(&judge);
         let hashes = pivots.iter().any(|p| matches!(p.target, Target::Hash(_)));
         let again = |f: &&Located| {
             tells_of_others(f) || (hashes && matches!(&*f.parser, "pe" | "elf" | "macho"))

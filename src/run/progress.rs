@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::Stop;
+use crate::model::Limits;
 
 /// How far a scan is, over all sources and for each that is at work.
 #[derive(Debug, Default)]
@@ -28,8 +28,8 @@ pub struct SourceProgress {
     pub items: AtomicU64,
     /// Rises with every further pass over the logs.
     pub passes: AtomicU64,
-    /// Once asked, what was read is thrown away, so nothing more need be read.
-    pub stop: Stop,
+    /// Once they are reached, nothing more is read.
+    pub limits: Limits,
 }
 
 /// The numbers at one moment.
@@ -67,8 +67,8 @@ impl SourceProgress {
 
 impl Progress {
     /// A source at work, until what is returned is dropped.
-    pub fn begin(&self, name: String, stop: &Stop) -> Active<'_> {
-        let source = SourceProgress { name, stop: stop.clone(), ..SourceProgress::default() };
+    pub fn begin(&self, name: String, limits: &Limits) -> Active<'_> {
+        let source = SourceProgress { name, limits: limits.clone(), ..SourceProgress::default() };
         let source = Arc::new(source);
         self.active.lock().unwrap_or_else(PoisonError::into_inner).push(source.clone());
         Active { progress: self, source }
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn what_is_done_still_counts() {
         let progress = Progress::default();
-        let first = progress.begin("a".into(), &Stop::default());
-        let second = progress.begin("b".into(), &Stop::default());
+        let first = progress.begin("a".into(), &Limits::default());
+        let second = progress.begin("b".into(), &Limits::default());
         first.items.fetch_add(2, Ordering::Relaxed);
         second.items.fetch_add(3, Ordering::Relaxed);
         drop(first);

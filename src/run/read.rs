@@ -125,8 +125,8 @@ impl Pass<'_> {
     }
 
     fn open<'f>(&'f self, file: &'f Located) -> Result<Open<'f>, String> {
-        if self.progress.stop.is_asked() {
-            return Err("the run was stopped".into());
+        if let Some(why) = self.progress.limits.reached() {
+            return Err(why.to_string());
         }
         let parser = parse::by_name(&file.parser)
             .ok_or_else(|| format!("no parser is called {}", file.parser))?;
@@ -149,13 +149,17 @@ impl Pass<'_> {
         file: &Located,
         parts: Option<Range<u64>>,
     ) -> (FileReading, Vec<Extent>) {
-        if self.progress.stop.is_asked() {
-            return (FileReading::default(), Vec::new());
+        // What is read whole is in memory twice while it is taken apart.
+        let whole = if is_whole(open) { file.entry.size.saturating_mul(2) } else { 0 };
+        let limits = &self.progress.limits;
+        if let Some(why) = limits.ended().or_else(|| limits.no_memory_for(whole)) {
+            let error = Some(why.to_string());
+            return (FileReading { error, ..FileReading::default() }, Vec::new());
         }
         let mut sink =
             Collector { pass: self, file, reading: FileReading::default(), extents: Vec::new() };
         let whole = parts.clone();
-        let large = WHOLE.contains(&open.parser.name()) && file.entry.size > LARGE_WHOLE_BYTES;
+        let large = is_whole(open) && file.entry.size > LARGE_WHOLE_BYTES;
         let _alone = large.then(|| LARGE_WHOLE.lock().unwrap_or_else(PoisonError::into_inner));
         let filter = Named { filter: self.filter, path: file.entry.path.as_str() };
         let result = open.input(filter.for_parser(&file.parser), |input| match &parts {
@@ -171,6 +175,10 @@ impl Pass<'_> {
         self.progress.items.fetch_add(1, Ordering::Relaxed);
         (sink.reading, sink.extents)
     }
+}
+
+fn is_whole(open: &Open<'_>) -> bool {
+    WHOLE.contains(&open.parser.name())
 }
 
 /// The filter for records about a file as a whole, which get its path as a field:

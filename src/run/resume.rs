@@ -6,7 +6,7 @@ use std::path::Path;
 use super::passes::Definitions;
 use super::{Job, RunError};
 use crate::export::{self, Done, Entry, HostOutput};
-use crate::source::{self, HostEvidence, Lead};
+use crate::source::{self, HostEvidence, Lead, live};
 
 /// A lead whose turn comes.
 pub struct Turn {
@@ -83,8 +83,12 @@ fn finished(job: &Job, settings: &str, done: &Done) -> Option<Finished> {
     Some(Finished { done: done.clone(), outputs: outputs? })
 }
 
-/// A file or folder, and its stamp; none when it cannot be told.
+/// A file or folder, and its stamp; none when it cannot be told. A running machine is the
+/// same until it is started anew.
 pub fn part(path: &Path) -> (String, String) {
+    if path == Path::new(live::LABEL) {
+        return (live::LABEL.to_owned(), live::identity(&live::Wanted::default()));
+    }
     (path.display().to_string(), source::stamp(path).unwrap_or_default())
 }
 

@@ -23,6 +23,14 @@ impl OpenFile {
         }
         Ok(Self { file, size: metadata.len() })
     }
+
+    /// Opens what a link of the kernel's stands for.
+    #[cfg(target_os = "linux")]
+    pub(super) fn open_followed(link: &Path) -> io::Result<Self> {
+        let file = File::open(link)?;
+        let size = file.metadata()?.len();
+        Ok(Self { file, size })
+    }
 }
 
 /// Linux: a link that took the file's place is refused, a pipe does not block,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use crate::model::{EvidencePath, Problem, ReadAt, Stage};
+use crate::model::{EvidencePath, Limits, Problem, ReadAt, Stage};
 
 use super::entry::{Births, Entry, Kind};
 use super::file::OpenFile;
@@ -18,6 +18,7 @@ pub struct Folder {
     roots: Vec<Root>,
     separator: char,
     any_case: bool,
+    limits: Limits,
 }
 
 /// One folder and what its paths begin with.
@@ -53,12 +54,18 @@ impl Root {
 impl Folder {
     /// Windows volumes: names are joined by `\` and their case does not matter.
     pub(super) fn windows(roots: Vec<Root>) -> Self {
-        Self { roots, separator: '\\', any_case: true }
+        Self { roots, separator: '\\', any_case: true, limits: Limits::default() }
     }
 
     /// Anything else: names are joined by `/` and stand as they are.
     pub(super) fn plain(root: Root) -> Self {
-        Self { roots: vec![root], separator: '/', any_case: false }
+        Self { roots: vec![root], separator: '/', any_case: false, limits: Limits::default() }
+    }
+
+    /// A running system, walked until a limit is reached.
+    #[cfg(target_os = "linux")]
+    pub(super) fn running(root: Root, limits: Limits) -> Self {
+        Self { limits, ..Self::plain(root) }
     }
 
     /// The separator of names below that root: loose files beside drives keep
@@ -108,6 +115,7 @@ impl Filesystem for Folder {
                 separator: self.separator(root),
                 excluded: &root.excluded,
                 births: root.births,
+                limits: &self.limits,
                 levels: Vec::new(),
                 visit,
                 problem,
@@ -186,6 +194,7 @@ struct Walk<'a> {
     separator: char,
     excluded: &'a BTreeSet<PathBuf>,
     births: Births,
+    limits: &'a Limits,
     /// The directories from the root down to the present one.
     levels: Vec<Level>,
     visit: &'a mut dyn FnMut(Entry),
@@ -211,6 +220,10 @@ impl Walk<'_> {
                 self.levels.pop();
                 continue;
             };
+            if let Some(why) = self.limits.ended() {
+                let at = EvidencePath::new(format!("{}{}", level.prefix, name.shown));
+                return (self.problem)(met(Some(at), format!("from here on, {why}")));
+            }
             let at = level.at.join(&name.stored);
             let path = EvidencePath::new(format!("{}{}", level.prefix, name.shown));
             self.show(at, path, &name);

@@ -34,7 +34,16 @@ impl Lead {
 
     /// The running system.
     pub fn live(wanted: &Wanted) -> Self {
-        Self { at: PathBuf::from(live::LABEL), held: Held::Live(wanted.clone()) }
+        let at = wanted.root.clone().unwrap_or_else(|| PathBuf::from(live::LABEL));
+        Self { at, held: Held::Live(wanted.clone()) }
+    }
+
+    /// What of the running system is wanted, if that is where the hosts come from.
+    pub fn wanted(&self) -> Option<&Wanted> {
+        match &self.held {
+            Held::Live(wanted) => Some(wanted),
+            _ => None,
+        }
     }
 
     /// The file or folder that the hosts come from; [`live::LABEL`] for the running system.

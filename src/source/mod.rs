@@ -22,6 +22,7 @@ mod image;
 mod layout;
 mod lead;
 mod listed;
+mod limited;
 mod listing;
 pub mod live;
 mod meter;
@@ -35,10 +36,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{EvidencePath, Os, PathResolver, Problem, ReadAt, Saved, Volatile};
+use crate::model::{EvidencePath, Limits, PathResolver, Problem, ReadAt, Saved, Volatile};
 
 pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};
 pub use lead::Lead;
+pub use limited::Limited;
 pub use meter::DiskImage;
 pub use stamp::stamp;
 
@@ -191,6 +194,10 @@ pub struct HostEvidence {
     pub image: Option<Arc<DiskImage>>,
     /// What only the running system tells; of a live source alone.
     pub volatile: Vec<Volatile>,
+    /// How far its files are read.
+    pub limits: Limits,
+    /// Whether it is the machine that this runs on, which is called as `name` says.
+    pub is_running: bool,
     /// Bytes beside the tree that the bundle takes; of a live source alone.
     pub saved: Vec<Saved>,
 }
@@ -222,6 +229,8 @@ impl HostEvidence {
             unread: Vec::new(),
             image: None,
             volatile: Vec::new(),
+            is_running: false,
+            limits: Limits::default(),
             saved: Vec::new(),
         }
     }

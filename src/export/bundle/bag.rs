@@ -50,6 +50,7 @@ pub(super) fn info(host: &str, run: &RunFacts, custody: &Custody, payload: &[Ent
     line("Evidence-Identifier", custody.evidence.trim());
     line("Examiner", custody.examiner.trim());
     line("Note", custody.note.trim());
+    line("Clock-Offset", custody.clock_offset.trim());
     line("Host", host);
     let octets = payload.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
     line("Payload-Oxum", &format!("{octets}.{}", payload.len()));

@@ -65,6 +65,11 @@ fn read_whole<E>(
                 break;
             }
             Ok(n) => n.min(length),
+            // A limit of the run, not a fault of the file.
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                errors.push(format!("cut at byte {at} of {end}: {error}"));
+                break;
+            }
             Err(error) => {
                 errors.push(format!("bytes {at} to {}: {error}", at.saturating_add(size(length))));
                 if errors.len() >= MAX_READ_ERRORS {

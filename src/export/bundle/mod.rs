@@ -1,7 +1,8 @@
 //! The bundle: results and collected evidence as one bag in one zip file.
 //!
 //! Streamed to `NAME.partial`, results first, then evidence, manifests last, and
-//! renamed when it is safe on the disk. A run that dies leaves the `.partial`:
+//! renamed when it is safe on the disk. That of a running machine is begun before
+//! any file of it is read, with its volatile facts. A run that dies leaves the `.partial`:
 //! `adit verify` reads it by the headers before the members, and tools that
 //! repair zip files do the same.
 
@@ -13,7 +14,7 @@ mod zip;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -27,10 +28,13 @@ use super::{
     BundleFile, CHUNK_BYTES, Collect, ExportError, ExportOptions, HostOutput, RunFacts, hash_file,
     hex,
 };
-use crate::model::{EvidencePath, HostReport, Level, Problem, ReadAt, Stage};
+use crate::model::{EvidencePath, HostReport, Level, Problem, ReadAt, Saved, Stage, Volatile};
 
 /// Name and version of data/manifest.json.
 const MANIFEST_SCHEMA: &str = "adit-manifest/1";
+
+/// Who examines what since when, written first.
+const STARTED: &str = "data/started.json";
 
 /// What the files are called that a hive or a database is incomplete without.
 const SIDECARS: [&str; 5] = [".log1", ".log2", "-wal", "-shm", "-journal"];
@@ -49,40 +53,123 @@ pub struct Collected<'a> {
     pub volume: String,
 }
 
-/// Writes the bundle into the host's folder.
+/// A bundle that was begun before the evidence was read: it holds what is gone soonest.
+pub struct Begun {
+    host: String,
+    archive: Archive,
+    tags: Vec<Entry>,
+    payload: Vec<Entry>,
+    described: Vec<Value>,
+    names: Names,
+}
+
+impl Begun {
+    fn new(host: &str, path: &Path) -> Result<Self, ExportError> {
+        let mut archive = Archive::create(path)?;
+        archive.add_durably("bagit.txt", bag::DECLARATION.as_bytes())?;
+        let tags = vec![Entry::of("bagit.txt", bag::DECLARATION.as_bytes())];
+        let (payload, described, names) = (Vec::new(), Vec::new(), Names::default());
+        Ok(Self { host: host.to_owned(), archive, tags, payload, described, names })
+    }
+
+    /// Whether it is that host's.
+    pub fn is_of(&self, host: &str) -> bool {
+        self.host == host
+    }
+
+    /// Copies a file of the evidence; what could not be read of it.
+    fn copy(&mut self, file: &Collected<'_>) -> Result<Vec<Problem>, ExportError> {
+        let name = self.names.of(file.path.as_str());
+        let copied = copy::copy(&mut self.archive, &name, file.bytes)?;
+        self.described.push(describe(file, &name, &copied));
+        self.payload.push(Entry { name, size: copied.size, sha256: copied.before });
+        let problem = |message: &String| Problem {
+            path: Some(file.path.clone()),
+            locator: None,
+            stage: Stage::Export,
+            message: message.clone(),
+        };
+        Ok(copied.errors.iter().map(problem).collect())
+    }
+
+    fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), ExportError> {
+        self.payload.push(add_bytes(&mut self.archive, name, bytes)?);
+        Ok(())
+    }
+}
+
+/// Begins the bundle of a running machine: its volatile facts, what no file of it holds,
+/// and who asked for it when. All of that is on the disk when this returns.
+///
+/// # Errors
+///
+/// When it cannot be written, or a link stands in the way.
+pub fn begin(
+    dir: &Path,
+    host: &str,
+    run: &RunFacts,
+    options: &ExportOptions,
+    facts: &[Volatile],
+    saved: &[Saved],
+) -> Result<Option<Begun>, ExportError> {
+    super::check_name(host)?;
+    let folder = dir.join(host);
+    super::fresh::create_folder(&folder)?;
+    let results = folder.join(super::VOLATILE);
+    super::volatile::write(&results, facts)?;
+    if !options.bundle {
+        return Ok(None);
+    }
+    let mut begun = Begun::new(host, &path_of(&folder, host, run.started))?;
+    begun.payload.push(add_result(&mut begun.archive, &results)?);
+    for saved in saved.iter().filter(|_| options.collect != Collect::None) {
+        let (path, bytes) = (saved.path.clone(), &*saved.bytes);
+        let volume = String::new();
+        begun.copy(&Collected { path, bytes, method: saved.method, times: vec![], volume })?;
+    }
+    let started = super::run_json::started(host, run, &options.custody);
+    let started =
+        to_text(&started).map_err(|error| ExportError::at(begun.archive.path(), error))?;
+    begun.archive.add_durably(STARTED, &started)?;
+    begun.payload.push(Entry::of(STARTED, &started));
+    Ok(Some(begun))
+}
+
+fn path_of(folder: &Path, host: &str, at: Timestamp) -> PathBuf {
+    folder.join(format!("adit_{host}_{}.zip", at.strftime("%Y%m%dT%H%M%SZ")))
+}
+
+/// Writes the bundle into the host's folder, or the rest of one that was begun.
 pub(super) fn write(
     output: &HostOutput,
     report: &HostReport,
     run: &RunFacts,
     collected: &[Collected<'_>],
     options: &ExportOptions,
+    begun: Option<Begun>,
 ) -> Result<(BundleFile, Vec<Problem>), ExportError> {
-    let name = format!("adit_{}_{}.zip", report.host, run.finished.strftime("%Y%m%dT%H%M%SZ"));
-    let path = output.folder.join(name);
-    let mut archive = Archive::create(&path)?;
-    let mut tags = vec![add_bytes(&mut archive, "bagit.txt", bag::DECLARATION.as_bytes())?];
-    let mut payload = Vec::new();
+    let mut bundle = match begun {
+        Some(begun) => begun,
+        None => Begun::new(&report.host, &path_of(&output.folder, &report.host, run.finished))?,
+    };
+    let path = bundle.archive.path().to_owned();
     for file in &output.files {
-        payload.push(add_result(&mut archive, file)?);
+        let name = member_of(file);
+        if !bundle.payload.iter().any(|entry| entry.name == name) {
+            bundle.payload.push(add_result(&mut bundle.archive, file)?);
+        }
     }
     let mut problems = Vec::new();
-    let mut described = Vec::new();
-    let mut names = Names::default();
     for file in selected(report, collected, options.collect) {
-        let name = names.of(file.path.as_str());
-        let copied = copy::copy(&mut archive, &name, file.bytes)?;
-        problems.extend(copied.errors.iter().map(|message| Problem {
-            path: Some(file.path.clone()),
-            locator: None,
-            stage: Stage::Export,
-            message: message.clone(),
-        }));
-        described.push(describe(file, &name, &copied));
-        payload.push(Entry { name, size: copied.size, sha256: copied.before });
+        problems.extend(bundle.copy(file)?);
     }
-    let manifest = json!({ "schema": MANIFEST_SCHEMA, "files": described });
+    let manifest = json!({ "schema": MANIFEST_SCHEMA, "files": bundle.described });
     let manifest = to_text(&manifest).map_err(|error| ExportError::at(&path, error))?;
-    payload.push(add_bytes(&mut archive, "data/manifest.json", &manifest)?);
+    bundle.add("data/manifest.json", &manifest)?;
+    if !run.actions.is_empty() {
+        bundle.add("data/actions.log", super::run_json::actions_log(&run.actions).as_bytes())?;
+    }
+    let Begun { mut archive, mut tags, payload, .. } = bundle;
     let info = bag::info(&report.host, run, &options.custody, &payload);
     tags.push(add_bytes(&mut archive, "bag-info.txt", info.as_bytes())?);
     let list = bag::manifest(&payload);
@@ -146,13 +233,17 @@ fn add_bytes(archive: &mut Archive, name: &str, bytes: &[u8]) -> Result<Entry, E
     Ok(Entry::of(name, bytes))
 }
 
+/// The name of a file of the results in the bundle.
+fn member_of(path: &Path) -> String {
+    format!("data/results/{}", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
 /// Adds a file that this run wrote.
 fn add_result(archive: &mut Archive, path: &Path) -> Result<Entry, ExportError> {
     let failed = |error| ExportError::at(path, error);
     let mut file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = format!("data/results/{file_name}");
+    let name = member_of(path);
     archive.begin(&name, size)?;
     let mut hasher = Sha256::new();
     let mut written = 0_u64;

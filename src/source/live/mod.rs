@@ -6,6 +6,7 @@
 //! | function | gives |
 //! |---|---|
 //! | `open` | the volumes as hosts, the machine's own first, volatile records with it |
+//! | `identity` | a text that is another after a restart |
 //! | `preflight` | rights, volumes and sizes, before anything is read |
 //! | `holds_evidence` | whether a folder lies on a volume that is evidence |
 //! | `be_gentle` | background priority for the whole process |
@@ -16,9 +17,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::Actions;
+use crate::model::{Actions, Limits};
 
 use super::{DriveLetters, HostEvidence, SourceError};
+
+pub mod agent;
 
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
@@ -48,6 +51,10 @@ pub struct Wanted {
     pub query_agent: bool,
     /// Where results go; never part of the evidence.
     pub output: PathBuf,
+    /// Whether volatile records are asked for: not when an earlier run has them.
+    pub volatile: bool,
+    /// Whether the walk is to go on.
+    pub limits: Limits,
     /// Gets everything that was done on the machine.
     pub actions: Actions,
 }
@@ -84,7 +91,17 @@ pub struct VolumeFacts {
 /// When there is nothing that could be read, or the system is of a kind that this
 /// version does not know.
 pub fn open(wanted: &Wanted, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
-    system::open(wanted, letters)
+    let mut hosts = system::open(wanted, letters)?;
+    if let Some(machine) = hosts.first_mut().filter(|_| wanted.query_agent) {
+        machine.saved.extend(agent::query(&wanted.actions));
+    }
+    Ok(hosts)
+}
+
+/// What tells this machine, since it was started, from every other; empty where the
+/// system does not say.
+pub fn identity(wanted: &Wanted) -> String {
+    system::identity(wanted)
 }
 
 /// What [`open`] will find; reads no file of the evidence.

@@ -1,7 +1,10 @@
 //! The running Linux: one tree of its mounted file systems, and `/proc`.
 
 mod mounts;
+mod proc;
 mod process;
+mod records;
+mod sockets;
 
 use std::path::{Path, PathBuf};
 
@@ -25,12 +28,28 @@ pub(super) fn open(
         Some(root) => left_out.push(root.join("proc")),
         None => left_out.extend(left_out_mounts(wanted).into_iter().map(|mount| mount.point)),
     }
-    let tree = Folder::plain(Root::running("/", root, left_out));
+    let root_of_tree = Root::running("/", root, left_out);
+    let tree = Folder::running(root_of_tree, wanted.limits.clone());
     let label = match &wanted.root {
-        Some(root) => format!("{LABEL}:{}", root.display()),
+        Some(root) => root.display().to_string(),
         None => LABEL.to_owned(),
     };
-    Ok(vec![HostEvidence::new(label, host_name(root), Layout::LinuxRoot, tree)])
+    let mut host = HostEvidence::new(label, host_name(root), Layout::LinuxRoot, tree);
+    host.is_running = true;
+    if wanted.volatile {
+        let told = records::all(root, wanted.root.is_none());
+        host.volatile = told.volatile;
+        host.saved = told.saved;
+        host.problems.extend(told.problems);
+    }
+    Ok(vec![host])
+}
+
+/// The kernel's number for this run of itself, and the machine's own name.
+pub(super) fn identity(wanted: &Wanted) -> String {
+    let root = root(wanted);
+    let boot = std::fs::read_to_string(root.join("proc/sys/kernel/random/boot_id"));
+    format!("{} {}", host_name(root), boot.unwrap_or_default().trim())
 }
 
 fn root(wanted: &Wanted) -> &Path {

@@ -10,6 +10,10 @@ pub(super) fn open(_: &Wanted, _: &DriveLetters<'_>) -> Result<Vec<HostEvidence>
     Err(SourceError::Unsupported { path: "this system".into(), what, advice })
 }
 
+pub(super) fn identity(_: &Wanted) -> String {
+    String::new()
+}
+
 pub(super) fn preflight(_: &Wanted) -> Preflight {
     Preflight::default()
 }
