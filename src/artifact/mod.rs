@@ -13,10 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use definition::Artifact;
-pub use locate::{
-    Expected, Located, Locations, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES, Presence, locate,
-};
-pub use definition::{Artifact, Os};
 pub use formats::{Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES};
 pub use locate::{Expected, Located, Locations, Presence, locate};
 pub use pattern::{Pattern, PatternError};

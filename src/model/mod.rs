@@ -3,8 +3,8 @@
 
 mod evidence;
 mod finding;
-mod os;
 mod limits;
+mod os;
 mod problem;
 mod record;
 mod reference;
@@ -20,8 +20,8 @@ pub use finding::{
     Answer, Chain, Coverage, CoverageState, Credential, Exposed, HostReport, Rung, RungName,
     Session, SystemFacts, ToolVerdict, Verdict, VersionBracket,
 };
-pub use os::Os;
 pub use limits::{Asked, Limits, Reached};
+pub use os::Os;
 pub use problem::{Problem, Stage};
 pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
 pub use reference::{FileReference, PathResolver};

@@ -12,18 +12,14 @@ use rayon::prelude::*;
 use super::passes::Definitions;
 use super::resume::{self, Finished, Plan, Turn};
 use super::{HostOutcome, Job, Outcome, Progress, RunError};
-use super::{coverage, examine, facts, hosts, pipeline};
-use crate::artifact::Formats;
-use crate::export::{self, Done, DoneHost, Entry, HostSummary, ImageFacts, Record, RunFacts};
-use crate::model::HostReport;
-use crate::parse::PARSERS;
-use crate::source::{self, Clues, HostEvidence, Lead, SourceError};
 use super::{coverage, examine, facts, hosts, pipeline, volatile};
+use crate::artifact::Formats;
 use crate::export::{
     self, Begun, Done, DoneHost, Entry, HostSummary, ImageFacts, Record, RunFacts,
 };
 use crate::model::HostReport;
-use crate::source::{self, HostEvidence, Lead, Limited, SourceError};
+use crate::parse::PARSERS;
+use crate::source::{self, Clues, HostEvidence, Lead, Limited, SourceError};
 
 /// Examines every source and writes what came out.
 pub fn run(

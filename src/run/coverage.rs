@@ -11,8 +11,6 @@ use crate::source::{self, Entry, HostEvidence, Layout, Start, Unread};
 
 /// How the artifact ids end under which file systems themselves are covered.
 const NAMES: &str = ".filesystem.name";
-/// The artifact id under which the file system itself is covered.
-const NAMES: &str = "windows.filesystem.name";
 /// The artifact id of an `$MFT` that lists files outside of its volume.
 const LIST: &str = "windows.filesystem.mft";
 /// The artifact id of volumes that could not be read.

@@ -26,8 +26,7 @@ use crate::detect::Detector;
 use crate::export::{ExportError, ExportOptions, HostOutput};
 use crate::model::{Actions, HostReport, Level, Limits, Problem, Reached, Stage, Stop};
 use crate::parse::{PARSERS, secret};
-use crate::source::{self, HostEvidence, SourceError, live};
-use crate::source::{self, Clues, HostEvidence, SourceError};
+use crate::source::{self, Clues, HostEvidence, SourceError, live};
 
 pub use progress::{Counts, Progress, SourceProgress};
 

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use super::live::{self, Wanted};
-use super::{DriveLetters, HostEvidence, SourceError, container, image};
 use super::{Clues, HostEvidence, SourceError, container, image};
 
 /// One or more hosts to be opened together.
@@ -60,7 +59,7 @@ impl Lead {
     pub fn open(self, clues: Clues<'_>) -> Result<Vec<HostEvidence>, SourceError> {
         match self.held {
             Held::Hosts(hosts) => Ok(hosts),
-            Held::Live(wanted) => live::open(&wanted, letters),
+            Held::Live(wanted) => live::open(&wanted, clues.letters),
             Held::Image => match container::open(&self.at)? {
                 Some(disk) => Ok(image::open(&self.at, disk, clues)),
                 None => Err(SourceError::Unsupported {

@@ -21,8 +21,8 @@ mod folder;
 mod image;
 mod layout;
 mod lead;
-mod listed;
 mod limited;
+mod listed;
 mod listing;
 pub mod live;
 mod meter;
@@ -35,8 +35,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{EvidencePath, Os, PathResolver, Problem, ReadAt, Saved, Volatile};
-use crate::model::{EvidencePath, Limits, PathResolver, Problem, ReadAt, Saved, Volatile};
+use crate::model::{EvidencePath, Limits, Os, PathResolver, Problem, ReadAt, Saved, Volatile};
 
 pub use entry::{Entry, FileId, Kind, Remains, State, Times};
 pub use folder::{Folder, MAX_DEPTH};

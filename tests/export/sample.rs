@@ -137,6 +137,7 @@ pub fn report() -> HostReport {
         ..execution()
     };
     HostReport {
+        volatile: None,
         host: "WS-01".into(),
         system: SystemFacts { os: Some("Windows 10 Pro 22H2".into()), ..SystemFacts::default() },
         source: "image.E01".into(),
