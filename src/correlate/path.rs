@@ -1,12 +1,14 @@
 //! Paths as logs spell them, brought to one form so that they can be compared.
 
+use std::borrow::Cow;
+
 use crate::model::without_snapshot;
 
 /// The path without drive, volume, device prefix or case: `\users\jane\ngrok.exe`.
 ///
 /// Environment variables of the system folder are resolved to their usual place.
 pub fn tail(path: &str) -> String {
-    let mut text = path.trim().trim_matches('"').replace('/', "\\").to_ascii_lowercase();
+    let mut text = path.trim().trim_matches('"').replace('/', "\\").to_lowercase();
     for (variable, folder) in [
         ("%systemroot%", "\\windows"),
         ("%windir%", "\\windows"),
@@ -45,6 +47,16 @@ pub fn tail(path: &str) -> String {
     text
 }
 
+/// Whether a path (any notation, any case) is that of this [`tail`].
+pub fn is(path: &str, tail: &str) -> bool {
+    folded(&self::tail(path)) == folded(tail)
+}
+
+/// Lower-case text in which `ß`, which some make `SS` of when they raise it, is `ss`.
+fn folded(text: &str) -> Cow<'_, str> {
+    if text.contains('ß') { Cow::Owned(text.replace('ß', "ss")) } else { Cow::Borrowed(text) }
+}
+
 /// The last component of a path of either notation.
 pub fn base_name(path: &str) -> &str {
     path.trim().trim_matches('"').rsplit(['\\', '/']).next().unwrap_or_default()
@@ -56,9 +68,10 @@ pub fn mentions(text: &str, tail: &str) -> bool {
     if tail.len() < 4 {
         return false;
     }
-    let text = text.replace('/', "\\").to_ascii_lowercase();
+    let text = text.replace('/', "\\").to_lowercase();
+    let (text, tail) = (folded(&text), folded(tail));
     let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find(tail)) {
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find(&*tail)) {
         let end = from + at + tail.len();
         let next = text.get(end..).and_then(|rest| rest.chars().next());
         if !next.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-')) {
@@ -203,6 +216,15 @@ mod tests {
             assert_eq!(tail(path), r"\users\jane\ngrok.exe", "{path}");
         }
         assert_eq!(tail(r"%SystemRoot%\x.exe"), r"\windows\x.exe");
+    }
+
+    #[test]
+    fn letters_of_other_scripts_have_no_case_either() {
+        let tail = tail(r"C:\Users\Jürgen Groß\n.exe");
+        for path in [r"\VOLUME{01d-2c}\USERS\JÜRGEN GROSS\N.EXE", r"\USERS\JÜRGEN GROß\N.EXE"] {
+            assert!(is(path, &tail) && mentions(&format!("run {path}"), &tail), "{path}");
+        }
+        assert!(!is(r"C:\Users\Jurgen Gross\n.exe", &tail));
     }
 
     #[test]

@@ -272,7 +272,7 @@ fn is_reader(record: &Record) -> bool {
 fn program(record: &Record, tail: &str) -> Option<Weight> {
     let own = ["Image", "TargetFilename", "ImageLoaded"]
         .iter()
-        .any(|f| record.text(f).is_some_and(|t| path::tail(t) == tail));
+        .any(|f| record.text(f).is_some_and(|t| path::is(t, tail)));
     if own || any_text(record, |text| path::mentions(text, tail)) {
         let (stage, score, what) = weight(record.category, own);
         if own && is_loopback_service(record) {
@@ -320,7 +320,7 @@ fn process(
         "process_creation" if unnamed_children => {
             let child = record.number("ParentProcessId") == Some(pid)
                 && record.text("NewProcessName").is_some()
-                && record.text("ParentImage").is_none_or(|p| path::tail(p) == image);
+                && record.text("ParentImage").is_none_or(|p| path::is(p, image));
             child.then_some((RowStage::Executed, 40, "started by the agent's process"))
         }
         "dns_query" if record.text("Provider").is_some_and(|p| p.eq_ignore_ascii_case(DNS)) => {
