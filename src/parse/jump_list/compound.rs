@@ -66,7 +66,7 @@ impl<'a> Compound<'a> {
         };
         found.table = found.read_table();
         let start = |at| u32_at(bytes, at).unwrap_or(u32::MAX);
-        found.mini_table = numbers(&found.chain(start(60)));
+        found.mini_table = numbers(found.chain(start(60)));
         let directory = found.chain(start(48));
         found.entries = directory.chunks_exact(ENTRY_BYTES).filter_map(Entry::read).collect();
         match found.entries.iter().find(|entry| entry.kind == ROOT) {
