@@ -291,6 +291,7 @@ fn headline(record: &Record) -> String {
         }
         "service_state" => format!("Service {} changed its state", field("ServiceName")),
         "run_key" => format!("{} starts {}", field("ValueName"), field("Details")),
+        "task_cache" => format!("{} starts {}", field("Name"), field("CommandLine")),
         "task" => format!("Scheduled task {}", field("TaskName")),
         "prefetch" | "pca_launch" | "crash_report" => format!("{} ran", field("Image")),
         "shortcut" | "startup_shortcut" | "jump_list" | "recycled" => {
@@ -318,6 +319,9 @@ fn headline(record: &Record) -> String {
         | "file_change" => field("TargetFilename"),
         _ => match (record.text("Channel"), record.number("EventID")) {
             (Some(channel), Some(id)) => format!("{channel} event {id}"),
+            _ if record.text("Image").is_some() => {
+                format!("{} {}", record.category, field("Image"))
+            }
             _ => record.category.to_owned(),
         },
     }

@@ -15,6 +15,7 @@
 use crate::parse::bytes::{piece, u16_at, u32_at};
 use crate::parse::known_folder;
 
+use super::cells::size;
 use super::task_cache::clsid;
 use super::{utf16, utf16_until_nul};
 
@@ -30,7 +31,9 @@ pub fn path(list: &[u8]) -> Option<String> {
     for _ in 0..MAX_ITEMS {
         let Some(length) = u16_at(rest, 0).map(usize::from).filter(|n| *n > 2) else { break };
         let Some(item) = rest.get(..length) else { break };
-        path = joined(&path, &name(item).unwrap_or_default());
+        let name = name(item).unwrap_or_default();
+        // A property may hold a path of its own.
+        path = if name.get(1..3) == Some(r":\") { name } else { joined(&path, &name) };
         rest = rest.get(length..).unwrap_or_default();
     }
     Some(path).filter(|path| !path.is_empty())
@@ -53,6 +56,7 @@ pub fn name(item: &[u8]) -> Option<String> {
         0x1F | 0x2E => Some(folder(&clsid(item.get(4..20)?)?)),
         0x20..=0x2F => Some(ansi(item.get(3..)?)),
         0x40..=0x4F => Some(ansi(item.get(5..)?)),
+        0 => property(item),
         _ => long_name(item).or_else(|| short_name(kind, item)).filter(|name| !name.is_empty()),
     }
 }
@@ -92,6 +96,40 @@ fn long_name(item: &[u8]) -> Option<String> {
     }
     let length = extension.len().checked_sub(name)? & !1;
     Some(utf16(piece(extension, name, length)?).split('\0').next()?.to_owned())
+}
+
+/// Path or name among an item's properties.
+///
+/// Each storage begins with its size and `1SPS`, then the GUID of its properties;
+/// each of those: 0 size · 4 id · 9 type · 13 value.
+fn property(item: &[u8]) -> Option<String> {
+    const PATH: (&str, u32) = ("{28636AA6-953D-11D2-B5D6-00C04FD918D0}", 30);
+    const NAME: (&str, u32) = ("{B725F130-47EF-101A-A5F1-02608C9EEBAC}", 10);
+    let mut name = None;
+    let storages = item.windows(4).enumerate().filter(|(_, mark)| *mark == b"1SPS");
+    for (mark, _) in storages.take(MAX_ITEMS) {
+        let mut rest = item.get(mark.checked_add(4)?..)?;
+        let guid = clsid(rest)?;
+        rest = rest.get(16..)?;
+        while let Some(length) = u32_at(rest, 0).map(size).filter(|n| *n > 13) {
+            let Some(value) = rest.get(..length) else { break };
+            let id = u32_at(value, 4)?;
+            if (guid.as_str(), id) == PATH && let Some(path) = wide_property(value) {
+                return Some(path);
+            }
+            if (guid.as_str(), id) == NAME {
+                name = name.or_else(|| wide_property(value));
+            }
+            rest = rest.get(length..)?;
+        }
+    }
+    name
+}
+
+/// The text of a property of type `VT_LPWSTR`: 13 characters · 17 text.
+fn wide_property(value: &[u8]) -> Option<String> {
+    const WIDE_TEXT: u16 = 0x1F;
+    (u16_at(value, 9)? == WIDE_TEXT).then(|| utf16_until_nul(value.get(17..).unwrap_or_default()))
 }
 
 /// Bytes up to the first zero, as Latin-1.

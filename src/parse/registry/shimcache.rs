@@ -213,7 +213,9 @@ fn chain(data: &[u8], first: usize, flagged: bool) -> (Vec<Entry>, Option<String
         let length = at.checked_add(8).and_then(|n| u32_at(data, n)).map(size).filter(|_| marked);
         let start = at.saturating_add(12);
         let Some(body) = length.and_then(|length| piece(data, start, length)) else {
-            return (entries, Some(format!("no entry at byte {at:#x}")));
+            // Windows may keep room for more.
+            let empty = data.get(at..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+            return (entries, (!empty).then(|| format!("no entry at byte {at:#x}")));
         };
         let entry = if flagged { flagged_entry(body) } else { plain_entry(body) };
         let Some(entry) = entry else {
