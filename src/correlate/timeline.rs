@@ -293,7 +293,8 @@ fn headline(record: &Record) -> String {
         "run_key" => format!("{} starts {}", field("ValueName"), field("Details")),
         "task_cache" => format!("{} starts {}", field("Name"), field("CommandLine")),
         "task" => format!("Scheduled task {}", field("TaskName")),
-        "prefetch" | "pca_launch" | "crash_report" => format!("{} ran", field("Image")),
+        "prefetch" | "pca_launch" | "crash_report" | "bam" | "userassist" | "feature_usage"
+        | "recent_app" => format!("{} ran", field("Image")),
         "shortcut" | "startup_shortcut" | "jump_list" | "recycled" => {
             format!("{} {}", record.category.replace('_', " "), field("Image"))
         }
@@ -320,7 +321,7 @@ fn headline(record: &Record) -> String {
         _ => match (record.text("Channel"), record.number("EventID")) {
             (Some(channel), Some(id)) => format!("{channel} event {id}"),
             _ if record.text("Image").is_some() => {
-                format!("{} {}", record.category, field("Image"))
+                format!("{} {}", record.category.replace('_', " "), field("Image"))
             }
             _ => record.category.to_owned(),
         },

@@ -224,6 +224,12 @@ pub struct SystemFacts {
     pub bias_minutes: Option<i32>,
     /// For sources that write local time.
     pub zone: Option<Zone>,
+    /// Where Remote Desktop listens.
+    pub remote_desktop_port: Option<u16>,
+    /// Whether it takes connections.
+    pub remote_desktop: Option<bool>,
+    /// Whether Windows keeps Prefetch files of programs.
+    pub prefetch: Option<bool>,
 }
 
 /// Everything that export writes about one host.

@@ -30,6 +30,7 @@ mod pe;
 mod powershell_history;
 mod prefetch;
 mod program;
+mod recent_file_cache;
 mod recycle_bin;
 pub mod registry;
 pub mod secret;
@@ -121,6 +122,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &evtx::Evtx,
     &event_xml::EventXml,
     &registry::Registry,
+    &recent_file_cache::RecentFileCache,
     &tunnel_config::NgrokConfig,
     &agent_log::NgrokLog,
     &pe::Pe,

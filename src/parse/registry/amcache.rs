@@ -9,7 +9,7 @@
 //! * `Root\File\<volume>\<id>`, `Root\Programs`: Windows 8 to 10 1511; values have
 //!   numbers for names.
 //!
-//! Sources: ANSSI, "Analysis of the AmCache" (2019); `testdata/parse/registry/Amcache.hve`.
+//! Sources: ANSSI, "Analysis of the AmCache" (2019); three real hives (`tests/compare`).
 
 use std::ops::ControlFlow;
 

@@ -6,7 +6,7 @@
 //! 1809 the key is below `State`. Programs on removable and network drives are not
 //! listed.
 //!
-//! Source: `testdata/parse/registry/execution-SYSTEM`; dissect.target's `bam`.
+//! Sources: regipy's and dissect.target's readers; two real hives (`tests/compare`).
 
 use std::ops::ControlFlow;
 

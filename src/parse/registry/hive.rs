@@ -14,6 +14,7 @@ use crate::model::{Damage, Everything, Input, Locator, MAX_INLINE_BYTES, ReadAt}
 use crate::parse::ParseError;
 
 use super::carve::{self, Carved};
+use super::cells;
 use super::key::{Data, Key, NamedValue};
 use super::replay::{Replay, replay};
 use super::validate::{Bins, Leftover, Report, check_bins, check_tree};
@@ -82,8 +83,34 @@ impl Hive {
         &self.image
     }
 
+    /// Whether the tree leads to a key at `path`: told without reading keys beside it,
+    /// for most of what is asked for is not there. A salvaged hive always says yes.
+    fn leads_to(&self, path: &str) -> bool {
+        let walk = || {
+            let mut at = cells::u32_at(&self.image, 36)?;
+            for name in path.split('\\').filter(|name| !name.is_empty()) {
+                let node = cells::key_node(cells::cell(&self.image, at)?.body)?;
+                let mut entries = Vec::new();
+                if node.subkeys > 0 {
+                    let _ = cells::subkey_entries(&self.image, node.subkey_list, &mut entries);
+                }
+                let is_next = |entry: &&cells::SubkeyEntry| {
+                    cells::cell(&self.image, entry.offset)
+                        .and_then(|cell| cells::key_node(cell.body))
+                        .is_some_and(|key| key.name.eq_ignore_ascii_case(name))
+                };
+                at = entries.iter().find(is_next)?.offset;
+            }
+            Some(())
+        };
+        matches!(self.reader, Reader::Salvaged(_)) || walk().is_some()
+    }
+
     /// The key at `path`; the empty path is the root.
     pub fn key(&mut self, path: &str) -> Option<Key> {
+        if !self.leads_to(path) {
+            return None;
+        }
         match &mut self.reader {
             Reader::Tree(tree) => guarded(|| node_at(tree, path)).flatten().map(|n| to_key(&n)),
             Reader::Salvaged(keys) => keys
@@ -100,6 +127,9 @@ impl Hive {
     ///
     /// 2^20 keys.
     pub fn below(&mut self, path: &str, depth: usize) -> Vec<Key> {
+        if depth == 0 || !self.leads_to(path) {
+            return Vec::new();
+        }
         match &mut self.reader {
             Reader::Tree(tree) => guarded(|| {
                 let mut keys = Vec::new();

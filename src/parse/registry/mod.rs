@@ -10,6 +10,8 @@
 //! says what it proves, and a line in [`EXTRACTORS`].
 
 mod amcache;
+#[cfg(test)]
+mod artifact_tests;
 mod bam;
 mod carve;
 mod cells;

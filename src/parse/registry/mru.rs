@@ -10,7 +10,7 @@
 //! * RecentDocs: names of files opened, without their folders.
 //! * OpenSavePidlMRU, LastVisitedPidlMRU: files and programs of the dialogs Open and Save.
 //!
-//! Source: libyal's winreg-kb, "Most Recently Used"; `testdata/parse/registry/user-NTUSER.DAT`.
+//! Source: libyal's winreg-kb, "Most Recently Used"; real hives (`tests/compare`).
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

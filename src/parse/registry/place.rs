@@ -114,7 +114,9 @@ pub fn push_carved(
     for key in live.into_iter().chain(deleted).filter(|key| !key.values.is_empty()) {
         let names: Vec<&str> = key.path.split('\\').collect();
         for (read, pattern) in &patterns {
-            if is_at(&names, pattern, key.rooted, damaged) {
+            // The tree gives those that are in order.
+            let in_tree = key.rooted && !key.recovered && is_at(&names, pattern, true, false);
+            if !in_tree && is_at(&names, pattern, key.rooted, damaged) {
                 read(key, output)?;
             }
         }
@@ -128,7 +130,7 @@ fn patterns(place: &Place) -> impl Iterator<Item = String> {
 }
 
 /// Whether a carved key lies at a place: at its whole path, or when its parents are
-/// lost, two names of it or more at the end.
+/// lost, two names of it or more at the end. The last name that is no `*` must be right.
 fn is_at(names: &[&str], pattern: &[&str], rooted: bool, damaged: bool) -> bool {
     /// So many names must be right for one that is not.
     const SURE: usize = 3;
@@ -142,7 +144,7 @@ fn is_at(names: &[&str], pattern: &[&str], rooted: bool, damaged: bool) -> bool 
         }
         if fits(pattern, name) {
             right = right.saturating_add(1);
-        } else if damaged && wrong == 0 {
+        } else if damaged && right > 0 && wrong == 0 {
             wrong = 1;
         } else {
             return false;

@@ -7,7 +7,7 @@
 //! * MUICache: names of a program that Explorer once showed; no time.
 //! * Compatibility Assistant and Layers: programs watched or given a setting; no time.
 //!
-//! Sources: `testdata/parse/registry/user-NTUSER.DAT`; MITRE ATT&CK T1546.011 (Layers).
+//! Sources: real hives (`tests/compare`); MITRE ATT&CK T1546.011 (Layers).
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

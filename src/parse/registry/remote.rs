@@ -5,7 +5,7 @@
 //! * `SshHostKeys`: a server whose key was accepted, `rsa2@22:host`; no time of its own.
 //! * `Sessions\<name>`: a stored session, its forwarded ports included.
 //!
-//! Source: `testdata/parse/registry/user-NTUSER.DAT`; PuTTY's documentation, 4.27 and 8.
+//! Source: PuTTY's documentation, 4.27 and 8; regipy's readers of both.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;

@@ -37,7 +37,8 @@ fn push_live(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
             let Some((above, name)) = key.path.rsplit_once('\\') else { continue };
             let Some((folder, parent)) = folders.get(above) else { continue };
             let Some(Data::Binary(item)) = parent.data(name) else { continue };
-            let path = shell_item::joined(folder, &shell_item::name(item).unwrap_or_default());
+            let name = shell_item::first(item).and_then(shell_item::name).unwrap_or_default();
+            let path = shell_item::joined(folder, &name);
             if path.len() > MAX_PATH {
                 continue;
             }

@@ -29,14 +29,19 @@ pub fn path(list: &[u8]) -> Option<String> {
     let mut path = String::new();
     let mut rest = list;
     for _ in 0..MAX_ITEMS {
-        let Some(length) = u16_at(rest, 0).map(usize::from).filter(|n| *n > 2) else { break };
-        let Some(item) = rest.get(..length) else { break };
+        let Some(item) = first(rest) else { break };
         let name = name(item).unwrap_or_default();
         // A property may hold a path of its own.
         path = if name.get(1..3) == Some(r":\") { name } else { joined(&path, &name) };
-        rest = rest.get(length..).unwrap_or_default();
+        rest = rest.get(item.len()..).unwrap_or_default();
     }
     Some(path).filter(|path| !path.is_empty())
+}
+
+/// The first item of a list, its size included.
+pub fn first(list: &[u8]) -> Option<&[u8]> {
+    let length = u16_at(list, 0).map(usize::from).filter(|n| *n > 2)?;
+    list.get(..length)
 }
 
 /// `name` below `above`.
@@ -114,7 +119,9 @@ fn property(item: &[u8]) -> Option<String> {
         while let Some(length) = u32_at(rest, 0).map(size).filter(|n| *n > 13) {
             let Some(value) = rest.get(..length) else { break };
             let id = u32_at(value, 4)?;
-            if (guid.as_str(), id) == PATH && let Some(path) = wide_property(value) {
+            if (guid.as_str(), id) == PATH
+                && let Some(path) = wide_property(value)
+            {
                 return Some(path);
             }
             if (guid.as_str(), id) == NAME {

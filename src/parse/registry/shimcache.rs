@@ -17,7 +17,7 @@
 //!
 //! In all with flags, bit 2 of the first says that the file was executed. Sources:
 //! Mandiant, "Leveraging the Application Compatibility Cache"; libyal's winreg-kb;
-//! `testdata/parse/registry/shimcache-*.bin`.
+//! four real values and two hives (`tests/compare`).
 
 use std::ops::ControlFlow;
 
@@ -95,13 +95,13 @@ fn record(key: &Key, position: usize, entry: &Entry) -> Record {
     record
 }
 
-/// Family name and version of a packaged app, whose entry has instead of a path
-/// hexadecimal kind, version, and Windows' versions, then machine, name and publisher,
-/// between tabs.
+/// Family name and version of a packaged app, whose entry has instead of a path its
+/// kind, version and Windows' version in hexadecimal digits, machine, name and publisher,
+/// with tabs between them.
 fn package(path: &str) -> Option<(String, String)> {
     let mut parts = path.split('\t');
     let (_, version) = (parts.next()?, parts.next()?);
-    let mut names = parts.skip(3);
+    let mut names = parts.skip(2);
     let (name, publisher) = (names.next()?, names.next()?);
     let number = |at: usize| u16::from_str_radix(version.get(at..at.checked_add(4)?)?, 16).ok();
     let version = [0, 4, 8, 12].into_iter().map(number).collect::<Option<Vec<u16>>>();
@@ -261,4 +261,105 @@ fn text(body: &[u8], at: usize) -> Option<(String, usize)> {
     let length = usize::from(u16_at(body, at)?);
     let start = at.checked_add(2)?;
     Some((utf16(piece(body, start, length)?), start.checked_add(length)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: u64 = 133_552_296_000_000_000;
+
+    fn wide(text: &str) -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }
+
+    /// A table of one entry for `C:\x.exe`; `last` follows its time.
+    fn table(magic: u32, first: usize, bits: usize, last: &[u8]) -> Vec<u8> {
+        let path = wide(r"C:\x.exe");
+        let length = u16::try_from(path.len()).unwrap().to_le_bytes();
+        let mut data = [magic.to_le_bytes(), 1u32.to_le_bytes()].concat();
+        data.resize(first, 0);
+        data.extend([length, length].concat());
+        let rest = 8 + last.len();
+        if bits == 64 {
+            let offset = u64::try_from(data.len() + 12 + rest).unwrap();
+            data.extend([&[0; 4][..], &offset.to_le_bytes()].concat());
+        } else {
+            data.extend(u32::try_from(data.len() + 4 + rest).unwrap().to_le_bytes());
+        }
+        data.extend([&TIME.to_le_bytes()[..], last, &path].concat());
+        data
+    }
+
+    fn chained(first: usize, mark: &[u8], body: &[u8]) -> Vec<u8> {
+        let mut data = u32::try_from(first).unwrap().to_le_bytes().to_vec();
+        data.resize(first, 0);
+        let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+        data.extend([mark, &[0; 4], &length, body].concat());
+        data
+    }
+
+    fn xp() -> Vec<u8> {
+        let mut data = [0xDEAD_BEEFu32.to_le_bytes(), 1u32.to_le_bytes()].concat();
+        data.resize(400, 0);
+        let mut path = wide(r"C:\x.exe");
+        path.resize(528, 0);
+        data.extend([path, TIME.to_le_bytes().to_vec(), vec![9, 0, 0, 0, 0, 0, 0, 0]].concat());
+        data.extend(TIME.to_le_bytes());
+        data
+    }
+
+    #[test]
+    fn every_version_is_read() {
+        let path = [&[16, 0][..], &wide(r"C:\x.exe")].concat();
+        let (time, no_data) = (TIME.to_le_bytes(), [0; 4]);
+        let flags = [2, 0, 0, 0, 0, 0, 0, 0];
+        let v8 = [&path[..], &flags, &time, &no_data].concat();
+        let v81 = [&path[..], &[0, 0], &flags, &time, &no_data].concat();
+        let v10 = [&path[..], &time, &no_data].concat();
+        let size = [0, 0, 1, 0, 0, 0, 0, 0];
+        let samples: [(&str, Vec<u8>, Option<bool>, Option<u64>); 11] = [
+            ("XP", xp(), None, Some(9)),
+            ("2003", table(0xBADC_0FFE, 8, 32, &size), None, Some(65536)),
+            ("2003 x64", table(0xBADC_0FFE, 8, 64, &size), None, Some(65536)),
+            ("Vista", table(0xBADC_0FFE, 8, 32, &flags), Some(true), None),
+            ("Vista x64", table(0xBADC_0FFE, 8, 64, &[0; 8]), Some(false), None),
+            ("7", table(0xBADC_0FEE, 128, 32, &[&flags[..], &[0; 8]].concat()), Some(true), None),
+            (
+                "7 x64",
+                table(0xBADC_0FEE, 128, 64, &[&flags[..], &[0; 16]].concat()),
+                Some(true),
+                None,
+            ),
+            ("8.0", chained(0x80, b"00ts", &v8), Some(true), None),
+            ("8.1", chained(0x80, b"10ts", &v81), Some(true), None),
+            ("10", chained(0x30, b"10ts", &v10), None, None),
+            ("11", chained(0x34, b"10ts", &v10), None, None),
+        ];
+        for (version, data, executed, size) in samples {
+            let (all, why) = entries(&data);
+            assert_eq!(why, None, "{version}");
+            let [entry] = all.as_slice() else { panic!("{version}: {all:?}") };
+            assert_eq!((entry.path.as_str(), entry.modified), (r"C:\x.exe", TIME), "{version}");
+            assert_eq!((entry.executed, entry.size), (executed, size), "{version}");
+            for end in 1..data.len() {
+                let (all, why) = entries(&data[..end]);
+                assert!(all.len() <= 1 && (all.len() == 1 || why.is_some() || end <= 128));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_cache_is_told() {
+        assert_eq!(entries(&[1, 2, 3, 4, 5]).1.as_deref(), Some("of an unknown kind (0x4030201)"));
+        let many = [0xBADC_0FEEu32.to_le_bytes(), u32::MAX.to_le_bytes()].concat();
+        assert!(entries(&many).1.is_some());
+    }
+
+    #[test]
+    fn a_packaged_app_has_a_name_and_a_version() {
+        let path = "00000009\t0003000800000000\t000a00003ad70000\t8664\tngrok.ngrok\t1g87\t";
+        assert_eq!(package(path), Some(("ngrok.ngrok_1g87".to_owned(), "3.8.0.0".to_owned())));
+        assert_eq!(package(r"C:\x.exe"), None);
+    }
 }

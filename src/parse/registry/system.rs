@@ -25,6 +25,7 @@ pub fn facts(hive: &mut Hive) -> SystemFacts {
     let mut facts = SystemFacts::default();
     if let Some(set) = services::preferred_set(hive) {
         name_and_zone(hive, &set, &mut facts);
+        switches(hive, &set, &mut facts);
     }
     version(hive, &mut facts);
     facts
@@ -39,6 +40,9 @@ pub fn merge(first: SystemFacts, second: SystemFacts) -> SystemFacts {
         time_zone: first.time_zone.or(second.time_zone),
         bias_minutes: first.bias_minutes.or(second.bias_minutes),
         zone: first.zone.or(second.zone),
+        remote_desktop_port: first.remote_desktop_port.or(second.remote_desktop_port),
+        remote_desktop: first.remote_desktop.or(second.remote_desktop),
+        prefetch: first.prefetch.or(second.prefetch),
     }
 }
 
@@ -94,6 +98,17 @@ fn name_and_zone(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {
     facts.time_zone = zone.text("TimeZoneKeyName").or_else(|| zone.text("StandardName"));
     facts.bias_minutes = zone::minutes(&zone, "Bias");
     facts.zone = zone::rule(&zone).and_then(|rule| Zone::of_posix(&rule));
+}
+
+/// What is switched on or off. Prefetch is on for programs at 1 and 3, and where it is
+/// not set.
+fn switches(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {
+    const PREFETCH: &str = r"Control\Session Manager\Memory Management\PrefetchParameters";
+    let mut number = |path: &str, value: &str| hive.key(&format!("{set}\\{path}"))?.number(value);
+    let port = number(r"Control\Terminal Server\WinStations\RDP-Tcp", "PortNumber");
+    facts.remote_desktop_port = port.and_then(|port| u16::try_from(port).ok());
+    facts.remote_desktop = number(r"Control\Terminal Server", "fDenyTSConnections").map(|n| n == 0);
+    facts.prefetch = number(PREFETCH, "EnablePrefetcher").map(|n| n & 1 != 0);
 }
 
 fn version(hive: &mut Hive, facts: &mut SystemFacts) {

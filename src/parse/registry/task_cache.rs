@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Sources: libyal's winreg-kb, "Task Scheduler"; Microsoft on Tarrask (2022-04-12);
-//! `testdata/parse/registry/tasks-SOFTWARE`.
+//! `testdata/parse/registry/artifacts-SOFTWARE`.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

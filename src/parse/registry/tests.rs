@@ -169,8 +169,9 @@ fn a_deleted_service_is_recovered_with_its_values() {
     let web = r"service 2024-09-02T21:16:00.0000000Z key:ControlSet001\Services\web ImagePath=C:\Tools\nssm.exe Wrapped=C:\Tools\ngrok.exe tcp 3389 AppEnvironmentExtra=NGROK_REGION=eu X=y";
     let source = r"eventlog_source 2023-06-01T08:00:00.0000000Z key:ControlSet001\Services\EventLog\Application\ngrok";
     let ngrok = r"service recovered 2024-09-02T21:16:00.0000000Z key:ControlSet001\Services\ngrok ImagePath=C:\PerfLogs\ngrok.exe service run --config C:\PerfLogs\n.yml";
+    let bam = r"bam 2024-09-02T21:16:05.0000000Z key:ControlSet001\Services\bam\State\UserSettings\S-1-5-21-1177238915-2271478464-4105562837-1001|\Device\HarddiskVolume3\PerfLogs\ngrok.exe";
     let fields = ["ImagePath", "Wrapped", "AppEnvironmentExtra"];
-    assert_eq!(found.lines(&fields), [web, source, ngrok]);
+    assert_eq!(found.lines(&fields), [web, source, bam, ngrok]);
 }
 
 #[test]
