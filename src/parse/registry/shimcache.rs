@@ -309,6 +309,9 @@ mod tests {
         data
     }
 
+    /// Version, value, executed, the file's size.
+    type Sample = (&'static str, Vec<u8>, Option<bool>, Option<u64>);
+
     #[test]
     fn every_version_is_read() {
         let path = [&[16, 0][..], &wide(r"C:\x.exe")].concat();
@@ -318,7 +321,7 @@ mod tests {
         let v81 = [&path[..], &[0, 0], &flags, &time, &no_data].concat();
         let v10 = [&path[..], &time, &no_data].concat();
         let size = [0, 0, 1, 0, 0, 0, 0, 0];
-        let samples: [(&str, Vec<u8>, Option<bool>, Option<u64>); 11] = [
+        let samples: [Sample; 11] = [
             ("XP", xp(), None, Some(9)),
             ("2003", table(0xBADC_0FFE, 8, 32, &size), None, Some(65536)),
             ("2003 x64", table(0xBADC_0FFE, 8, 64, &size), None, Some(65536)),
