@@ -100,6 +100,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "autostart",
         &[
+            "bits_job",
             "cron",
             "desktop_autostart",
             "launchd",

@@ -131,7 +131,9 @@ fn consumer(
     let mut record = Record::new("wmi_consumer", Locator::Offset(at as u64));
     record.push("Name", name.as_str());
     record.push("Class", class);
-    record.push(if script { "ScriptText" } else { "CommandLine" }, what.as_str());
+    // A script is what is run, as a command is.
+    record.push("CommandLine", what.as_str());
+    record.push("ScriptText", if script { what.as_str() } else { "" });
     let engine = texts.iter().find(|text| is_engine(text) && script);
     record.push("ScriptingEngine", engine.map(String::as_str).unwrap_or_default());
     if let Some(filters) = bound.and_then(|name| bindings.get(name)) {

@@ -11,6 +11,7 @@ The kind of a file is told by its content. ADIT_RECORDS names another build of `
 
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -48,7 +49,11 @@ def task_xml_of_adit(path):
 def task_job(path):
     from dissect.target.plugins.os.windows.tasks.job import AtTask
 
-    job = AtTask(Path(path))
+    class Opened(type(Path())):
+        def open(self, mode="rb"):
+            return super().open(mode)
+
+    job = AtTask(Opened(path))
     action = next(iter(job.get_actions()))
     values = (action.command, action.arguments, action.working_directory, job.author, job.description)
     yield [str(value or "") for value in values]
@@ -72,13 +77,13 @@ def mplog(path):
             found = match.groupdict()
             if name == "processimage":
                 yield [number, name, found["ts"], found["process_image_name"], found["max_time_file"]]
-            elif name in ("detectionadd", "detectionevent"):
-                # dissect keeps the line's end as one text.
-                words = (found.get("detection") or found.get("threat_name") or line).split(" ")
-                threat = next((w for w in words if ":" in w and "/" in w and not w.startswith("MPSOURCE")), "")
-                yield [number, "detection", found["ts"], threat]
+            elif name == "detectionadd":  # dissect keeps the line's end as one text
+                yield [number, "detection", found["ts"], found["detection"].split(" ")[0]]
             elif name == "exclusion":
                 yield [number, name, found["ts"], found["full_path_with_drive_letter"]]
+        # Of the other detections dissect takes those of one kind only.
+        if event := re.match(r"(\S+) DETECTIONEVENT MPSOURCE_\S+ (\S+) ", line):
+            yield [number, "detection", *event.groups()]
 
 
 def mplog_of_adit(path):
