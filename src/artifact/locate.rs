@@ -396,7 +396,12 @@ impl<'a> Search<'a> {
         if let Some(limit) = artifact.max_size.filter(|limit| entry.size > *limit) {
             let message =
                 format!("{} bytes; as {} at most {limit} are read", entry.size, artifact.id);
-            return self.found.problems.push(met(entry, message));
+            // Another artifact that knows it by content may bear this one's name.
+            let problem = met(entry, message);
+            if self.found.problems.last() != Some(&problem) {
+                self.found.problems.push(problem);
+            }
+            return;
         }
         parsers.insert(&artifact.parser);
         parsers.extend(artifact.instead_of.as_deref());
