@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adit::artifact::{Artifacts, Expected, Locations, Presence, locate};
-use adit::model::{EvidencePath, Input, Sink};
+use adit::model::{EvidencePath, Input, Os, Sink};
 use adit::parse::{ParseError, Parser};
 use adit::source::{self, Clues, Filesystem, HostEvidence, Kind, Layout, SourceError};
 
@@ -96,6 +96,8 @@ fn problems(filesystem: &dyn Filesystem) -> Vec<String> {
 fn located(host: &HostEvidence) -> Locations {
     let artifacts = Artifacts::builtin().unwrap();
     locate(host.filesystem.as_ref(), &artifacts, &parsers(), &|path| path.contains("ngrok"))
+    let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
+    locate(host.filesystem.as_ref(), &artifacts, &PARSERS, &|path| path.contains("ngrok"))
 }
 
 /// `artifact path +sidecars` of every located file.
@@ -218,7 +220,7 @@ fn many_hosts_are_told_apart_from_the_rest() {
             (own, Layout::Loose),
         ]
     );
-    assert_eq!(hosts[2].layout.os(), Some(adit::model::Os::Linux));
+    assert_eq!(hosts[2].layout.os(), Some(Os::Linux));
     assert_eq!(walked(hosts[2].filesystem.as_ref())[..2], ["/etc", "/etc/hostname"]);
     let collected = walked(hosts[3].filesystem.as_ref());
     assert!(collected.contains(&r"C:\Users\jane\x.txt".to_owned()), "{collected:?}");
@@ -431,6 +433,7 @@ fn builtin_definitions_are_sound() {
         let alone = Artifacts::check(&root.join(&file)).unwrap();
         assert_eq!(alone.id, artifact.id, "{file}");
         assert!(parsers().iter().any(|parser| parser.name() == artifact.parser), "{file}");
+        assert!(adit::parse::by_name(&artifact.parser).is_some(), "{file}");
         assert!(artifact.description.len() >= 80, "{file} says too little");
         if let Some(store) = &artifact.store {
             assert_eq!(artifacts.by_store(&store.to_uppercase()).unwrap().id, artifact.id);
@@ -470,6 +473,8 @@ fn a_definition_without_its_parser_is_a_problem() {
     let mut fewer = parsers();
     fewer.retain(|parser| parser.name() != "usn_journal");
     let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &fewer, &|_| false);
+    let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
+    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &PARSERS[..8], &|_| false);
     assert_eq!(found.problems.len(), 1);
     let message = "windows.filesystem.usn_journal: there is no parser usn_journal";
     assert_eq!(found.problems[0].message, message);

@@ -393,6 +393,7 @@ impl<'a> Search<'a> {
         if parsers.contains(artifact.parser.as_str()) {
             return;
         }
+        parsers.insert(&artifact.parser);
         if let Some(limit) = artifact.max_size.filter(|limit| entry.size > *limit) {
             let message =
                 format!("{} bytes; as {} at most {limit} are read", entry.size, artifact.id);
@@ -403,7 +404,6 @@ impl<'a> Search<'a> {
             }
             return;
         }
-        parsers.insert(&artifact.parser);
         parsers.extend(artifact.instead_of.as_deref());
         self.found.files.push(Located {
             artifact: Arc::clone(&artifact.id),

@@ -7,8 +7,10 @@ mod address;
 pub mod agent_api;
 mod agent_log;
 mod archive;
+mod audit;
 mod bits;
 mod bytes;
+mod container_log;
 mod defender;
 mod elf;
 mod error_report;
@@ -19,12 +21,16 @@ mod flags;
 mod go;
 mod hosts_file;
 pub mod index;
+mod journal;
 mod jump_list;
 mod known_folder;
 mod lines;
 mod local_time;
+mod logins;
+mod message;
 mod offer;
 mod package;
+mod packed;
 mod pca;
 mod pe;
 mod powershell_history;
@@ -37,6 +43,7 @@ pub mod secret;
 mod shortcut;
 mod ssh_files;
 mod startup_script;
+mod syslog;
 mod target;
 mod task;
 #[cfg(test)]
@@ -127,6 +134,12 @@ pub static PARSERS: &[&dyn Parser] = &[
     &agent_log::NgrokLog,
     &pe::Pe,
     &elf::Elf,
+    &journal::Journal,
+    &syslog::Syslog,
+    &audit::Audit,
+    &logins::Logins,
+    &logins::LastLog,
+    &container_log::ContainerLog,
     &archive::Zip,
     &usn::UsnJournal,
     &index::DirectoryIndex,

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use line::LogLine;
+pub(super) use stamp::Stamp;
 
 use super::lines::{Encoding, Lines, decode};
 use super::target::{Target, host_and_port};
@@ -132,7 +133,9 @@ impl Parser for NgrokLog {
                 break;
             }
             read.records = read.records.saturating_add(1);
-            if sink.record(record(parsed, line.number, input)) == ControlFlow::Break(()) {
+            if sink.record(record(parsed, Locator::Line(line.number), input.modified))
+                == ControlFlow::Break(())
+            {
                 return Ok(());
             }
         }
@@ -208,9 +211,22 @@ fn is_agents(line: &LogLine) -> bool {
         || OWN.iter().any(|message| line.message.starts_with(message))
 }
 
-fn record(line: LogLine, number: u64, input: &Input<'_>) -> Record {
-    let mut record = Record::new("agent_log", Locator::Line(number));
-    record.times.push(line.time.moment(line.raw_time, input.modified));
+/// The record of a line of the agent's that stands in another log, written there at
+/// `logged`; `certain` when it is known to be the agent's, else its words must tell.
+pub(super) fn of_line(
+    text: &str,
+    locator: Locator,
+    logged: Option<Timestamp>,
+    certain: bool,
+) -> Option<Record> {
+    let line = LogLine::read(text).filter(|line| certain || is_agents(line))?;
+    Some(record(line, locator, logged))
+}
+
+/// The record of a line; `modified` tells the year where it has none.
+fn record(line: LogLine, locator: Locator, modified: Option<Timestamp>) -> Record {
+    let mut record = Record::new("agent_log", locator);
+    record.times.push(line.time.moment(line.raw_time, modified));
     let starts = line.message.starts_with("started ");
     record.push("Message", line.message);
     record.push("LogLevel", line.level);

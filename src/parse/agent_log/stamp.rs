@@ -7,7 +7,7 @@ use crate::model::{Moment, Precision};
 
 /// A time as a line gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stamp {
+pub(in crate::parse) enum Stamp {
     At {
         at: Timestamp,
         precision: Precision,
@@ -18,7 +18,7 @@ pub(super) enum Stamp {
 
 impl Stamp {
     /// The time of `2020-09-09T11:13:32[.5](Z|+0530|+05:30|)`.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(in crate::parse) fn read(text: &str) -> Option<Self> {
         let (date, rest) = text.split_once(['T', ' '])?;
         let mut parts = date.split('-');
         let year: i16 = parts.next()?.parse().ok()?;
@@ -45,7 +45,7 @@ impl Stamp {
     }
 
     /// The moment it means; `modified`, the file's last change, tells the year.
-    pub(super) fn moment(self, raw: String, modified: Option<Timestamp>) -> Moment {
+    pub(in crate::parse) fn moment(self, raw: String, modified: Option<Timestamp>) -> Moment {
         let meaning = "Log Line";
         match self {
             Self::At { at, precision } => Moment { at: Some(at), meaning, precision, raw },
