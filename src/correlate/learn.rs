@@ -67,6 +67,12 @@ impl Learner<'_> {
                 self.command(record.text("Wrapped").or_else(|| record.text("Application")));
                 self.name("ServiceName", Target::Service);
             }
+            // The journal knows whose line it is.
+            "agent_log" => {
+                if let Some(image) = record.text("Image") {
+                    self.program(image);
+                }
+            }
             "run_key" => self.command(record.text("Details")),
             "startup_shortcut" | "startup_script" => self.command(record.text("CommandLine")),
             "prefetch" | "crash_report" => self.ran(),

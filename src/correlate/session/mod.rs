@@ -1,6 +1,9 @@
 //! Sessions: who came in. Remote desktop over loopback is put together from its
 //! own logs, then joined to what carried it by the local port (C5), or to the
 //! agent's own word of a connection; what nothing explains stays unattributed (C6).
+//! Logins over ssh are joined alike.
+
+mod ssh;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +56,8 @@ pub fn find(events: &mut [Event], tools: &[Tool]) -> Vec<Found> {
     signals.sort_by_key(|s| (s.at, s.event));
     let mut groups = group(&signals);
     close(&mut groups, &signals, events);
+    groups.extend(ssh::logins(events));
+    groups.sort_by_key(|g| (g.from, g.events.first().copied()));
     let joins = joins(events, tools);
     let mut used_joins = Vec::new();
     let mut found: Vec<Found> = groups
@@ -94,8 +99,26 @@ fn signal(index: usize, event: &Event) -> Option<Signal> {
     Some(Signal { at: record.first_time()?, event: index, step, user })
 }
 
+/// What a session is served by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Desktop,
+    Ssh,
+}
+
+impl Service {
+    /// The word for it, and the port it listens on.
+    fn name_and_port(self) -> (&'static str, i64) {
+        match self {
+            Self::Desktop => ("rdp", 3389),
+            Self::Ssh => ("ssh", 22),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Group {
+    service: Service,
     from: Timestamp,
     until: Option<Timestamp>,
     port: Option<i64>,
@@ -110,6 +133,7 @@ struct Group {
 impl Group {
     fn new(signal: &Signal) -> Self {
         Self {
+            service: Service::Desktop,
             from: signal.at,
             until: None,
             port: None,
@@ -287,9 +311,10 @@ fn attribute(
     joins: &[Join],
     used: &mut Vec<usize>,
 ) -> Found {
+    let (kind, service_port) = group.service.name_and_port();
     let mut found = Found {
         session: Session {
-            kind: "rdp".into(),
+            kind: kind.into(),
             from: Some(group.from),
             until: group.until,
             user: group.user.clone(),
@@ -316,8 +341,8 @@ fn attribute(
     }
     let near = joins.iter().enumerate().find(|(i, j)| {
         let apart = j.at.duration_since(group.from).abs();
-        let rdp = j.local_port.is_none_or(|p| p == 3389);
-        rdp && apart <= LOGON_SPAN
+        let same = j.local_port.is_none_or(|p| p == service_port);
+        same && apart <= LOGON_SPAN
             && !used.contains(i)
             && found.tool.as_ref().is_none_or(|t| *t == j.tool)
             && found.session.carrier.is_empty()
@@ -327,6 +352,9 @@ fn attribute(
         found.events.push(join.event);
         found.session.remote_address.clone_from(&join.remote);
         found.tool.get_or_insert_with(|| join.tool.clone());
+    }
+    if group.service == Service::Ssh && found.tool.is_none() && found.session.carrier.is_empty() {
+        found.tool = ssh::opened_by(group.from, events, tools, joins);
     }
     found.events.sort_by_key(|i| (events.get(*i).and_then(|e| e.record.first_time()), *i));
     found.events.dedup();
@@ -346,14 +374,19 @@ fn carrier<'a>(group: &Group, events: &'a [Event]) -> Option<(usize, &'a str)> {
         let apart = record.first_time()?.duration_since(group.from).abs();
         let port = record.number("SourcePort");
         let same_port = match group.port {
-            Some(_) => port == group.port,
-            None => {
-                record.number("DestinationPort").is_some_and(|p| REMOTE_ACCESS_PORTS.contains(&p))
-            }
+            Some(_) if port.is_some() => port == group.port,
+            // Some logs know only where a connection led to.
+            _ => record.number("DestinationPort").is_some_and(|p| match group.service {
+                Service::Desktop => group.port.is_none() && REMOTE_ACCESS_PORTS.contains(&p),
+                Service::Ssh => p == group.service.name_and_port().1,
+            }),
         };
         (to_here && same_port && apart <= LOGON_SPAN + JITTER).then_some((apart, i, image))
     });
-    matching.min_by_key(|(apart, i, _)| (*apart, *i)).map(|(_, i, image)| (i, image))
+    // One with the session's own port is surer than one near in time.
+    let other_port =
+        |i: &usize| events.get(*i).and_then(|e| e.record.number("SourcePort")).is_none();
+    matching.min_by_key(|(apart, i, _)| (other_port(i), *apart, *i)).map(|(_, i, image)| (i, image))
 }
 
 /// The tool whose agent made the connection, if a rule or pivot knows it as one.
@@ -426,7 +459,12 @@ fn kind_of(port: Option<i64>) -> &'static str {
 fn mark(found: &Found, events: &mut [Event]) {
     for index in &found.events {
         let Some(event) = events.get_mut(*index) else { continue };
-        let network_logon = event.record.category == "logon";
+        // Jobs log in to their own host all day: only a tool makes such a login one.
+        let network_logon = match event.record.category {
+            "logon" => true,
+            "ssh_login" | "ssh_logout" | "login_record" => found.tool.is_some(),
+            _ => false,
+        };
         for hit in &mut event.hits {
             if &*hit.tool != "tunnel" {
                 continue;

@@ -1,0 +1,250 @@
+//! Logins over ssh that came from the host itself, as a tunnel's do: each told by
+//! several logs, ended by a disconnect of its port or by its login record.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::{Tool, is_loopback};
+use super::{Group, Join, Service, same_user};
+use crate::model::Event;
+
+/// Logs tell of one login this close together.
+const LOGIN_SPAN: SignedDuration = SignedDuration::from_secs(5);
+/// A tunnel that was opened so long before may carry a login, where the agent's log
+/// says nothing of visitors.
+const TUNNEL_SPAN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Every accepted login over loopback, in time order, with its end.
+pub(super) fn logins(events: &[Event]) -> Vec<Group> {
+    let mut views: Vec<View> =
+        events.iter().enumerate().filter_map(|(index, event)| view(index, event)).collect();
+    views.sort_by_key(|view| (view.at, view.event));
+    let mut groups: Vec<Group> = Vec::new();
+    // What names the port opens a login; login records join it.
+    let (ported, others): (Vec<&View>, Vec<&View>) =
+        views.iter().partition(|view| view.port.is_some());
+    for view in ported.into_iter().chain(others) {
+        match groups.iter_mut().find(|group| takes(group, view)) {
+            Some(group) => add(group, view),
+            None if view.opens => groups.push(opened(view)),
+            None => {}
+        }
+    }
+    let starts: Vec<(Timestamp, Option<i64>)> = groups.iter().map(|g| (g.from, g.port)).collect();
+    for group in &mut groups {
+        close(group, &starts, events);
+    }
+    groups.sort_by_key(|group| (group.from, group.events.first().copied()));
+    groups
+}
+
+/// What one log says of a login.
+struct View {
+    at: Timestamp,
+    event: usize,
+    port: Option<i64>,
+    user: String,
+    until: Option<Timestamp>,
+    /// Whether it tells of a login by itself; the last login of a user does not.
+    opens: bool,
+}
+
+fn view(event: usize, e: &Event) -> Option<View> {
+    let record = &e.record;
+    if e.hits.is_empty()
+        || !record.text("IpAddress").is_some_and(is_loopback)
+        || record.text("Outcome") != Some("accepted")
+    {
+        return None;
+    }
+    let opens = match record.category {
+        "ssh_login" => true,
+        "login_record" => record.text("Kind") == Some("login"),
+        _ => return None,
+    };
+    let until = record.times.iter().find(|m| m.meaning == "Logout").and_then(|m| m.at);
+    Some(View {
+        at: record.first_time()?,
+        event,
+        port: record.number("IpPort"),
+        user: record.text("User").unwrap_or_default().to_owned(),
+        until,
+        opens,
+    })
+}
+
+fn opened(view: &View) -> Group {
+    Group {
+        service: Service::Ssh,
+        from: view.at,
+        until: view.until,
+        port: view.port,
+        session: None,
+        user: view.user.clone(),
+        entered: true,
+        connected: true,
+        events: vec![view.event],
+    }
+}
+
+fn takes(group: &Group, view: &View) -> bool {
+    let same_port = match (group.port, view.port) {
+        (Some(own), Some(other)) => own == other,
+        _ => true,
+    };
+    let user = group.user.is_empty() || view.user.is_empty() || same_user(&group.user, &view.user);
+    same_port && user && view.at.duration_since(group.from).abs() <= LOGIN_SPAN
+}
+
+fn add(group: &mut Group, view: &View) {
+    // The finest time is kept: logs that cut to the second are earlier for no reason.
+    if view.port.is_some() && is_whole(group.from) && !is_whole(view.at) {
+        group.from = view.at;
+    }
+    group.until = group.until.or(view.until);
+    if group.user.is_empty() {
+        group.user.clone_from(&view.user);
+    }
+    group.port = group.port.or(view.port);
+    group.events.push(view.event);
+}
+
+fn is_whole(at: Timestamp) -> bool {
+    at.subsec_nanosecond() == 0
+}
+
+/// The end: a disconnect of the same port before the next login from that port.
+fn close(group: &mut Group, starts: &[(Timestamp, Option<i64>)], events: &[Event]) {
+    let Some(port) = group.port else { return };
+    let next = starts
+        .iter()
+        .filter(|(from, other)| *from > group.from && *other == Some(port))
+        .map(|(from, _)| *from)
+        .min();
+    let mut end: Option<Timestamp> = None;
+    for (index, event) in events.iter().enumerate() {
+        let record = &event.record;
+        let Some(at) = record.first_time() else { continue };
+        let fits = record.category == "ssh_logout"
+            && !event.hits.is_empty()
+            && record.number("IpPort") == Some(port)
+            && at >= group.from.saturating_sub(LOGIN_SPAN).unwrap_or(group.from)
+            && next.is_none_or(|next| at < next)
+            && record.text("User").is_none_or(|user| same_user(user, &group.user));
+        if !fits {
+            continue;
+        }
+        let finer = end.is_none_or(|end| {
+            is_whole(end) && !is_whole(at) || at < end && is_whole(end) == is_whole(at)
+        });
+        if finer {
+            end = Some(at);
+        }
+        group.events.push(index);
+    }
+    group.until = end.or(group.until);
+}
+
+/// The tool that had opened the ssh port shortly before, if its log never tells of
+/// visitors: then a login through it leaves no other trace.
+pub(super) fn opened_by(
+    at: Timestamp,
+    events: &[Event],
+    tools: &[Tool],
+    joins: &[Join],
+) -> Option<Arc<str>> {
+    let opened = events.iter().filter_map(|event| {
+        let record = &event.record;
+        let before = at.duration_since(record.first_time()?);
+        let near = !before.is_negative() && before <= TUNNEL_SPAN;
+        let opens = match record.category {
+            "agent_log" => record.number("TargetPort") == Some(22),
+            "process_creation" => record.text("CommandLine").is_some_and(names_port),
+            _ => false,
+        };
+        let known = |id: &Arc<str>| &**id != "tunnel" && tools.iter().any(|tool| tool.id == *id);
+        let hit = event.hits.iter().find(|hit| known(&hit.tool) && hit.score >= 40)?;
+        let silent = joins.iter().all(|join| join.tool != hit.tool);
+        (near && opens && silent).then(|| (before, hit.tool.clone()))
+    });
+    opened.min_by(|a, b| a.cmp(b)).map(|(_, tool)| tool)
+}
+
+/// Whether a command names the ssh port as a word or after a colon.
+fn names_port(command: &str) -> bool {
+    command.split([' ', '\t', '=', '"', '\'', ':', '/']).any(|word| word == "22")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EvidencePath, Hit, Locator, Moment, Record};
+
+    fn event(category: &'static str, at: &str, fields: &[(&'static str, &str)]) -> Event {
+        let mut record = Record::new(category, Locator::Line(1));
+        for (name, value) in fields {
+            match value.parse::<i64>() {
+                Ok(number) => record.push(*name, number),
+                Err(_) => record.push(*name, *value),
+            }
+        }
+        record.times.push(Moment::exact(at.parse().unwrap(), "Log Line"));
+        Event {
+            artifact: Arc::from("linux.log.auth"),
+            path: EvidencePath::new("/var/log/auth.log"),
+            record,
+            hits: vec![Hit { tool: Arc::from("tunnel"), ..Hit::default() }],
+            source: Arc::from("x"),
+            sha256: None,
+        }
+    }
+
+    fn login(at: &str, port: &str) -> Event {
+        let from = [("User", "root"), ("IpAddress", "127.0.0.1"), ("IpPort", port)];
+        event("ssh_login", at, &[&from[..], &[("Outcome", "accepted")]].concat())
+    }
+
+    #[test]
+    fn one_login_of_several_logs() {
+        let record = [("User", "root"), ("IpAddress", "127.0.0.1"), ("Outcome", "accepted")];
+        let end = [("IpAddress", "127.0.0.1"), ("IpPort", "49812")];
+        let events = [
+            login("2024-03-07T03:35:43Z", "49812"),
+            login("2024-03-07T03:35:43.105Z", "49812"),
+            event(
+                "login_record",
+                "2024-03-07T03:35:43.319Z",
+                &[&record[..], &[("Kind", "login")]].concat(),
+            ),
+            event("ssh_logout", "2024-03-07T04:20:11Z", &end),
+            login("2024-03-07T05:00:00Z", "49812"),
+            login("2024-03-07T05:00:01Z", "50000"),
+        ];
+        let groups = logins(&events);
+        let told: Vec<_> = groups
+            .iter()
+            .map(|g| (g.from.to_string(), g.until.map(|t| t.to_string()), g.port))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "2024-03-07T03:35:43.105Z".into(),
+                    Some("2024-03-07T04:20:11Z".into()),
+                    Some(49812)
+                ),
+                ("2024-03-07T05:00:00Z".into(), None, Some(49812)),
+                ("2024-03-07T05:00:01Z".into(), None, Some(50000)),
+            ]
+        );
+        assert_eq!(groups[0].events, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn ports_in_commands() {
+        assert!(names_port("ngrok tcp 22 --log stdout"));
+        assert!(names_port("ngrok tcp localhost:22"));
+        assert!(!names_port("ngrok http 2222"));
+    }
+}
