@@ -126,6 +126,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "sudo",
             "typed_path",
         ],
+        &["cron_run", "powershell_history", "run_dialog", "shell_history", "sudo", "typed_path"],
     ),
     // A name or address in a settings file.
     (
@@ -142,7 +143,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("login", &["login_record", "ssh_login"]),
-    ("message", &["journal", "syslog"]),
+    ("message", &["audit", "container_log", "journal", "syslog"]),
     // Proves a run.
     (
         "program_execution",

@@ -13,7 +13,7 @@
 
 use super::bytes::{piece, read_up_to, u16_at, u32_at, u64_at};
 use super::{ParseError, Parser, go, program};
-use crate::model::{Damage, Input, Locator, ReadAt, Record, Sink};
+use crate::model::{Damage, Input, Locator, ReadAt, Record, Sink, Value};
 
 /// Sections and segments that are looked at.
 const MAX_HEADERS: usize = 4096;
@@ -52,6 +52,10 @@ impl Parser for Elf {
                 }
                 if image.is_program && input.bytes.size() <= program::MAX_HASHED_BYTES {
                     record.push("Hashes", format!("SHA256={}", program::sha256(input.bytes)?));
+                    let hosts = program::host_names(input.bytes, input.filter)?;
+                    if !hosts.is_empty() {
+                        record.push("HostNames", Value::List(hosts));
+                    }
                 }
             }
             Err(what) => sink.damaged(Damage {
