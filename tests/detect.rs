@@ -182,9 +182,12 @@ fn every_built_in_rule_is_valid_and_lets_the_screen_skip() {
         let loaded = Detector::load(&[folder.join(tool).display().to_string()]).unwrap();
         assert!(loaded.remarks().is_empty(), "{:?}", loaded.remarks());
     }
+    // A profile with every key that templates ask for.
+    let templates = folder.join("every/rules").display().to_string();
+    Detector::load(&["cloudflared".to_owned(), templates]).unwrap();
     assert!(DETECTOR.remarks().is_empty());
-    for requirement in DETECTOR.requirements() {
-        assert_ne!(requirement, Requirement::True);
+    for (rule, requirement) in DETECTOR.rules().zip(DETECTOR.requirements()) {
+        assert_ne!(requirement, Requirement::True, "{rule}");
     }
 }
 

@@ -42,15 +42,20 @@ pub(super) fn requirement(rule: &SigmaRule) -> Requirement {
     if rule.logsource.category.as_deref().is_some_and(|c| NOT_SCREENED.contains(&c)) {
         return Requirement::Any(Vec::new());
     }
-    let walk = Walk { category: rule.logsource.category.as_deref() };
-    let named = &rule.detection.named;
-    let matched =
-        any(rule.detection.conditions.iter().map(|c| walk.condition(c, named, MAX_DEPTH)));
-    let source = SOURCES.iter().find(|(category, _)| walk.category == Some(category));
+    let matched = of_record(rule);
+    let category = rule.logsource.category.as_deref();
+    let source = SOURCES.iter().find(|(known, _)| category == Some(known));
     match source {
         Some((_, text)) => all([matched, Requirement::Text((*text).to_owned())].into_iter()),
         None => matched,
     }
+}
+
+/// The text that must stand in a parsed record's fields before the rule can match it.
+pub(super) fn of_record(rule: &SigmaRule) -> Requirement {
+    let walk = Walk { category: rule.logsource.category.as_deref() };
+    let named = &rule.detection.named;
+    any(rule.detection.conditions.iter().map(|c| walk.condition(c, named, MAX_DEPTH)))
 }
 
 struct Walk<'a> {

@@ -4,6 +4,7 @@
 //! rules below it say what a record must show. Rules decide alone; what takes
 //! several records is correlation's.
 
+mod index;
 mod literals;
 mod load;
 mod logsource;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{Hit, Record, Requirement, RowStage, Tag};
+use index::Index;
 use load::Loaded;
 use sigma::Rule;
 
@@ -45,6 +47,7 @@ pub struct Detector {
     rules: Vec<Rule>,
     /// Indices of rules by category; those of every category under the empty name.
     by_category: BTreeMap<String, Vec<usize>>,
+    index: Index,
     remarks: Vec<String>,
 }
 
@@ -90,12 +93,18 @@ impl Detector {
                 by_category.entry(category.clone()).or_default().push(index);
             }
         }
-        Self { profiles: loaded.profiles, rules, by_category, remarks }
+        let index = Index::of(rules.iter().map(|rule| &rule.of_record));
+        Self { profiles: loaded.profiles, rules, by_category, index, remarks }
     }
 
     /// What each rule needs to see, one per rule.
     pub fn requirements(&self) -> Vec<Requirement> {
         self.rules.iter().map(|rule| rule.requirement.clone()).collect()
+    }
+
+    /// Names of the rules as hits bear them, in the order of [`Detector::requirements`].
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| &*rule.name)
     }
 
     /// What the rule of that name, as hits bear it, needs to see.
@@ -107,9 +116,11 @@ impl Detector {
     pub fn evaluate(&self, record: &Record) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut fallbacks = Vec::new();
+        let present = self.index.present(record);
         for category in [record.category, ""] {
             for &index in self.by_category.get(category).map(Vec::as_slice).unwrap_or_default() {
-                let Some(rule) = self.rules.get(index) else { continue };
+                let rule = self.rules.get(index).filter(|_| self.index.admits(index, &present));
+                let Some(rule) = rule else { continue };
                 if let Some(hit) = rule.evaluate(record) {
                     if rule.fallback { fallbacks.push(hit) } else { hits.push(hit) }
                 }

@@ -49,7 +49,10 @@ pub(super) struct Rule {
     pub(super) fallback: bool,
     pub(super) exposes: bool,
     pub(super) scope: Scope,
+    /// What a block of evidence must hold.
     pub(super) requirement: Requirement,
+    /// What a record must hold.
+    pub(super) of_record: Requirement,
     source: SigmaRule,
     /// Compiled at the first record that asks, because most rules are never asked.
     compiled: OnceLock<Option<CompiledRule>>,
@@ -123,6 +126,7 @@ impl Rule {
             exposes: ours.exposes,
             scope: Scope::of(&source.logsource),
             requirement: literals::requirement(&source),
+            of_record: literals::of_record(&source),
             source,
             compiled: OnceLock::new(),
         };

@@ -131,6 +131,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &registry::Registry,
     &recent_file_cache::RecentFileCache,
     &tunnel_config::NgrokConfig,
+    &tunnel_config::TunnelConfig,
     &agent_log::NgrokLog,
     &pe::Pe,
     &elf::Elf,

@@ -8,11 +8,14 @@
 
 mod outline;
 mod schema;
+mod sections;
+mod siblings;
 
 use std::ops::ControlFlow;
 
 use outline::{Node, Outline};
 use schema::Endpoint;
+pub use siblings::TunnelConfig;
 
 use super::lines::{Encoding, decode};
 use super::secret::{Token, TokenKind, redact_text};
@@ -54,18 +57,7 @@ impl Parser for NgrokConfig {
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
-        let size = usize::try_from(input.bytes.size()).unwrap_or(MAX_BYTES).min(MAX_BYTES);
-        let mut bytes = vec![0; size];
-        let mut filled = 0usize;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let n = input.bytes.read_at(filled as u64, rest)?;
-            if n == 0 {
-                break;
-            }
-            filled = filled.saturating_add(n);
-        }
-        bytes.truncate(filled);
-        let (text, encoding) = decode(&bytes);
+        let (text, encoding) = read_text(input)?;
         let config = (encoding != Encoding::Binary).then(|| Config::read(&text)).flatten();
         let Some(config) = config else {
             let found =
@@ -86,6 +78,23 @@ impl Parser for NgrokConfig {
         }
         Ok(())
     }
+}
+
+/// The text of a file as far as it is looked at.
+fn read_text(input: &Input<'_>) -> Result<(String, Encoding), ParseError> {
+    let size = usize::try_from(input.bytes.size()).unwrap_or(MAX_BYTES).min(MAX_BYTES);
+    let mut bytes = vec![0; size];
+    let mut filled = 0usize;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let n = input.bytes.read_at(filled as u64, rest)?;
+        if n == 0 {
+            break;
+        }
+        filled = filled.saturating_add(n);
+    }
+    bytes.truncate(filled);
+    let (text, encoding) = decode(&bytes);
+    Ok((text.into_owned(), encoding))
 }
 
 /// One of these words is in every configuration of the agent.
