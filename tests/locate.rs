@@ -94,10 +94,8 @@ fn problems(filesystem: &dyn Filesystem) -> Vec<String> {
 }
 
 fn located(host: &HostEvidence) -> Locations {
-    let artifacts = Artifacts::builtin().unwrap();
-    locate(host.filesystem.as_ref(), &artifacts, &parsers(), &|path| path.contains("ngrok"))
     let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
-    locate(host.filesystem.as_ref(), &artifacts, &PARSERS, &|path| path.contains("ngrok"))
+    locate(host.filesystem.as_ref(), &artifacts, &parsers(), &|path| path.contains("ngrok"))
 }
 
 /// `artifact path +sidecars` of every located file.
@@ -469,12 +467,10 @@ fn a_wrong_definition_is_refused_with_file_and_line() {
 fn a_definition_without_its_parser_is_a_problem() {
     let folder = tree(&[("x.evtx", LOG)]);
     let hosts = open(folder.path());
-    let artifacts = Artifacts::builtin().unwrap();
+    let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
     let mut fewer = parsers();
     fewer.retain(|parser| parser.name() != "usn_journal");
     let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &fewer, &|_| false);
-    let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
-    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &PARSERS[..8], &|_| false);
     assert_eq!(found.problems.len(), 1);
     let message = "windows.filesystem.usn_journal: there is no parser usn_journal";
     assert_eq!(found.problems[0].message, message);

@@ -119,6 +119,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "command",
         &[
+            "cron_run",
             "explorer_search",
             "powershell_history",
             "run_dialog",
@@ -126,7 +127,6 @@ const GROUPS: &[(&str, &[&str])] = &[
             "sudo",
             "typed_path",
         ],
-        &["cron_run", "powershell_history", "run_dialog", "shell_history", "sudo", "typed_path"],
     ),
     // A name or address in a settings file.
     (

@@ -194,7 +194,17 @@ mod tests {
             artifact: Arc::from("linux.log.auth"),
             path: EvidencePath::new("/var/log/auth.log"),
             record,
-            hits: vec![Hit { tool: Arc::from("tunnel"), ..Hit::default() }],
+            hits: vec![Hit {
+                tool: Arc::from("tunnel"),
+                rule: Arc::from("x"),
+                clauses: Arc::from([]),
+                techniques: Arc::from([]),
+                stage: crate::model::RowStage::Context,
+                score: 20,
+                tags: Vec::new(),
+                message: String::new(),
+                suppressed_by: None,
+            }],
             source: Arc::from("x"),
             sha256: None,
         }
