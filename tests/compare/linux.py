@@ -28,7 +28,7 @@ def rows(adit: str, file: str) -> list[dict]:
 
 
 def lines(command: list[str]) -> list[str]:
-    return subprocess.run(command, check=True, capture_output=True, text=True, errors="replace").stdout.splitlines()
+    return subprocess.run(command, check=True, capture_output=True, text=True, errors="replace").stdout.split("\n")[:-1]
 
 
 def journal(file: str) -> dict[str, set[str]]:
@@ -45,7 +45,7 @@ def journal(file: str) -> dict[str, set[str]]:
 def audit(file: str) -> dict[str, set[str]]:
     """Milliseconds of every event, under the line of its first record."""
     told, first = {}, {}
-    for number, line in enumerate(Path(file).read_text(errors="replace").splitlines(), 1):
+    for number, line in enumerate(Path(file).read_text(errors="replace").split("\n"), 1):
         stamp = re.search(r"msg=audit\(([\d.]+:\d+)\)", line)
         if stamp:
             first.setdefault(stamp[1], number)
