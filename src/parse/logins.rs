@@ -61,7 +61,7 @@ impl Parser for Logins {
             .max_by_key(|form| {
                 let rows = start.chunks_exact(form.size());
                 let sound = rows.filter(|row| form.read(row).is_some_and(|e| e.is_sound()));
-                (sound.count() * form.size(), size % form.size() as u64 == 0)
+                (sound.count() * form.size(), size.is_multiple_of(form.size() as u64))
             })
             .unwrap_or(Form::Short);
         if !start.chunks_exact(form.size()).any(|row| form.read(row).is_some_and(|e| e.is_sound()))
