@@ -36,7 +36,8 @@ pub(super) struct Loaded {
 /// A rule file that is filled in for each profile.
 struct Template {
     path: String,
-    text: String,
+    rules: sigma::Template,
+    sha256: [u8; 32],
     /// Given by the user.
     foreign: bool,
 }
@@ -88,12 +89,15 @@ fn builtin_names() -> Vec<&'static str> {
 impl Loaded {
     /// The built-in templates.
     fn add_templates(&mut self) -> Result<(), DetectError> {
-        for (path, bytes) in builtin::files() {
-            if path.starts_with(TEMPLATES) && is_rule(path) {
-                let text = utf8(path, bytes)?.to_owned();
-                let path = (*path).to_owned();
-                self.templates.push(Template { path, text, foreign: false });
-            }
+        let files: Vec<_> = builtin::files()
+            .filter(|(path, _)| path.starts_with(TEMPLATES) && is_rule(path))
+            .collect();
+        let read: Vec<Result<Template, DetectError>> = files
+            .into_par_iter()
+            .map(|(path, bytes)| Template::read(path.to_string(), utf8(path, bytes)?, false))
+            .collect();
+        for template in read {
+            self.templates.push(template?);
         }
         Ok(())
     }
@@ -116,10 +120,6 @@ impl Loaded {
     /// Fills in the templates for each profile; a rule of the same name that the
     /// profile has itself takes the template's place.
     fn expand(&mut self) -> Result<(), DetectError> {
-        for of in self.templates.iter().filter(|of| of.foreign) {
-            template::check(&of.text)
-                .map_err(|reason| DetectError::Invalid { path: of.path.clone(), reason })?;
-        }
         let own: BTreeSet<(&str, &str)> =
             self.rules.iter().map(|rule| (&*rule.tool, &*rule.name)).collect();
         let pairs: Vec<(&Profile, &Template)> = self
@@ -136,7 +136,7 @@ impl Loaded {
             rules.extend(made.into_iter().filter(|r| !own.contains(&(&*r.tool, &*r.name))));
         }
         self.rules.extend(rules);
-        let digests: String = self.templates.iter().map(|of| of.text.as_str()).collect();
+        let digests: String = self.templates.iter().map(|of| hex(&of.sha256)).collect();
         for profile in &mut self.profiles {
             profile.sha256 = hex(&Sha256::digest(format!("{}{digests}", profile.sha256)));
         }
@@ -189,9 +189,9 @@ impl Loaded {
         };
         for (name, bytes) in files.iter().filter(|(name, _)| foreign && is_rule(name)) {
             let path = format!("{place}{name}");
-            let text = utf8(&path, bytes)?.to_owned();
-            if template::is_template(&text) {
-                self.templates.push(Template { path, text, foreign });
+            let text = utf8(&path, bytes)?;
+            if template::is_template(text) {
+                self.templates.push(Template::read(path, text, true)?);
             }
         }
         let read_rules = |(name, bytes): &File| {
@@ -244,19 +244,26 @@ impl Loaded {
 }
 
 impl Template {
-    /// The rules it gives that profile: none when the profile lacks a key.
+    fn read(path: String, text: &str, foreign: bool) -> Result<Self, DetectError> {
+        let checked = if foreign { template::check(text) } else { Ok(()) };
+        match checked.and_then(|()| sigma::Template::read(text)) {
+            Ok(rules) => Ok(Self { sha256: Sha256::digest(text).into(), path, rules, foreign }),
+            Err(reason) => Err(DetectError::Invalid { path, reason }),
+        }
+    }
+
+    /// The rules it gives that profile.
     fn rules_for(&self, profile: &Profile) -> Result<Vec<Rule>, DetectError> {
-        let invalid = |reason| DetectError::Invalid { path: self.path.clone(), reason };
-        let Some(text) = template::expand(&self.text, profile).map_err(invalid)? else {
-            return Ok(Vec::new());
-        };
-        let (mut rules, _) = sigma::parse(&text, &profile.id, &profile.techniques, self.foreign)
-            .map_err(|reason| invalid(format!("for {}: {reason}", profile.id)))?;
+        let made = self.rules.rules_for(profile, self.foreign);
+        let mut made = made.map_err(|reason| DetectError::Invalid {
+            path: self.path.clone(),
+            reason: format!("for {}: {reason}", profile.id),
+        })?;
         if profile.dual_use {
-            let capped = rules.iter_mut().filter(|rule| !rule.exposes);
+            let capped = made.iter_mut().filter(|rule| !rule.exposes);
             capped.for_each(|rule| rule.score = rule.score.min(DUAL_USE_SCORE));
         }
-        Ok(rules)
+        Ok(made)
     }
 }
 

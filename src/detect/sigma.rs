@@ -9,9 +9,11 @@ use rsigma_eval::{CompiledRule, Event as SigmaEvent, EventValue, compile_rule, e
 use rsigma_parser::{Level, SigmaRule, parse_sigma_yaml};
 use serde::Deserialize;
 
+use super::filled;
 use super::literals;
 use super::logsource::Scope;
 use super::message;
+use super::profile::Profile;
 use crate::model::{Hit, Record, Requirement, RowStage, Tag, Value};
 
 /// What a rule of ours adds to Sigma.
@@ -87,6 +89,40 @@ pub(super) fn parse(
         .map(|source| Rule::new(source, tool, techniques, check))
         .collect::<Result<_, _>>()?;
     Ok((rules, remarks))
+}
+
+/// A rule that is filled in for each profile.
+pub(super) struct Template(Vec<SigmaRule>);
+
+impl Template {
+    /// The template of this text.
+    ///
+    /// # Errors
+    ///
+    /// The reason, when it is no rule.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let parsed = parse_sigma_yaml(text).map_err(|error| error.to_string())?;
+        match parsed.errors.first() {
+            Some(error) => Err(error.clone()),
+            None if parsed.rules.is_empty() => Err("it holds no rule".to_owned()),
+            None => Ok(Self(parsed.rules)),
+        }
+    }
+
+    /// The rules it gives that profile: none when the profile lacks a key.
+    ///
+    /// # Errors
+    ///
+    /// The reason, when one of them is not valid.
+    pub(super) fn rules_for(&self, profile: &Profile, check: bool) -> Result<Vec<Rule>, String> {
+        let mut rules = Vec::new();
+        for of in &self.0 {
+            if let Some(source) = filled::fill(of, profile)? {
+                rules.push(Rule::new(source, &profile.id, &profile.techniques, check)?);
+            }
+        }
+        Ok(rules)
+    }
 }
 
 impl Rule {

@@ -26,44 +26,42 @@ pub(super) fn is_template(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("name:") && line.contains("%tool%"))
 }
 
-/// The rule of that profile, line by line as the template; none when the profile
-/// has no value for a placeholder.
+/// What is wrong with a template whatever the profile.
 ///
 /// # Errors
 ///
 /// Line and reason, when a placeholder is unknown or stands where none can.
-pub(super) fn expand(text: &str, profile: &Profile) -> Result<Option<String>, String> {
-    let mut out = String::with_capacity(text.len() * 2);
-    for (number, line) in (1..).zip(text.lines()) {
-        let filled = match line.strip_prefix("id:") {
-            _ if line.trim_start().starts_with('#') => Some(line.to_owned()),
-            Some(id) => Some(format!("id: {}", rule_id(id.trim(), &profile.id))),
-            None => {
-                fill_line(line, profile).map_err(|reason| format!("line {number}: {reason}"))?
-            }
-        };
-        let Some(filled) = filled else { return Ok(None) };
-        out.push_str(&filled);
-        out.push('\n');
-    }
-    Ok(Some(out))
-}
-
-/// Faults that hold whatever the profile: asked of a template on its own.
-///
-/// # Errors
-///
-/// As [`expand`].
 pub(super) fn check(text: &str) -> Result<(), String> {
-    expand(text, &Profile::default()).map(drop)?;
+    let nobody = Profile::default();
+    for (number, line) in (1..).zip(text.lines()) {
+        let wrong = |reason: String| Err(format!("line {number}: {reason}"));
+        let line = words(line, &nobody);
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        let Some((at, name)) = next_placeholder(&line) else { continue };
+        if name != "program"
+            && let Err(reason) = list_of(name, &nobody)
+        {
+            return wrong(reason);
+        }
+        if !line.get(..at).is_some_and(|before| before.contains(": ") && before.contains('\'')) {
+            return wrong(format!("%{name}% stands in no quoted value of a key"));
+        }
+    }
     match text.lines().any(|line| line.starts_with("id:")) {
         true => Ok(()),
         false => Err("a template needs an id".to_owned()),
     }
 }
 
+/// The text with the tool's names in it.
+pub(super) fn words(text: &str, profile: &Profile) -> String {
+    text.replace("%tool%", &profile.id).replace("%name%", profile.name())
+}
+
 /// A UUID of version 8 from the template's id and the tool's.
-fn rule_id(template: &str, tool: &str) -> String {
+pub(super) fn rule_id(template: &str, tool: &str) -> String {
     let digest = Sha256::digest(format!("{template}/{tool}"));
     let mut bytes = [0_u8; 16];
     bytes.iter_mut().zip(digest).for_each(|(byte, of)| *byte = of);
@@ -75,75 +73,53 @@ fn rule_id(template: &str, tool: &str) -> String {
     format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
 }
 
-/// The line with its placeholders filled; none when the profile lacks a value.
-fn fill_line(line: &str, profile: &Profile) -> Result<Option<String>, String> {
-    let line = line.replace("%tool%", &profile.id).replace("%name%", profile.name());
-    if next_placeholder(&line).is_none() {
-        return Ok(Some(line));
-    }
-    let Some((key, value)) = line.split_once(": ") else {
-        return Err("a placeholder stands only in the value of a key".to_owned());
-    };
-    if key.contains("|re") {
-        return Ok(alternate(value, profile)?.map(|value| format!("{key}: {value}")));
-    }
-    Ok(splice(value, profile)?.map(|value| format!("{key}: {value}")))
-}
-
-/// Each placeholder of a pattern as a group of alternatives.
-fn alternate(value: &str, profile: &Profile) -> Result<Option<String>, String> {
-    let mut value = value.to_owned();
-    while let Some((at, name)) = next_placeholder(&value) {
+/// A pattern with each placeholder as a group of alternatives; none when the profile
+/// has nothing to fill in.
+///
+/// # Errors
+///
+/// When a placeholder is unknown.
+pub(super) fn pattern(text: &str, profile: &Profile) -> Result<Option<String>, String> {
+    let mut text = words(text, profile);
+    while let Some((at, name)) = next_placeholder(&text) {
         let name = name.to_owned();
         let (list, tail) = match name.as_str() {
             "program" => ("stems", DECORATION),
             other => (other, ""),
         };
         let items = list_of(list, profile)?;
-        if items.is_empty() && !profile.id.is_empty() {
+        if items.is_empty() {
             return Ok(None);
         }
-        let pattern = |item: &String| match list {
+        let alternative = |item: &String| match list {
             "arguments" => item.clone(),
             _ => regex::escape(item).replace('/', r"[\\/]"),
         };
-        let items: Vec<_> = items.iter().map(|i| pattern(i).replace('\'', "''")).collect();
+        let items: Vec<_> = items.iter().map(alternative).collect();
         let group = format!("(?:{}){tail}", items.join("|"));
-        value.replace_range(at..at + name.len() + 2, &group);
+        text.replace_range(at..at + name.len() + 2, &group);
     }
-    Ok(Some(value))
+    Ok(Some(text))
 }
 
-/// Each quoted text that holds a placeholder, once per item of its list.
-fn splice(value: &str, profile: &Profile) -> Result<Option<String>, String> {
-    let mut out = Vec::new();
-    let mut rest = value;
-    while let Some((at, name)) = next_placeholder(rest) {
-        let after = at + name.len() + 2;
-        let quote = rest.get(..at).and_then(|head| head.rfind('\''));
-        let end = rest.get(after..).and_then(|tail| tail.find('\''));
-        let (Some(quote), Some(end)) = (quote, end) else {
-            return Err(format!("%{name}% stands in no quoted value"));
-        };
-        let items = list_of(name, profile)?;
-        if items.is_empty() && !profile.id.is_empty() {
-            return Ok(None);
-        }
-        let head = rest.get(quote + 1..at).unwrap_or_default();
-        let tail = rest.get(after..after + end).unwrap_or_default();
-        if next_placeholder(tail).is_some() {
-            return Err("two lists in one value".to_owned());
-        }
-        out.push(rest.get(..quote).unwrap_or_default().to_owned());
-        let each = items.iter().flat_map(|item| both_separators(item));
-        let each: Vec<_> =
-            each.map(|i| format!("'{head}{}{tail}'", i.replace('\'', "''"))).collect();
-        out.push(each.join(", "));
-        rest = rest.get(after + end + 1..).unwrap_or_default();
+/// A value, once for each item of the list that it names, in the header's order; none
+/// when the profile has nothing to fill in.
+///
+/// # Errors
+///
+/// When a placeholder is unknown, or a second one stands beside it.
+pub(super) fn values(text: &str, profile: &Profile) -> Result<Option<Vec<String>>, String> {
+    let text = words(text, profile);
+    let Some((at, name)) = next_placeholder(&text) else { return Ok(Some(vec![text])) };
+    let items = list_of(name, profile)?;
+    let (head, tail) = (text.get(..at), text.get(at + name.len() + 2..));
+    let (Some(head), Some(tail)) = (head, tail) else { return Ok(None) };
+    if next_placeholder(tail).is_some() {
+        return Err("two lists in one value".to_owned());
     }
-    out.push(rest.to_owned());
-    let value = out.concat();
-    Ok(Some(if value.starts_with('[') { value } else { format!("[{value}]") }))
+    let each = items.iter().flat_map(|item| both_separators(item));
+    let each: Vec<_> = each.map(|item| format!("{head}{item}{tail}")).collect();
+    Ok(Some(each).filter(|each| !each.is_empty()))
 }
 
 /// An item's text, and with backslashes if it is a path.
@@ -214,42 +190,29 @@ mod tests {
         .unwrap()
     }
 
-    fn line(text: &str) -> Option<String> {
-        fill_line(text, &profile()).unwrap()
-    }
-
     #[test]
     fn lists_are_spliced() {
-        assert_eq!(
-            line(r"  Image|endswith: '\%binaries%'").unwrap(),
-            r"  Image|endswith: ['\frpc.exe', '\frpc']"
-        );
-        assert_eq!(line("F: ['a', '%stems%']").unwrap(), "F: ['a', 'frpc']");
-        assert_eq!(
-            line("F: '%config_files%'").unwrap(),
-            r"F: ['frpc.toml', 'x/frpc.ini', 'x\frpc.ini']"
-        );
-        assert_eq!(
-            line("message: 'runs %name%: {Image}'").unwrap(),
-            "message: 'runs frp: {Image}'"
-        );
-        assert_eq!(line("EventID: '%%14593'").unwrap(), "EventID: '%%14593'");
-        assert_eq!(line("F: '%domains%'"), None);
+        let of = |text: &str| values(text, &profile()).unwrap().unwrap_or_default();
+        assert_eq!(of(r"\%binaries%"), [r"\frpc.exe", r"\frpc"]);
+        assert_eq!(of("%config_files%"), ["frpc.toml", "x/frpc.ini", r"x\frpc.ini"]);
+        assert_eq!(of("%tool% %name%"), ["frp frp"]);
+        assert_eq!(of("%%14593"), ["%%14593"]);
+        assert_eq!(values("%domains%", &profile()), Ok(None));
+        assert!(values("%nothing%", &profile()).is_err());
+        assert!(values("%binaries%%domains%", &profile()).unwrap_err().contains("two lists"));
     }
 
     #[test]
     fn patterns_take_alternatives() {
-        let got = line(r"F|re: '^(?:%config_files%)$'").unwrap();
-        assert_eq!(got, r"F|re: '^(?:(?:frpc\.toml|x[\\/]frpc\.ini))$'");
-        let got = line(r"F|re: '^%program%$'").unwrap();
-        let pattern = got.strip_prefix("F|re: '").and_then(|p| p.strip_suffix('\'')).unwrap();
-        let regex = regex::Regex::new(pattern).unwrap();
+        let of = |text: &str| pattern(text, &profile()).unwrap().unwrap_or_default();
+        assert_eq!(of("^%config_files%$"), r"^(?:frpc\.toml|x[\\/]frpc\.ini)$");
+        let regex = regex::Regex::new(&of("^%program%$")).unwrap();
         for name in
             ["frpc", "frpc-windows-amd64", "frpc_0.61.0_linux", "frpc (1)", "frpc64", "frpc2"]
         {
             assert!(regex.is_match(name), "{name}");
         }
-        for name in ["frpcx", "frpc-like", "frpc.bak", "frpcs"] {
+        for name in ["frpcx", "frpc-like", "frpc.bak", "frpcs", "frpc-1.0.zip"] {
             assert!(!regex.is_match(name), "{name}");
         }
     }
@@ -263,7 +226,6 @@ mod tests {
         assert!(wrong("F: '%nothing%'\n").starts_with("line 3: "));
         assert!(wrong("a: b\nF: %binaries%\n").starts_with("line 4: "));
         assert!(wrong("- '%binaries%'\n").starts_with("line 3: "));
-        assert!(wrong("F: '%binaries%%domains%'\n").contains("two lists"));
         assert!(check("name: '%tool%-x'\n").is_err());
     }
 
