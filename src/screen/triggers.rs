@@ -59,7 +59,8 @@ pub(super) struct Triggers {
 impl Triggers {
     pub(super) fn of(formulas: &[Formula], literals: &[Literal]) -> Self {
         let mut chosen = choose_triggers(formulas, literals, true);
-        if chosen.len() > MAX_NEEDLES {
+        // Most stand where a shorter one does: only what is searched for counts.
+        if count(&chosen, literals) > MAX_NEEDLES {
             chosen = choose_triggers(formulas, literals, false);
         }
         let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
@@ -125,6 +126,17 @@ impl Triggers {
             }
         }
     }
+}
+
+/// How many needles the chosen literals take.
+fn count(chosen: &BTreeSet<usize>, literals: &[Literal]) -> usize {
+    let all = || chosen.iter().filter_map(|i| literals.get(*i));
+    let bytes = all().filter(|l| matches!(l, Literal::Bytes { .. })).count();
+    let texts = all().filter_map(|l| match l {
+        Literal::Text(text) => Some(text.as_str()),
+        Literal::Bytes { .. } => None,
+    });
+    few(texts).len().saturating_add(bytes)
 }
 
 /// A needle in UTF-8 and UTF-16, or as the bytes that it is.
