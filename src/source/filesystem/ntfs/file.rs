@@ -11,8 +11,8 @@ use super::kept::Map;
 use super::open::{self, Found, Pick};
 use super::record;
 use super::reparse::{self, Point};
-use super::row::{NONE, Node, Stream, node, stream};
-use super::show::{INDEX, NO_STREAM, id, main};
+use super::row::{Node, Stream, node, stream};
+use super::show::{INDEX, NO_STREAM, id, main, unpack};
 use super::wof::{self, Packed};
 
 /// What is left of a removed stream.
@@ -40,8 +40,7 @@ pub(super) fn remains_of(ntfs: &Ntfs, node: &Node, stream: &Stream) -> Remains {
 pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
     let absent = || SourceError::NotInEvidence { path: file.path.clone() };
     let failed = |error| SourceError::File { path: file.path.clone(), error };
-    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
-    let at = u32::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
+    let (number, at, _) = unpack(file.handle);
     let node = ntfs.table.node(number).filter(|node| node.is_file()).ok_or_else(absent)?;
     if file.kind != Kind::File || file.id != Some(id(number, node)) {
         return Err(absent());
@@ -79,16 +78,17 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
 
 /// Whether the content of an entry lies in a record.
 pub(super) fn is_in_record(ntfs: &Ntfs, file: &Entry) -> bool {
-    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
-    let at = usize::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(usize::MAX);
-    let stream = ntfs.table.streams_of(number).get(at);
+    let (number, at, _) = unpack(file.handle);
+    let stream = ntfs.table.streams_of(number).get(at as usize);
     stream.is_some_and(|stream| stream.flags & stream::RESIDENT != 0)
 }
 
 /// What is known of an entry's first bytes without opening it.
 pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
-    let number = u32::try_from(file.handle >> 32).unwrap_or(NONE);
-    let at = u32::try_from(file.handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
+    let (number, at, plain) = unpack(file.handle);
+    if plain {
+        return Start::Plain;
+    }
     let in_record = Start::At(u64::from(number));
     let Some(node) = ntfs.table.node(number) else { return in_record };
     let Some(mut stream) = ntfs.table.streams_of(number).get(at as usize) else { return in_record };
@@ -97,8 +97,6 @@ pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
             Some(packed) => stream = packed,
             None => return in_record,
         }
-    } else if stream.flags & stream::PLAIN != 0 {
-        return Start::Plain;
     }
     let place = || {
         let (_, geometry) = ntfs.volume.disk.as_ref()?;

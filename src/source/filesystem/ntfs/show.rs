@@ -7,7 +7,7 @@ use super::Ntfs;
 use super::complaint::{Complaints, Wrong};
 use super::file::remains_of;
 use super::find::path;
-use super::row::{Node, Stream, name, node, stream};
+use super::row::{NONE, Node, Stream, name, node, stream};
 use super::table::Table;
 use super::times::Clock;
 use super::tree::{ROOT, first_name};
@@ -24,6 +24,9 @@ const AHEAD: usize = 32;
 pub(super) const NO_STREAM: u32 = u32::MAX;
 /// A handle's stream where a directory's index is meant.
 pub(super) const INDEX: u32 = u32::MAX - 1;
+/// Set beside a handle's stream that was judged plain: who asks for it in a hurry need
+/// not look its row up.
+const PLAIN: u32 = 1 << 30;
 
 /// Shows every entry in the order that the trait promises; orphans come last.
 pub(super) fn walk(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry), complaints: &mut Complaints) {
@@ -235,7 +238,8 @@ pub(super) fn entry(
         Kind::File
     };
     let main = main(ntfs, number, node);
-    let (handle, size) = main.map_or((NO_STREAM, 0), |(at, stream)| (at, stream.size));
+    let of = |main: (u32, &Stream)| (marked(main, node), main.1.size);
+    let (handle, size) = main.map_or((NO_STREAM, 0), of);
     let name = row.and_then(|row| table.names.get(row as usize));
     Some(Entry {
         path: EvidencePath::new(path.concat()),
@@ -276,12 +280,27 @@ pub(super) fn stream_entry(
             State::Deleted(remains_of(ntfs, node, stream))
         },
         link_target: None,
-        handle: pack(stream.owner, at),
+        handle: pack(stream.owner, marked((at, stream), node)),
     }
 }
 
 pub(super) fn id(number: u32, node: &Node) -> FileId {
     FileId { number: u64::from(number), sequence: node.own_sequence() }
+}
+
+/// The number of a stream, marked if it was judged plain.
+fn marked((at, stream): (u32, &Stream), node: &Node) -> u32 {
+    // The content of a packed file is not what its own stream holds.
+    let packed = node.is(node::WOF) && stream.length == 0;
+    if stream.flags & stream::PLAIN != 0 && !packed { at | PLAIN } else { at }
+}
+
+/// What a handle says: the record, the stream, and whether it was judged plain.
+pub(super) fn unpack(handle: u64) -> (u32, u32, bool) {
+    let number = u32::try_from(handle >> 32).unwrap_or(NONE);
+    let at = u32::try_from(handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
+    let plain = at < INDEX && at & PLAIN != 0;
+    (number, if plain { at & !PLAIN } else { at }, plain)
 }
 
 fn pack(number: u32, stream: u32) -> u64 {
