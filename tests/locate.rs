@@ -476,7 +476,7 @@ fn a_definition_without_its_parser_is_a_problem() {
 }
 
 #[test]
-fn component_stores_are_judged_by_name_but_for_programs() {
+fn what_comes_with_the_system_is_judged_by_name_but_for_programs() {
     let folder = tree(&[
         ("Windows/System32/", ""),
         ("Windows/WinSxS/a/agent.exe", PROGRAM),
@@ -484,16 +484,21 @@ fn component_stores_are_judged_by_name_but_for_programs() {
         ("Windows/WinSxS/a/ngrok.yml", CONFIG),
         ("Windows/Temp/config.dat", CONFIG),
         ("winsxs/config.dat", CONFIG),
+        ("Program Files/x/library.dll", PROGRAM),
+        ("Program Files/x/settings.dat", CONFIG),
+        ("Users/jane/library.dll", PROGRAM),
     ]);
     let found = located(&open(folder.path())[0]);
     assert_eq!(
         lines(&found),
         [
+            r"windows.tunnel.ngrok_config C:\Program Files\x\settings.dat",
+            r"windows.filesystem.executable C:\Users\jane\library.dll",
             r"windows.tunnel.ngrok_config C:\Windows\Temp\config.dat",
             r"windows.filesystem.executable C:\Windows\WinSxS\a\agent.exe",
             r"windows.tunnel.ngrok_config C:\Windows\WinSxS\a\ngrok.yml",
             r"windows.tunnel.ngrok_config C:\winsxs\config.dat",
         ]
     );
-    assert_eq!(found.not_looked_into, 1);
+    assert_eq!(found.not_looked_into, 2);
 }
