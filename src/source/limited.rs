@@ -4,7 +4,7 @@ use std::io;
 
 use crate::model::{EvidencePath, Limits, PathResolver, Problem, Reached, ReadAt, Stage};
 
-use super::{Entry, Filesystem, SourceError};
+use super::{Entry, Filesystem, SourceError, Start};
 
 /// Another tree, within limits.
 pub struct Limited {
@@ -60,6 +60,14 @@ impl Filesystem for Limited {
 
     fn directories(&self, path: &EvidencePath) -> Option<&dyn PathResolver> {
         self.tree.directories(path)
+    }
+
+    fn start(&self, file: &Entry) -> Start {
+        self.tree.start(file)
+    }
+
+    fn lists(&self) -> Vec<(EvidencePath, u64)> {
+        self.tree.lists()
     }
 
     fn late_problems(&self) -> Vec<Problem> {
