@@ -92,6 +92,9 @@ pub struct Live {
     /// Windows: make a shadow copy and read from it (changes the machine)
     #[arg(long)]
     pub create_vss: bool,
+    /// Do not give way to other programs
+    #[arg(long)]
+    pub full_speed: bool,
     /// Ask a tunnel agent's own local interface (GET on 127.0.0.1, ports 4040 to 4045)
     #[arg(long)]
     pub query_agent: bool,

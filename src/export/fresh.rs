@@ -147,6 +147,22 @@ pub(super) fn create_folder(path: &Path) -> Result<(), ExportError> {
     fs::create_dir_all(path).map_err(|error| ExportError::at(path, error))
 }
 
+/// Creates a folder in one that exists: where that is gone, it is not made anew, for it
+/// may have lain on a volume that was pulled out.
+///
+/// # Errors
+///
+/// As [`create_folder`], and when the folder above is gone.
+pub(super) fn enter_folder(path: &Path) -> Result<(), ExportError> {
+    refuse_link(path)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(ExportError::at(path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// An error when a link (or junction) stands at `path`.
 pub(super) fn refuse_link(path: &Path) -> Result<(), ExportError> {
     match fs::symlink_metadata(path) {

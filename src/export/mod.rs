@@ -120,6 +120,9 @@ pub enum ExportError {
     /// The place is read-only or belongs to somebody else.
     #[error("{}: not permitted to write the results: {source}", path.display())]
     Permission { path: PathBuf, source: io::Error },
+    /// The volume was pulled out or unmounted while results were written to it.
+    #[error("{}: is not the place any more that it was when the run began", path.display())]
+    Gone { path: PathBuf },
     /// Refused for safety.
     #[error("{}: a link stands where results should go; nothing is written through it", path.display())]
     Link { path: PathBuf },
@@ -151,6 +154,44 @@ impl ExportError {
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Link { .. } | Self::HostName { .. })
     }
+}
+
+/// Where results go, known again by the volume that it lies on.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    folder: PathBuf,
+    volume: Option<u64>,
+}
+
+impl Destination {
+    /// The folder as it is now.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), volume: volume(folder) }
+    }
+
+    /// Whether the folder is still there, on the same volume.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::Gone`] when it is not.
+    pub fn check(&self) -> Result<(), ExportError> {
+        if self.folder.is_dir() && volume(&self.folder) == self.volume {
+            return Ok(());
+        }
+        Err(ExportError::Gone { path: self.folder.clone() })
+    }
+}
+
+/// What the system numbers a folder's volume by; other systems take drive letters away.
+#[cfg(unix)]
+fn volume(folder: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(folder).ok().map(|metadata| metadata.dev())
+}
+
+#[cfg(not(unix))]
+fn volume(_: &Path) -> Option<u64> {
+    None
 }
 
 /// A finished bundle.
@@ -215,7 +256,7 @@ pub fn finish_host(
 ) -> Result<HostOutput, ExportError> {
     check_name(&report.host)?;
     let folder = dir.join(&report.host);
-    fresh::create_folder(&folder)?;
+    fresh::enter_folder(&folder)?;
     let mut files = write_results(&folder, report, options)?;
     if let Some(facts) = &report.volatile {
         let path = folder.join(VOLATILE);

@@ -15,7 +15,7 @@ use super::{HostOutcome, Job, Outcome, Progress, RunError};
 use super::{coverage, examine, facts, hosts, pipeline, volatile};
 use crate::artifact::Formats;
 use crate::export::{
-    self, Begun, Done, DoneHost, Entry, HostSummary, ImageFacts, Record, RunFacts,
+    self, Begun, Destination, Done, DoneHost, Entry, HostSummary, ImageFacts, Record, RunFacts,
 };
 use crate::model::HostReport;
 use crate::parse::PARSERS;
@@ -132,6 +132,7 @@ struct Batch<'a> {
     outcome: Outcome,
     /// The bundle of the running machine.
     begun: Option<Begun>,
+    target: Option<Destination>,
 }
 
 impl<'a> Batch<'a> {
@@ -146,6 +147,7 @@ impl<'a> Batch<'a> {
             others: Vec::new(),
             outcome: Outcome::default(),
             begun: None,
+            target: None,
         }
     }
 
@@ -174,6 +176,7 @@ impl<'a> Batch<'a> {
         if sources > 0 {
             let entries = [&plan.kept[..], &plan.others].concat();
             self.record = Some(Record::begin(&self.team.job.output, &entries)?);
+            self.target = Some(Destination::new(&self.team.job.output));
         }
         Ok(())
     }
@@ -269,6 +272,7 @@ impl<'a> Batch<'a> {
     /// Writes the hosts of a source, and that they are written.
     fn write(&mut self, examined: Examined) -> Result<(), RunError> {
         let Examined { source, parts, mut hosts } = examined;
+        self.target.iter().try_for_each(Destination::check)?;
         let mut plain = Vec::new();
         for report in hosts.iter_mut().flat_map(|(_, reports)| reports) {
             plain.push(report.host.clone());
@@ -336,6 +340,7 @@ impl<'a> Batch<'a> {
     /// Writes the table over all hosts, and the record without its detours.
     fn finish(mut self) -> Result<Outcome, RunError> {
         let job = self.team.job;
+        self.target.iter().try_for_each(Destination::check)?;
         if !self.summaries.is_empty() {
             self.outcome.hosts_csv = Some(export::write_hosts(&job.output, &self.summaries)?);
         }

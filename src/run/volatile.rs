@@ -113,7 +113,7 @@ fn cut_environments(volatile: &mut [Volatile], definitions: &Definitions<'_>) {
         for (_, value) in fields.filter(|(name, _)| name == "Environment") {
             let Value::List(variables) = value else { continue };
             variables.retain(|variable| suspect || is_telling(variable));
-            variables.iter_mut().for_each(|variable| hide(variable));
+            variables.iter_mut().for_each(hide);
         }
         let is_empty = |value: &Value| matches!(value, Value::List(all) if all.is_empty());
         fact.record.fields.retain(|(name, value)| name != "Environment" || !is_empty(value));

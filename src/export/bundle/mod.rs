@@ -114,7 +114,7 @@ pub fn begin(
 ) -> Result<Option<Begun>, ExportError> {
     super::check_name(host)?;
     let folder = dir.join(host);
-    super::fresh::create_folder(&folder)?;
+    super::fresh::enter_folder(&folder)?;
     let results = folder.join(super::VOLATILE);
     super::volatile::write(&results, facts)?;
     if !options.bundle {

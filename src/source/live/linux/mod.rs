@@ -37,7 +37,7 @@ pub(super) fn open(
     let mut host = HostEvidence::new(label, host_name(root), Layout::LinuxRoot, tree);
     host.is_running = true;
     if wanted.volatile {
-        let told = records::all(root, wanted.root.is_none());
+        let told = records::all(root, wanted.root.is_none(), &wanted.limits);
         host.volatile = told.volatile;
         host.saved = told.saved;
         host.problems.extend(told.problems);
@@ -89,9 +89,12 @@ pub(super) fn preflight(wanted: &Wanted) -> Preflight {
         return Preflight { rights, all_rights, volumes: vec![volume] };
     }
     let stick = stick(wanted);
+    let machinery: Vec<PathBuf> =
+        mounts::all().into_iter().filter(Mount::is_machinery).map(|mount| mount.point).collect();
     let volumes = mounts::all()
         .into_iter()
         .filter(|mount| !mount.is_machinery())
+        .filter(|mount| !machinery.iter().any(|above| mount.point.starts_with(above)))
         .map(|mount| {
             let remark = if stick.as_ref() == Some(&mount.point) {
                 "takes the results; not read"

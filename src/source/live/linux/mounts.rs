@@ -79,7 +79,7 @@ impl Mount {
     pub(super) fn belongs_to_system(&self) -> bool {
         let below =
             |place: &&str| self.point.starts_with(place) && self.point.as_path() != Path::new("/");
-        !FOR_A_WHILE.iter().any(below.clone()) && !self.is_network()
+        !FOR_A_WHILE.iter().any(below) && !self.is_network()
     }
 }
 

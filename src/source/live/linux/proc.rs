@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::model::from_unix;
+use crate::model::{Limits, from_unix};
 
 /// Most processes, and open files of one, that are looked at.
 const MAX_PROCESSES: usize = 65_536;
@@ -62,18 +62,19 @@ pub(super) struct Process {
 }
 
 /// What is common to all of them.
-pub(super) struct Kernel {
+pub(super) struct Kernel<'a> {
     proc: PathBuf,
+    limits: &'a Limits,
     /// Seconds since 1970.
     pub(super) booted: Option<i64>,
     /// When all this was looked at.
     pub(super) now: Option<Timestamp>,
 }
 
-impl Kernel {
+impl<'a> Kernel<'a> {
     /// The running kernel, or one whose `proc` was kept as files: its present is the
     /// moment that its own clock shows.
-    pub(super) fn new(proc: PathBuf, running: bool) -> Self {
+    pub(super) fn new(proc: PathBuf, running: bool, limits: &'a Limits) -> Self {
         let stat = text(&proc.join("stat"));
         let booted: Option<i64> =
             stat.lines().find_map(|l| l.strip_prefix("btime ")?.trim().parse().ok());
@@ -81,7 +82,7 @@ impl Kernel {
         let uptime = uptime.split('.').next().and_then(|t| t.trim().parse::<i64>().ok());
         let kept = || from_unix(booted?.checked_add(uptime?)?, 0);
         let now = if running { Some(Timestamp::now()) } else { kept() };
-        Self { proc, booted, now }
+        Self { proc, limits, booted, now }
     }
 
     /// Every process, by number.
@@ -127,7 +128,7 @@ impl Kernel {
             network: target("ns/net"),
             image,
         };
-        if !process.image.is_empty() {
+        if !process.image.is_empty() && self.limits.ended().is_none() {
             // Of a file that is gone, each process has its own.
             let key = if process.image_gone { format!("{pid}") } else { process.image.clone() };
             let hashed =

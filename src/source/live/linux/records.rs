@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{
-    EvidencePath, Locator, Moment, Precision, Problem, Record, Saved, Stage, Value, Volatile,
-    from_unix,
+    EvidencePath, Limits, Locator, Moment, Precision, Problem, Record, Saved, Stage, Value,
+    Volatile, from_unix,
 };
 use crate::source::file::OpenFile;
 
@@ -31,8 +31,8 @@ pub(super) struct Told {
 }
 
 /// Asks for everything, processes first.
-pub(super) fn all(root: &Path, running: bool) -> Told {
-    let kernel = Kernel::new(root.join("proc"), running);
+pub(super) fn all(root: &Path, running: bool, limits: &Limits) -> Told {
+    let kernel = Kernel::new(root.join("proc"), running, limits);
     let users = users(root);
     let processes = kernel.processes();
     let by_pid: BTreeMap<u64, &Process> = processes.iter().map(|p| (p.pid, p)).collect();
@@ -41,20 +41,26 @@ pub(super) fn all(root: &Path, running: bool) -> Told {
         told.volatile.push(of_process(process, by_pid.get(&process.parent).copied(), &users));
     }
     told.saved = gone_programs(&kernel, &processes);
-    let unseen = processes.iter().filter(|p| !p.files_seen && !p.image.is_empty()).count();
-    let foreign = processes.iter().filter(|p| p.image.is_empty() && !p.command_line.is_empty());
-    let unseen = unseen.saturating_add(foreign.count());
-    if unseen > 0 && running {
-        let message = format!(
-            "program, environment or open files of {unseen} processes could not be read: \
-             without root, only one's own can"
-        );
-        let path = Some(EvidencePath::new("/proc"));
-        told.problems.push(Problem { path, locator: None, stage: Stage::Source, message });
-    }
+    told.problems.extend(unseen(&processes).filter(|_| running));
     told.volatile.extend(endpoints(&kernel, &processes, &users));
     told.volatile.extend(sessions(root));
     told
+}
+
+/// Processes that were not seen whole: they have a command line and no program, or open
+/// files that cannot be listed.
+fn unseen(processes: &[Process]) -> Option<Problem> {
+    let hidden = |p: &&Process| {
+        let has_program = !p.image.is_empty();
+        has_program && !p.files_seen || !has_program && !p.command_line.is_empty()
+    };
+    let n = processes.iter().filter(hidden).count();
+    let message = format!(
+        "of {n} processes, the program, environment or open files could not be read: they \
+         belong to others (run as root), are protected, or ended meanwhile"
+    );
+    let path = Some(EvidencePath::new("/proc"));
+    (n > 0).then_some(Problem { path, locator: None, stage: Stage::Source, message })
 }
 
 /// Names of users by number, from `/etc/passwd`.
@@ -116,7 +122,7 @@ fn of_process(
 }
 
 /// What no file holds any more is kept for the bundle.
-fn gone_programs(kernel: &Kernel, processes: &[Process]) -> Vec<Saved> {
+fn gone_programs(kernel: &Kernel<'_>, processes: &[Process]) -> Vec<Saved> {
     let gone = processes.iter().filter(|process| process.image_gone);
     let open = |process: &Process| {
         let bytes = OpenFile::open_followed(&kernel.program(process.pid)).ok()?;
@@ -128,7 +134,7 @@ fn gone_programs(kernel: &Kernel, processes: &[Process]) -> Vec<Saved> {
 
 /// The endpoints of every network that a process lives in.
 fn endpoints(
-    kernel: &Kernel,
+    kernel: &Kernel<'_>,
     processes: &[Process],
     users: &BTreeMap<u64, String>,
 ) -> Vec<Volatile> {
@@ -182,7 +188,7 @@ fn tables(processes: &[Process]) -> Vec<(String, &'static str, &'static str)> {
 fn of_endpoint(
     endpoint: &Endpoint,
     owner: Option<(&Process, u64)>,
-    kernel: &Kernel,
+    kernel: &Kernel<'_>,
     users: &BTreeMap<u64, String>,
 ) -> Record {
     let locator = match owner {
