@@ -171,7 +171,7 @@ macro_rules! cases {
 
 cases!(
     seed_000, seed_003, seed_004, matrix, files, services, powershell, logs, loopback, arguments,
-    noise, every, siblings
+    noise, every, siblings, live
 );
 
 #[test]

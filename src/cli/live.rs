@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::arguments::{CollectWord, Live};
-use super::scan;
+use super::{preflight, scan};
 use crate::export;
 use crate::run::Job;
-use crate::source::live::{self, Preflight, Wanted};
+use crate::source::live::{self, Wanted};
 
 /// Examines the running system; the exit code says how complete it was.
 pub fn run(arguments: Live) -> Exit {
@@ -49,7 +49,7 @@ pub fn run(arguments: Live) -> Exit {
         Err(error) => eprintln!("adit: no background priority: {error}"),
     }
     if !options.quiet {
-        tell(&live::preflight(&wanted), &job);
+        preflight::tell(&live::preflight(&wanted), &job);
     }
     scan::follow(&options, &Job { live: Some(wanted), ..job })
 }
@@ -57,15 +57,4 @@ pub fn run(arguments: Live) -> Exit {
 /// The folder of the executable: the stick, as a rule.
 fn beside_program() -> Option<PathBuf> {
     Some(std::env::current_exe().ok()?.parent()?.to_owned())
-}
-
-/// What there is to do and what there is to do it with.
-fn tell(preflight: &Preflight, job: &Job) {
-    eprintln!("adit: rights: {}", preflight.rights);
-    for volume in &preflight.volumes {
-        eprintln!("adit: volume {} {} {}", volume.name, volume.kind, volume.remark);
-    }
-    if let Some(free) = live::free_space(&job.output) {
-        eprintln!("adit: {}: {} MiB free", job.output.display(), free >> 20);
-    }
 }

@@ -6,6 +6,7 @@ pub mod files;
 mod interrupt;
 mod list;
 mod live;
+mod preflight;
 mod progress;
 mod scan;
 mod verify;

@@ -83,7 +83,10 @@ pub(super) fn job(arguments: &Options, output: PathBuf, collect: CollectWord) ->
                 evidence: arguments.evidence.clone(),
                 examiner: arguments.examiner.clone(),
                 note: arguments.note.clone(),
-                clock_offset: arguments.clock_offset.map(|o| format!("{o:#}")).unwrap_or_default(),
+                clock_offset: arguments
+                    .clock_offset
+                    .map(|o| format!("{:+}s", o.as_secs_f64()))
+                    .unwrap_or_default(),
             },
         },
         arguments: std::env::args().skip(1).collect(),

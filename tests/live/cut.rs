@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-use super::{adit, bundle, bundles, live, place, run, tree, verify};
+use super::{LOOK, adit, bundle, bundles, live, place, run, tree, verify};
 
 /// Kills in a usual run; `ADIT_KILLS` asks for more.
 const KILLS: u64 = 20;
@@ -113,7 +113,7 @@ fn survives(command: &dyn Fn(&Path, bool) -> Command) {
 
 #[test]
 fn a_live_run_survives_kills() {
-    let (_place, root, _) = place(30);
+    let (_place, root, _) = place(12);
     survives(&|out, again| live(&root, out, if again { &["--resume"] } else { &[] }));
 }
 
@@ -121,8 +121,8 @@ fn a_live_run_survives_kills() {
 fn a_scan_survives_kills() {
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/images/LAB-07.E01");
     survives(&|out, again| {
-        let mut command = adit(&["scan", "--collect", "all", "--progress", "none", "-o"]);
-        command.arg(out).arg(&image).args(again.then_some("--resume"));
+        let mut command = adit(&["scan", "--collect", "all"]);
+        command.args(&LOOK[1..]).arg("-o").arg(out).arg(&image).args(again.then_some("--resume"));
         command
     });
 }
@@ -136,17 +136,7 @@ fn confined(root: &Path, out: &Path, kilobytes: u64) -> i32 {
         kilobytes * if dash() { 2 } else { 1 }
     );
     let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        &script,
-        "sh",
-        adit,
-        "live",
-        "--full-speed",
-        "--progress",
-        "none",
-        "--root",
-    ]);
+    command.args(["-c", &script, "sh", adit, "live"]).args(LOOK).arg("--root");
     command.arg(root).arg("-o").arg(out);
     command.output().unwrap().status.code().unwrap()
 }
@@ -157,7 +147,7 @@ fn dash() -> bool {
 
 #[test]
 fn a_full_target_is_told_and_readable() {
-    let (place, root, whole) = place(30);
+    let (place, root, whole) = place(12);
     run(live(&root, &whole, &[]), 0);
     let expected = results(&whole);
     for kilobytes in [0, 1, 4, 16, 64] {
@@ -172,7 +162,7 @@ fn a_full_target_is_told_and_readable() {
 
 #[test]
 fn a_full_volume_is_told_and_readable() {
-    let (place, root, _) = place(30);
+    let (place, root, _) = place(12);
     let stick = place.path().join("stick");
     fs::create_dir(&stick).unwrap();
     for size in ["size=12k", "size=64k", "size=300k"] {
@@ -206,7 +196,7 @@ fn begun(out: &Path, child: &mut std::process::Child) -> bool {
 
 #[test]
 fn a_target_that_vanishes_is_not_made_anew() {
-    let (place, root, _) = place(120);
+    let (place, root, _) = place(80);
     for n in 0..10 {
         let out = place.path().join(format!("out{n}"));
         let mut child = live(&root, &out, &[]).stderr(Stdio::null()).spawn().unwrap();
@@ -226,7 +216,7 @@ fn a_target_that_vanishes_is_not_made_anew() {
 
 #[test]
 fn ctrl_c_keeps_everything_so_far() {
-    let (place, root, _) = place(120);
+    let (place, root, _) = place(80);
     for n in 0..10 {
         let out = place.path().join(format!("out{n}"));
         let mut child = live(&root, &out, &[]).stderr(Stdio::null()).spawn().unwrap();

@@ -23,10 +23,13 @@ pub fn adit(arguments: &[&str]) -> Command {
     command
 }
 
+/// How the tests look: one tool is enough, and others need not be waited for.
+pub const LOOK: [&str; 5] = ["--full-speed", "--profile", "ngrok", "--progress", "none"];
+
 /// `adit live` over a tree into a folder.
 pub fn live(root: &Path, out: &Path, more: &[&str]) -> Command {
-    let mut command = adit(&["live", "--full-speed", "--progress", "none", "--root"]);
-    command.arg(root).arg("-o").arg(out).args(more);
+    let mut command = adit(&["live"]);
+    command.args(LOOK).arg("--root").arg(root).arg("-o").arg(out).args(more);
     command
 }
 
@@ -98,7 +101,7 @@ fn what_runs_is_reported() {
         "--note",
         "by daylight",
         "--clock-offset",
-        "-1m 30s",
+        "-90s",
     ];
     run(live(&root, &out, &custody), 0);
     let timeline = rows(&out, "timeline.csv");
@@ -131,7 +134,7 @@ fn what_runs_is_reported() {
     let run: serde_json::Value =
         serde_json::from_str(&texts(&out)[&format!("{HOST}/run.json")]).unwrap();
     assert_eq!(run["custody"]["case"], "C-12");
-    assert_eq!(run["custody"]["clock_offset"], "-1m 30s");
+    assert_eq!(run["custody"]["clock_offset"], "-90s");
     assert!(run["executable_sha256"].as_str().is_some_and(|hash| hash.len() == 64));
     assert!(run["actions"].as_array().is_some_and(|all| all.len() >= 3), "{}", run["actions"]);
     let members = bundle(&out);
@@ -139,7 +142,7 @@ fn what_runs_is_reported() {
         assert!(members.contains_key(&format!("data/{name}")), "{name}");
     }
     let info = String::from_utf8_lossy(&members["bag-info.txt"]).into_owned();
-    assert!(info.contains("Examiner: R. Roe\n") && info.contains("Clock-Offset: -1m 30s\n"));
+    assert!(info.contains("Examiner: R. Roe\n") && info.contains("Clock-Offset: -90s\n"));
 }
 
 #[test]
@@ -254,4 +257,64 @@ fn an_agent_is_asked_only_if_wanted_and_only_by_get() {
     let actions = String::from_utf8_lossy(&members["data/actions.log"]).into_owned();
     assert!(actions.contains(&format!("GET {url}: answered 200")), "{actions}");
     assert!(verify(&out).1.contains(": complete"));
+}
+
+/// Calls that change files, by name; of those that open, the flags that do.
+const CHANGING: [&str; 22] = [
+    "creat",
+    "mkdir",
+    "mkdirat",
+    "mknod",
+    "mknodat",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "truncate",
+    "chmod",
+    "fchmodat",
+    "chown",
+    "utimensat",
+    "setxattr",
+    "removexattr",
+];
+const WRITING: [&str; 5] = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"];
+
+fn changes(line: &str) -> bool {
+    let call = line.split('(').next().unwrap_or_default().rsplit(' ').next().unwrap_or_default();
+    CHANGING.contains(&call)
+        || call.starts_with("open") && WRITING.iter().any(|flag| line.contains(flag))
+        || ["execve", "execveat"].contains(&call) && !line.contains(env!("CARGO_BIN_EXE_adit"))
+}
+
+#[test]
+fn nothing_is_written_or_run_outside_the_output() {
+    let able = Command::new("strace")
+        .args(["-qq", "-e", "trace=none", "true"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !able {
+        eprintln!("SKIPPED: strace is not installed or may not trace: calls were not checked");
+        return;
+    }
+    let (place, root, out) = place(2);
+    let log = place.path().join("calls");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-y", "-qq", "-s", "4096", "-e", "trace=%file,%process", "-o"]).arg(&log);
+    command.arg(env!("CARGO_BIN_EXE_adit")).arg("live").args(LOOK).arg("--query-agent");
+    command.arg("--root").arg(&root).arg("-o").arg(&out).current_dir(place.path());
+    run(command, 0);
+    let calls = fs::read_to_string(&log).unwrap();
+    let inside = out.to_str().unwrap();
+    assert!(calls.lines().any(|line| changes(line) && line.contains(inside)), "nothing is seen");
+    let wrong: Vec<&str> =
+        calls.lines().filter(|line| changes(line) && !line.contains(inside)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -23,7 +23,7 @@ pub(super) fn open(
     let root = root(wanted);
     std::fs::read_dir(root)
         .map_err(|error| SourceError::Unreadable { path: root.to_owned(), error })?;
-    let mut left_out = vec![wanted.output.clone()];
+    let mut left_out = places(root, &wanted.output);
     match &wanted.root {
         Some(root) => left_out.push(root.join("proc")),
         None => left_out.extend(left_out_mounts(wanted).into_iter().map(|mount| mount.point)),
@@ -52,6 +52,15 @@ pub(super) fn identity(wanted: &Wanted) -> String {
     format!("{} {}", host_name(root), boot.unwrap_or_default().trim())
 }
 
+/// A folder as the walk may meet it: as it is written, without links, below the root.
+fn places(root: &Path, folder: &Path) -> Vec<PathBuf> {
+    let real = mounts::real(folder);
+    let below = real.as_ref().zip(mounts::real(root)).and_then(|(folder, real_root)| {
+        folder.strip_prefix(real_root).ok().map(|below| root.join(below))
+    });
+    [Some(folder.to_owned()), real, below].into_iter().flatten().collect()
+}
+
 fn root(wanted: &Wanted) -> &Path {
     wanted.root.as_deref().unwrap_or(Path::new("/"))
 }
@@ -67,9 +76,11 @@ fn host_name(root: &Path) -> String {
 /// The mounted file systems whose files are no evidence of this machine.
 fn left_out_mounts(wanted: &Wanted) -> Vec<Mount> {
     let stick = stick(wanted);
-    let mut mounts = mounts::all();
+    let all = mounts::all();
+    let mut mounts = all.clone();
     mounts.retain(|mount| {
         mount.is_machinery()
+            || mount.is_repeated(&all)
             || mount.is_network() && !wanted.network_mounts
             || stick.as_ref() == Some(&mount.point)
     });
@@ -89,15 +100,17 @@ pub(super) fn preflight(wanted: &Wanted) -> Preflight {
         return Preflight { rights, all_rights, volumes: vec![volume] };
     }
     let stick = stick(wanted);
-    let machinery: Vec<PathBuf> =
-        mounts::all().into_iter().filter(Mount::is_machinery).map(|mount| mount.point).collect();
-    let volumes = mounts::all()
+    let all = mounts::all();
+    let (machinery, others): (Vec<&Mount>, Vec<&Mount>) =
+        all.iter().partition(|mount| mount.is_machinery());
+    let volumes = others
         .into_iter()
-        .filter(|mount| !mount.is_machinery())
-        .filter(|mount| !machinery.iter().any(|above| mount.point.starts_with(above)))
+        .filter(|mount| !machinery.iter().any(|above| mount.point.starts_with(&above.point)))
         .map(|mount| {
             let remark = if stick.as_ref() == Some(&mount.point) {
                 "takes the results; not read"
+            } else if mount.is_repeated(&all) {
+                "its files are those of another volume; not read twice"
             } else if mount.is_network() && !wanted.network_mounts {
                 "of another machine; not read (--network-mounts)"
             } else {
@@ -105,7 +118,8 @@ pub(super) fn preflight(wanted: &Wanted) -> Preflight {
             };
             let (size, used) = process::space(&mount.point).unwrap_or_default();
             let name = mount.point.display().to_string();
-            VolumeFacts { name, kind: mount.kind, size, used, remark: remark.into() }
+            let kind = mount.kind.clone();
+            VolumeFacts { name, kind, size, used, remark: remark.into() }
         })
         .collect();
     Preflight { rights, all_rights, volumes }

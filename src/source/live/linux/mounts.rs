@@ -79,12 +79,31 @@ impl Mount {
     pub(super) fn belongs_to_system(&self) -> bool {
         let below =
             |place: &&str| self.point.starts_with(place) && self.point.as_path() != Path::new("/");
-        !FOR_A_WHILE.iter().any(below) && !self.is_network()
+        !FOR_A_WHILE.iter().any(below) && !self.is_network() && !self.is_plugged_in()
+    }
+
+    /// Whether its disk hangs on USB, as the kernel's path of the device says.
+    fn is_plugged_in(&self) -> bool {
+        let device = std::fs::read_link(format!("/sys/dev/block/{}", self.device));
+        device.is_ok_and(|path| {
+            path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("usb"))
+        }) && self.point.as_path() != Path::new("/")
+    }
+
+    /// Whether another mount shows the same files at another place: the root of their
+    /// device, or the layers that a container's tree is made of.
+    pub(super) fn is_repeated(&self, all: &[Self]) -> bool {
+        let shows = |other: &Self| {
+            let (root, of) = (Path::new(&self.root), Path::new(&other.root));
+            let first = root != of || other.point < self.point;
+            other.device == self.device && root.starts_with(of) && first
+        };
+        let layers = self.kind == "overlay" && self.point.as_path() != Path::new("/");
+        layers || all.iter().any(shows)
     }
 }
 
-/// Everything mounted, by mount point; a bind mount of what another mount shows is
-/// left out, and so is what a later mount hides.
+/// Everything mounted, by mount point; what a later mount hides is left out.
 pub(super) fn all() -> Vec<Mount> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     parse(&text)
@@ -135,4 +154,37 @@ fn plain(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw
+23 22 0:21 / /proc rw - proc proc rw
+24 22 8:2 /var/data /srv/my\\040data rw shared:7 - ext4 /dev/sda2 rw
+25 22 0:40 / /var/lib/docker/overlay2/ab/merged rw - overlay overlay rw
+26 22 0:50 / /home rw - nfs4 server:/home rw
+27 22 8:17 / /media/stick rw - vfat /dev/sdb1 rw
+28 22 0:60 / /dev/shm rw - tmpfs tmpfs rw
+29 22 0:61 / /home rw - tmpfs tmpfs rw
+no mount at all
+";
+
+    #[test]
+    fn mounts_are_told_apart() {
+        let all = parse(TEXT);
+        let points = |keep: &dyn Fn(&Mount) -> bool| -> Vec<String> {
+            let kept = all.iter().filter(|mount| keep(mount));
+            kept.map(|mount| mount.point.display().to_string()).collect()
+        };
+        let merged = "/var/lib/docker/overlay2/ab/merged";
+        let every = ["/", "/dev/shm", "/home", "/media/stick", "/proc", "/srv/my data", merged];
+        assert_eq!(points(&|_| true), every);
+        assert_eq!(points(&Mount::is_machinery), ["/proc"]);
+        assert!(points(&Mount::is_network).is_empty(), "a later mount hides it");
+        assert_eq!(points(&|mount| mount.is_repeated(&all)), ["/srv/my data", merged]);
+        assert_eq!(points(&|mount| !mount.belongs_to_system()), ["/media/stick"]);
+    }
 }
