@@ -38,11 +38,12 @@ impl Root {
         Self { prefix: prefix.into(), at, excluded: BTreeSet::new(), births }
     }
 
-    /// A part of the running system, but for those folders; births are its own.
+    /// A system's root, but for those folders; births are its own if it is the running one.
     #[cfg(target_os = "linux")]
     pub(super) fn running(prefix: &str, at: &Path, left_out: Vec<PathBuf>) -> Self {
         let excluded = left_out.into_iter().collect();
-        Self { prefix: prefix.to_owned(), at: at.to_owned(), excluded, births: Births::Original }
+        let births = if at == Path::new("/") { Births::Original } else { Births::below(at) };
+        Self { prefix: prefix.to_owned(), at: at.to_owned(), excluded, births }
     }
 
     /// What lies below a folder, but for those folders.
