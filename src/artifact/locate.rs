@@ -61,6 +61,11 @@ const BATCH: usize = 1 << 13;
 /// Files that are looked into in one go, in the order in which they lie in the source.
 const LOOKED_INTO: usize = 1 << 18;
 
+/// Files named that a limit of the run left out; further ones are counted.
+const MAX_LEFT_OUT: usize = 1000;
+/// What such a limit says of each.
+const LEFT_OUT: &str = "left out: ";
+
 /// A file for a parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
@@ -282,6 +287,8 @@ struct Search<'a> {
     beside: BTreeMap<String, Entry>,
     in_place: BTreeSet<Arc<str>>,
     elsewhere: BTreeSet<Arc<str>>,
+    /// Files that a limit of the run left out, and the last reason.
+    left_out: (usize, String),
 }
 
 impl<'a> Search<'a> {
@@ -296,6 +303,7 @@ impl<'a> Search<'a> {
             beside: BTreeMap::new(),
             in_place: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            left_out: (0, String::new()),
         }
     }
 
@@ -352,7 +360,7 @@ impl<'a> Search<'a> {
             self.beside.insert(path.to_lowercase(), entry.clone());
         }
         if let Some(message) = problem {
-            self.found.problems.push(met(&entry, message));
+            self.unread(&entry, message);
         }
         for artifact in &by_place {
             let expected = artifact.patterns.first();
@@ -415,7 +423,25 @@ impl<'a> Search<'a> {
     }
 
     /// Joins files with their sidecars and sums up what was expected.
+    /// Names what could not be looked into; of what a limit left out, the first ones.
+    fn unread(&mut self, entry: &Entry, message: String) {
+        if message.contains(LEFT_OUT) {
+            self.left_out.0 = self.left_out.0.saturating_add(1);
+            if self.left_out.0 > MAX_LEFT_OUT {
+                self.left_out.1 = message;
+                return;
+            }
+        }
+        self.found.problems.push(met(entry, message));
+    }
+
     fn finish(mut self) -> Locations {
+        let (all, why) = std::mem::take(&mut self.left_out);
+        if let Some(more @ 1..) = all.checked_sub(MAX_LEFT_OUT) {
+            let message = format!("{more} more files were not looked into; {why}");
+            let (path, locator, stage) = (None, None, Stage::Locate);
+            self.found.problems.push(Problem { path, locator, stage, message });
+        }
         let by_id: BTreeMap<&str, &Artifact> =
             self.index.artifacts.iter().map(|artifact| (&*artifact.id, *artifact)).collect();
         let mut taken: BTreeSet<(Arc<str>, EvidencePath)> = BTreeSet::new();
