@@ -1,11 +1,16 @@
 //! `adit live`: the machine it runs on as the only source.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
+
+use clap::Parser;
 
 use super::Exit;
 use super::arguments::{CollectWord, Live};
 use super::{preflight, scan};
 use crate::export;
+use super::arguments::{CollectWord, Command, Line, Live};
+use super::scan;
 use crate::run::Job;
 use crate::source::live::{self, Wanted};
 
@@ -51,10 +56,49 @@ pub fn run(arguments: Live) -> Exit {
     if !options.quiet {
         preflight::tell(&live::preflight(&wanted), &job);
     }
-    scan::follow(&options, &Job { live: Some(wanted), ..job })
+    let exit = scan::follow(&options, &Job { live: Some(wanted), ..job });
+    if !options.quiet && is_written(exit) {
+        eprintln!("adit: everything is on the disk; safe to unplug");
+    }
+    exit
+}
+
+/// Whether results are where they were to go, whatever they say.
+fn is_written(exit: Exit) -> bool {
+    matches!(exit, Exit::Complete | Exit::Incomplete | Exit::Findings | Exit::Interrupted)
+}
+
+/// The run of somebody who double-clicked the program: defaults, and a window that
+/// stays until it was read.
+pub fn in_own_window() -> Exit {
+    let line = Line::try_parse_from(["adit", "live"]);
+    let exit = match line.map(|line| line.command) {
+        Ok(Some(Command::Live(live))) => run(*live),
+        _ => Exit::Unexpected,
+    };
+    if std::io::stdin().is_terminal() {
+        eprintln!("Press Enter to close this window.");
+        let _ = std::io::stdin().read_line(&mut String::new());
+    }
+    exit
 }
 
 /// The folder of the executable: the stick, as a rule.
 fn beside_program() -> Option<PathBuf> {
     Some(std::env::current_exe().ok()?.parent()?.to_owned())
+}
+
+/// What there is to do and what there is to do it with.
+fn tell(preflight: &Preflight, job: &Job) {
+    eprintln!("adit: rights: {}", preflight.rights);
+    for volume in &preflight.volumes {
+        let size = match volume.size {
+            0 => String::new(),
+            size => format!("{} MiB, {} MiB in use ", size >> 20, volume.used >> 20),
+        };
+        eprintln!("adit: volume {} {} {size}{}", volume.name, volume.kind, volume.remark);
+    }
+    if let Some(free) = live::free_space(&job.output) {
+        eprintln!("adit: {}: {} MiB free", job.output.display(), free >> 20);
+    }
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use crate::source::live::has_own_window;
 use arguments::{Command, Line};
 
 /// How a run ended; the numbers are part of the interface.
@@ -69,6 +70,7 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = match line.command {
+        None if has_own_window() => live::in_own_window(),
         None => {
             let _ = Line::command().print_help();
             Exit::Complete

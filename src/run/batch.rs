@@ -221,7 +221,7 @@ impl<'a> Batch<'a> {
             Err(error) => return self.deliver(Err(error)),
         };
         let source = at.display().to_string();
-        if let Some(machine) = hosts.first() {
+        if let Some(machine) = hosts.first().filter(|host| host.is_running) {
             let host = self.names.clone().unique(&hosts::safe_name(&machine.name));
             self.note(Entry::Begun { source: source.clone(), folders: vec![host.clone()] })?;
             let run = facts_of_run(job, definitions, machine);

@@ -237,7 +237,7 @@ pub fn borrowed<'a>(files: &'a [Opened<'_>]) -> Vec<Collected<'a>> {
         .map(|file| Collected {
             path: file.entry.path.clone(),
             bytes: file,
-            method: "api",
+            method: file.filesystem.method(&file.entry.path),
             times: file.times.clone(),
             volume: file
                 .entry

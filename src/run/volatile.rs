@@ -55,7 +55,7 @@ pub fn open(
         Ok(hosts) => hosts,
         Err(error) => return Ok(Err(error)),
     };
-    if let Some(machine) = hosts.first_mut() {
+    if let Some(machine) = hosts.first_mut().filter(|host| host.is_running) {
         match kept {
             Some(kept) => {
                 wanted.actions.note("took over the volatile facts of the run that is resumed");
@@ -167,7 +167,8 @@ pub fn coverage(evidence: &HostEvidence) -> Vec<crate::model::Coverage> {
         }
         let path = live::LABEL;
         let because = evidence.problems.iter().find(|problem| {
-            let start = |path: &EvidencePath| path.as_str().starts_with("/proc");
+            let asked = ["/proc", "live:"];
+            let start = |path: &EvidencePath| asked.iter().any(|at| path.as_str().starts_with(at));
             problem.path.as_ref().is_some_and(start)
         });
         lines.push(Coverage {

@@ -40,6 +40,8 @@ impl Root {
 
     /// A system's root, but for those folders; births are its own if it is the running one.
     #[cfg(target_os = "linux")]
+    /// A part of the running system, but for those folders; births are its own.
+    #[cfg(any(target_os = "linux", windows))]
     pub(super) fn running(prefix: &str, at: &Path, left_out: Vec<PathBuf>) -> Self {
         let excluded = left_out.into_iter().collect();
         let births = if at == Path::new("/") { Births::Original } else { Births::below(at) };

@@ -33,22 +33,31 @@ const FILELESS_TYPES: [&str; 3] =
 
 /// What a volume is to its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     Windows,
     Linux,
     Data,
 }
 
 /// A volume that can be read.
-struct Readable {
+pub(super) struct Readable {
     volume: Volume,
     format: Format,
-    role: Role,
+    pub(super) role: Role,
     opened: Opened,
 }
 
 impl Readable {
-    fn open(volume: Volume, format: Format, knows: Option<&Knows<'_>>) -> Result<Self, OpenError> {
+    /// Opens a volume that was recognised as of that format.
+    ///
+    /// # Errors
+    ///
+    /// When it is damaged where nothing can be read without.
+    pub(super) fn open(
+        volume: Volume,
+        format: Format,
+        knows: Option<&Knows<'_>>,
+    ) -> Result<Self, OpenError> {
         let root = if format == Format::Ext { "/" } else { PROVISIONAL };
         let opened = Opened::new(format, Arc::clone(&volume.bytes), root, knows)?;
         let role = role(opened.tree(), format, root);
@@ -106,7 +115,10 @@ pub(super) fn open(path: &Path, image: Image, clues: Clues<'_>) -> Vec<HostEvide
     let single = hosts.len() == 1;
     let mut out = Vec::new();
     for (number, volumes) in hosts.into_iter().enumerate() {
-        let mut host = assemble(path, volumes, clues);
+        let label = path.display().to_string();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let known = given_by_first(&volumes, clues.letters);
+        let mut host = assemble((label, name), volumes, &known, "image", clues.knows);
         if !single {
             host.label = format!("{}#{}", host.label, number.saturating_add(1));
         }
@@ -120,17 +132,30 @@ pub(super) fn open(path: &Path, image: Image, clues: Clues<'_>) -> Vec<HostEvide
     out
 }
 
-/// One host from the volumes that are its own, the system's first.
-fn assemble(path: &Path, volumes: Vec<Readable>, clues: Clues<'_>) -> HostEvidence {
+/// The letters that the first of a host's volumes gave, if Windows lies on it.
+pub(super) fn given_by_first(
+    volumes: &[Readable],
+    letters: &DriveLetters<'_>,
+) -> Vec<(char, Vec<u8>)> {
+    let first = volumes.first().filter(|volume| volume.role == Role::Windows);
+    first.map(|volume| given(volume, letters)).unwrap_or_default()
+}
+
+/// One host, by label and name, from the volumes that are its own, the system's first;
+/// `known` tells letters by their devices, `method` how the bytes are had.
+pub(super) fn assemble(
+    (label, name): (String, String),
+    volumes: Vec<Readable>,
+    known: &[(char, Vec<u8>)],
+    method: &'static str,
+    knows: Option<&Knows<'_>>,
+) -> HostEvidence {
     let role = volumes.first().map_or(Role::Data, |volume| volume.role);
-    let known =
-        volumes.first().filter(|v| v.role == Role::Windows).map(|v| given(v, clues.letters));
-    let known = known.unwrap_or_default();
-    let (mut members, mut problems, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    let mut found = Found::default();
     let mut taken: Vec<char> = Vec::new();
     let any_case = volumes.iter().all(|volume| volume.format != Format::Ext);
     for (at, volume) in volumes.into_iter().enumerate() {
-        let mut letter = letter_of(&volume.volume, &known).filter(|l| !taken.contains(l));
+        let mut letter = letter_of(&volume.volume, known).filter(|l| !taken.contains(l));
         if at == 0 && role == Role::Windows {
             letter = letter.or(Some(SYSTEM_DRIVE));
         }
@@ -140,32 +165,51 @@ fn assemble(path: &Path, volumes: Vec<Readable>, clues: Clues<'_>) -> HostEviden
             None if at == 0 && role == Role::Linux => "/".to_owned(),
             None => prefix_of(&volume.volume, volume.separator()),
         };
-        let Readable { volume, format, opened, .. } = volume;
-        match opened.under(&prefix) {
-            Ok(filesystem) => {
-                let snapshot = String::new();
-                members.push(Member { prefix: prefix.clone(), filesystem, snapshot });
-            }
-            Err(error) => {
-                let why = error.to_string();
-                problems.push(problem(&prefix, &why));
-                unread.push(Unread { path: prefix, what: "volume", why });
-                continue;
-            }
-        }
-        if format == Format::Ntfs {
-            snapshots((&volume, &prefix), clues.knows, &mut members, &mut problems);
-        }
+        found.add(volume, &prefix, method, knows);
     }
     let layout = match role {
         Role::Windows => Layout::WindowsVolume,
         Role::Linux => Layout::LinuxRoot,
         Role::Data => Layout::Loose,
     };
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let tree = Volumes::new(members, any_case);
-    let host = HostEvidence::new(path.display().to_string(), name, layout, tree);
-    HostEvidence { problems, unread, ..host }
+    let tree = Volumes::new(found.members, any_case);
+    let host = HostEvidence::new(label, name, layout, tree);
+    HostEvidence { problems: found.problems, unread: found.unread, ..host }
+}
+
+/// The volumes of a host, and what was wrong with them.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) members: Vec<Member>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) unread: Vec<Unread>,
+}
+
+impl Found {
+    /// Adds a volume and its shadow copies under a prefix (`C:\`).
+    pub(super) fn add(
+        &mut self,
+        volume: Readable,
+        prefix: &str,
+        method: &'static str,
+        knows: Option<&Knows<'_>>,
+    ) {
+        let Readable { volume, format, opened, .. } = volume;
+        match opened.under(prefix) {
+            Ok(filesystem) => {
+                let (prefix, snapshot) = (prefix.to_owned(), String::new());
+                self.members.push(Member { prefix, filesystem, snapshot, method });
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.problems.push(problem(prefix, &why));
+                return self.unread.push(Unread { path: prefix.to_owned(), what: "volume", why });
+            }
+        }
+        if format == Format::Ntfs {
+            snapshots((&volume, prefix), knows, &mut self.members, &mut self.problems);
+        }
+    }
 }
 
 /// Adds the shadow copies of a volume, newest first.
@@ -187,7 +231,10 @@ fn snapshots(
         let snapshot = format!("vss{}:", copy.number);
         let prefix = format!("{snapshot}{prefix}");
         match Ntfs::open_judged(copy.bytes, &prefix, knows) {
-            Ok(ntfs) => members.push(Member { prefix, filesystem: Box::new(ntfs), snapshot }),
+            Ok(ntfs) => {
+                let (filesystem, method) = (Box::new(ntfs), "vss");
+                members.push(Member { prefix, filesystem, snapshot, method });
+            }
             Err(error) => problems.push(problem(&prefix, &error.to_string())),
         }
     }

@@ -87,6 +87,12 @@ pub trait Filesystem: Send + Sync {
         Vec::new()
     }
 
+    /// How the bytes of that path are had: `api` by asking the operating system for the
+    /// file, `raw` and `image` from its volume, `vss` from a shadow copy of that.
+    fn method(&self, _path: &EvidencePath) -> &'static str {
+        "api"
+    }
+
     /// What turned out wrong with files only while they were read, by path.
     fn late_problems(&self) -> Vec<Problem> {
         Vec::new()

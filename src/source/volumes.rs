@@ -20,6 +20,8 @@ pub(super) struct Member {
     pub(super) filesystem: Box<dyn Filesystem>,
     /// What of the prefix only a snapshot has: `vss2:`, or nothing.
     pub(super) snapshot: String,
+    /// How its bytes are had: `image`, `raw`, `vss`, `api`.
+    pub(super) method: &'static str,
 }
 
 impl Volumes {
@@ -82,6 +84,10 @@ impl Filesystem for Volumes {
 
     fn late_problems(&self) -> Vec<Problem> {
         self.members.iter().flat_map(|member| member.filesystem.late_problems()).collect()
+    }
+
+    fn method(&self, path: &EvidencePath) -> &'static str {
+        self.member(path).map_or("api", |member| member.method)
     }
 
     fn directories(&self, path: &EvidencePath) -> Option<&dyn PathResolver> {
@@ -148,7 +154,8 @@ mod tests {
 
     fn member(prefix: &str, snapshot: &str, files: Vec<(Entry, &'static str)>) -> Member {
         let filesystem = Box::new(Fake(files));
-        Member { prefix: prefix.to_owned(), filesystem, snapshot: snapshot.to_owned() }
+        let (prefix, snapshot) = (prefix.to_owned(), snapshot.to_owned());
+        Member { prefix, filesystem, snapshot, method: "image" }
     }
 
     /// A volume with two shadow copies and a second volume.

@@ -17,7 +17,7 @@ const MAX_SHARDS: usize = 16;
 const PARALLEL_BLOCKS: usize = 4;
 
 /// The most recently used blocks, at most so many bytes.
-pub(super) struct Cache {
+pub(in crate::source) struct Cache {
     shards: Vec<Shard>,
     /// Bytes of one shard; one block is kept even if it is larger.
     limit: usize,
@@ -43,7 +43,7 @@ enum Slot {
 
 impl Cache {
     /// A cache of `limit` bytes for blocks of about `block` bytes.
-    pub(super) fn new(limit: usize, block: usize) -> Self {
+    pub(in crate::source) fn new(limit: usize, block: usize) -> Self {
         let shards = (limit / block.max(1) / 2).clamp(1, MAX_SHARDS);
         Self { shards: (0..shards).map(|_| Shard::default()).collect(), limit: limit / shards }
     }
@@ -54,7 +54,7 @@ impl Cache {
     /// # Errors
     ///
     /// That of `load`; errors are not kept.
-    pub(super) fn get(
+    pub(in crate::source) fn get(
         &self,
         key: u64,
         load: impl FnOnce() -> io::Result<Vec<u8>>,

@@ -35,6 +35,8 @@ use sha1::Sha1;
 use crate::model::{Problem, ReadAt};
 use crate::source::file::OpenFile;
 
+#[cfg(any(windows, test))]
+pub(in crate::source) use cache::Cache;
 pub use heads::heads;
 pub(in crate::source) use kind::{looks_like_image, of};
 use log::Log;

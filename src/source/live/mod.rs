@@ -11,6 +11,7 @@
 //! | `holds_evidence` | whether a folder lies on a volume that is evidence |
 //! | `be_gentle` | background priority for the whole process |
 //! | `memory_used`, `free_space` | bytes |
+//! | `has_own_window` | whether the program was double-clicked |
 //!
 //! Everything is asked read-only, and every question that leaves a trace or goes to
 //! another process is noted in [`Actions`].
@@ -22,6 +23,8 @@ use crate::model::{Actions, Limits};
 use super::{DriveLetters, HostEvidence, SourceError};
 
 pub mod agent;
+#[cfg(any(windows, test))]
+mod aligned;
 
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
@@ -92,7 +95,7 @@ pub struct VolumeFacts {
 /// version does not know.
 pub fn open(wanted: &Wanted, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
     let mut hosts = system::open(wanted, letters)?;
-    if let Some(machine) = hosts.first_mut().filter(|_| wanted.query_agent) {
+    if let Some(machine) = hosts.first_mut().filter(|host| wanted.query_agent && host.is_running) {
         machine.saved.extend(agent::query(&wanted.actions));
     }
     Ok(hosts)
@@ -127,6 +130,11 @@ pub fn be_gentle() -> Result<(), String> {
 /// Bytes of memory that this process holds now; none where the system does not say.
 pub fn memory_used() -> Option<u64> {
     system::memory_used()
+}
+
+/// Whether the program was started by a double click, in a window that closes with it.
+pub fn has_own_window() -> bool {
+    system::has_own_window()
 }
 
 /// Bytes that can be written to the volume of a folder, or of its nearest parent.

@@ -33,3 +33,7 @@ pub(super) fn memory_used() -> Option<u64> {
 pub(super) fn free_space(_: &Path) -> Option<u64> {
     None
 }
+
+pub(super) fn has_own_window() -> bool {
+    false
+}

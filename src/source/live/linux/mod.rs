@@ -133,3 +133,7 @@ pub(super) fn holds_evidence(wanted: &Wanted, folder: &Path) -> Option<PathBuf> 
     }
     mounts::of(folder).filter(Mount::belongs_to_system).map(|mount| mount.point)
 }
+
+pub(super) fn has_own_window() -> bool {
+    false
+}

@@ -1,35 +1,252 @@
-//! The running Windows.
+//! The running Windows: its volumes, read raw where that is allowed, and what only its
+//! memory tells.
+//!
+//! The machine itself is the first host, with the drive it started from and every drive
+//! without a Windows of its own. A foreign Windows on another drive is a host by itself,
+//! whose paths begin with the letter that it gave itself.
 
-use std::path::{Path, PathBuf};
+mod ask;
+mod drive;
+mod facts;
+mod sid;
+mod traces;
 
-use super::{Preflight, Wanted};
-use crate::source::{DriveLetters, HostEvidence, SourceError};
+use std::path::{Component, Path, PathBuf, Prefix};
 
-pub(super) fn open(_: &Wanted, _: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
-    let (what, advice) = ("Windows", "live examination of it comes with the next version");
-    Err(SourceError::Unsupported { path: "this system".into(), what, advice })
+use super::{LABEL, Preflight, VolumeFacts, Wanted};
+use crate::source::image::{self, Found, Role};
+use crate::source::volumes::{Member, Volumes};
+use crate::source::{DriveLetters, HostEvidence, Layout, SourceError};
+
+use self::ask::Drive;
+use self::drive::{Opened, Part};
+
+/// What a run needs to read what others may not: a backup's right to any file, and a
+/// debugger's to ask about any process.
+const PRIVILEGES: [&str; 2] = ["SeBackupPrivilege", "SeDebugPrivilege"];
+
+pub(super) fn open(
+    wanted: &Wanted,
+    letters: &DriveLetters<'_>,
+) -> Result<Vec<HostEvidence>, SourceError> {
+    ask::keep_quiet();
+    let taken = ask::take_privileges(&PRIVILEGES);
+    wanted.actions.note(format!("asked for privileges of this process: got {taken:?}"));
+    let drives = chosen(wanted)?;
+    let system = system_drive();
+    let own_is_meant = wanted.volumes.is_empty() || drives.contains(&system);
+    let mut parts: Vec<Part> = drives.iter().map(|letter| drive::open(*letter, wanted)).collect();
+    let mut hosts = Vec::new();
+    if own_is_meant {
+        let (mut own, foreign): (Vec<Part>, Vec<Part>) =
+            parts.into_iter().partition(|part| part.letter == system || part.role() == Role::Data);
+        own.sort_by_key(|part| (part.letter != system, part.letter));
+        hosts.push(machine(own, wanted));
+        parts = foreign;
+    }
+    hosts.extend(parts.into_iter().map(|part| foreign(part, wanted, letters)));
+    if let Some(first) = hosts.first_mut().filter(|_| own_is_meant) {
+        first.is_running = true;
+        if wanted.volatile {
+            facts::add(first, wanted);
+        }
+    }
+    traces::note(wanted);
+    if hosts.is_empty() {
+        let (what, advice) = ("a machine without drives to read", "name one with --volume");
+        return Err(SourceError::Unsupported { path: LABEL.into(), what, advice });
+    }
+    Ok(hosts)
 }
 
-pub(super) fn identity(_: &Wanted) -> String {
-    String::new()
+/// The letters of the drives to be read, in order.
+fn chosen(wanted: &Wanted) -> Result<Vec<char>, SourceError> {
+    let drives = ask::drives();
+    if wanted.volumes.is_empty() {
+        let reads = |(letter, kind): &(char, Drive)| left_out(*letter, *kind, wanted).is_none();
+        return Ok(drives.into_iter().filter(reads).map(|(letter, _)| letter).collect());
+    }
+    let mut letters = Vec::new();
+    for name in &wanted.volumes {
+        let letter = letter_in(name).filter(|letter| drives.iter().any(|(l, _)| l == letter));
+        letters.push(letter.ok_or_else(|| SourceError::Missing { path: name.into() })?);
+    }
+    letters.sort_unstable();
+    letters.dedup();
+    Ok(letters)
 }
 
-pub(super) fn preflight(_: &Wanted) -> Preflight {
-    Preflight::default()
+/// The letter of `d`, `D:` or `D:\`.
+fn letter_in(name: &str) -> Option<char> {
+    let mut letters = name.strip_suffix('\\').unwrap_or(name).chars();
+    let letter = letters.next()?.to_ascii_uppercase();
+    (letter.is_ascii_uppercase() && matches!(letters.as_str(), "" | ":")).then_some(letter)
 }
 
-pub(super) fn holds_evidence(_: &Wanted, _: &Path) -> Option<PathBuf> {
-    None
+/// Why a drive is not read when none is named.
+fn left_out(letter: char, kind: Drive, wanted: &Wanted) -> Option<&'static str> {
+    match kind {
+        Drive::Network => Some("of another machine; not read"),
+        Drive::Optical => Some("optical; not read"),
+        Drive::Other => Some("of no known kind; not read"),
+        _ if letter == system_drive() => None,
+        _ if !may_be_pulled(letter, kind) => None,
+        _ if drive_of(&wanted.output) == Some(letter) => Some("takes the results; not read"),
+        _ if drive_of_program() == Some(letter) => Some("adit was started from it; not read"),
+        _ => None,
+    }
+}
+
+fn may_be_pulled(letter: char, kind: Drive) -> bool {
+    kind == Drive::Removable || ask::is_external(letter)
+}
+
+/// The drive that the running Windows started from.
+fn system_drive() -> char {
+    let named = std::env::var("SystemDrive").ok();
+    named.as_deref().and_then(letter_in).unwrap_or('C')
+}
+
+fn drive_of_program() -> Option<char> {
+    drive_of(&std::env::current_exe().ok()?)
+}
+
+/// The drive that a path really lies on, by the nearest folder that exists.
+fn drive_of(path: &Path) -> Option<char> {
+    let absolute = std::path::absolute(path).ok()?;
+    let real = absolute.ancestors().find_map(|at| at.canonicalize().ok()).unwrap_or(absolute);
+    match real.components().next()? {
+        Component::Prefix(prefix) => match prefix.kind() {
+            Prefix::Disk(letter) | Prefix::VerbatimDisk(letter) => {
+                Some(char::from(letter).to_ascii_uppercase())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The machine that runs: its drives under the letters they have now.
+fn machine(parts: Vec<Part>, wanted: &Wanted) -> HostEvidence {
+    let mut found = Found::default();
+    let is_windows = parts.first().is_some_and(|part| part.role() == Role::Windows);
+    for part in parts {
+        let prefix = format!("{}:\\", part.letter);
+        found.problems.extend(part.problems);
+        found.unread.extend(part.unread);
+        match part.opened {
+            Opened::Raw(volume) => found.add(*volume, &prefix, "raw", None),
+            Opened::Files(_) => found.members.push(Member {
+                filesystem: Box::new(drive::folder(part.letter, &prefix, wanted)),
+                prefix,
+                snapshot: String::new(),
+                method: "api",
+            }),
+            Opened::Nothing => {}
+        }
+    }
+    let layout = if is_windows { Layout::WindowsVolume } else { Layout::Loose };
+    let name = std::env::var("COMPUTERNAME").unwrap_or_else(|_| "host".to_owned());
+    let tree = Volumes::new(found.members, true);
+    let host = HostEvidence::new(LABEL.to_owned(), name, layout, tree);
+    HostEvidence { problems: found.problems, unread: found.unread, ..host }
+}
+
+/// A drive by itself, as an image of it would be: its Windows is not the one that runs.
+fn foreign(part: Part, wanted: &Wanted, letters: &DriveLetters<'_>) -> HostEvidence {
+    let label = format!("{LABEL}:{}:", part.letter);
+    let name = part.letter.to_string();
+    let role = part.role();
+    let mut host = match part.opened {
+        Opened::Raw(volume) => {
+            let volumes = vec![*volume];
+            let mut known = image::given_by_first(&volumes, letters);
+            if role == Role::Data {
+                known = vec![(part.letter, drive::device(part.letter))];
+            }
+            image::assemble((label, name), volumes, &known, "raw", None)
+        }
+        Opened::Files(Role::Windows) => {
+            let tree = drive::folder(part.letter, "C:\\", wanted);
+            HostEvidence::new(label, name, Layout::WindowsVolume, tree)
+        }
+        Opened::Files(_) | Opened::Nothing => {
+            let tree = drive::folder(part.letter, &format!("{}:\\", part.letter), wanted);
+            HostEvidence::new(label, name, Layout::Loose, tree)
+        }
+    };
+    host.problems.extend(part.problems);
+    host.unread.extend(part.unread);
+    host
+}
+
+/// The machine's name and the hour it was started, which no restart repeats.
+pub(super) fn identity(wanted: &Wanted) -> String {
+    let machine = std::env::var("COMPUTERNAME").unwrap_or_default();
+    format!("{machine} started {} {:?}", ask::started().unwrap_or_default(), wanted.volumes)
+}
+
+pub(super) fn preflight(wanted: &Wanted) -> Preflight {
+    ask::keep_quiet();
+    let all_rights = ask::is_elevated();
+    let rights = if all_rights {
+        "administrator".to_owned()
+    } else {
+        "no administrator: volumes cannot be read raw, so locked hives and logs, removed files, \
+         the change journal and other users' files are lost"
+            .to_owned()
+    };
+    let mut volumes = Vec::new();
+    for (letter, kind) in ask::drives() {
+        let is_named = wanted.volumes.iter().any(|name| letter_in(name) == Some(letter));
+        let remark = match (wanted.volumes.is_empty(), is_named) {
+            (true, _) => left_out(letter, kind, wanted).map(str::to_owned),
+            (false, true) => None,
+            (false, false) => Some("not asked for; not read".to_owned()),
+        };
+        // A machine elsewhere and an empty drive are not asked for more.
+        let root = format!("{letter}:\\");
+        let (size, free, _) = match kind {
+            Drive::Network => None,
+            _ => ask::space(Path::new(&root)),
+        }
+        .unwrap_or_default();
+        volumes.push(VolumeFacts {
+            name: format!("{letter}:"),
+            kind: ask::file_system(&root).filter(|_| kind != Drive::Network).unwrap_or_default(),
+            size,
+            used: size.saturating_sub(free),
+            remark: remark.unwrap_or_default(),
+        });
+    }
+    Preflight { rights, all_rights, volumes }
+}
+
+/// Results may go to what can be pulled or belongs to another machine; with `--volume`,
+/// to every drive not named.
+pub(super) fn holds_evidence(wanted: &Wanted, folder: &Path) -> Option<PathBuf> {
+    let letter = drive_of(folder)?;
+    let kind = ask::drives().into_iter().find(|(known, _)| *known == letter)?.1;
+    let is_evidence = if wanted.volumes.is_empty() {
+        letter == system_drive() || kind == Drive::Fixed && !may_be_pulled(letter, kind)
+    } else {
+        wanted.volumes.iter().any(|name| letter_in(name) == Some(letter))
+    };
+    is_evidence.then(|| PathBuf::from(format!("{letter}:\\")))
 }
 
 pub(super) fn be_gentle() -> Result<(), String> {
-    Err("no way to ask for it here".into())
+    ask::be_gentle().map_err(|error| error.to_string())
 }
 
 pub(super) fn memory_used() -> Option<u64> {
-    None
+    ask::memory_used()
 }
 
-pub(super) fn free_space(_: &Path) -> Option<u64> {
-    None
+pub(super) fn free_space(at: &Path) -> Option<u64> {
+    ask::space(at).map(|(_, _, mine)| mine)
+}
+
+pub(super) fn has_own_window() -> bool {
+    ask::sole_process_of_console()
 }

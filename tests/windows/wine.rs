@@ -1,0 +1,306 @@
+//! A live run on a suspect volume under Wine: drive D: is the sample image's volume, raw
+//! (the link `d::`) and as files (the link `d:`), its hives and logs held by another
+//! program.
+//!
+//! What Wine cannot show: sector alignment that the system insists on (unit tests do),
+//! rights that are refused, shadow copies, other users' processes, what an EDR says.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, FileTimes};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
+
+use adit::source::{self, Clues, Kind, container, partition};
+use tempfile::TempDir;
+
+use super::{exe, lab, root};
+
+/// Held by another program while adit runs.
+const HELD: [&str; 2] =
+    [r"Windows\System32\config\SYSTEM", r"Windows\System32\winevt\Logs\Security.evtx"];
+/// Results that must be equal, whatever way they were had.
+const RESULTS: [&str; 7] = [
+    "timeline.csv",
+    "notime.csv",
+    "findings.csv",
+    "summary.csv",
+    "verdict.json",
+    "coverage.csv",
+    "problems.csv",
+];
+
+type Row = BTreeMap<String, String>;
+
+/// A Wine prefix with the suspect volume.
+struct Machine {
+    place: TempDir,
+    exe: PathBuf,
+}
+
+/// None, and why, where it cannot be had.
+static MACHINE: LazyLock<Option<Machine>> = LazyLock::new(|| {
+    let exe = exe()?;
+    if !lab::has("wine") || !lab::has("x86_64-w64-mingw32-gcc") {
+        eprintln!("Wine or MinGW is not installed: no live run is tested");
+        return None;
+    }
+    Some(Machine::make(exe))
+});
+
+impl Machine {
+    fn make(exe: PathBuf) -> Self {
+        let place = TempDir::new().unwrap();
+        let machine = Self { exe, place };
+        let image = container::open(&lab::image()).unwrap().expect("an image");
+        let volumes = partition::volumes(Arc::clone(&image.disk)).volumes;
+        let volume = volumes.iter().max_by_key(|volume| volume.size).expect("a volume");
+        let mut bytes = vec![0; volume.size as usize];
+        let n = volume.bytes.read_at(0, &mut bytes).unwrap();
+        assert_eq!(n, bytes.len());
+        lab::write_sparse(&machine.volume(), &bytes);
+        extract(&machine.volume(), &machine.files());
+        let booted = machine.wine(&["wineboot", "--init"]);
+        assert!(booted.status.success(), "{}", String::from_utf8_lossy(&booted.stderr));
+        machine.link("d:", &machine.files());
+        let holder = Command::new("x86_64-w64-mingw32-gcc")
+            .arg(root().join("tests/windows/holder.c"))
+            .arg("-o")
+            .arg(machine.at("holder.exe"))
+            .status();
+        assert!(holder.unwrap().success());
+        machine
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// The volume as its device gives it.
+    fn volume(&self) -> PathBuf {
+        self.at("LAB-07.raw")
+    }
+
+    /// The files on it.
+    fn files(&self) -> PathBuf {
+        self.at("files")
+    }
+
+    fn link(&self, name: &str, to: &Path) {
+        let link = self.at("prefix/dosdevices").join(name);
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(to, link).unwrap();
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("wine");
+        command.arg(program).stdin(Stdio::null());
+        command.env("WINEPREFIX", self.at("prefix")).env("WINEDEBUG", "-all");
+        // No questions for what is not needed.
+        command.env("WINEDLLOVERRIDES", "mscoree,mshtml=").env_remove("DISPLAY");
+        command
+    }
+
+    fn wine(&self, arguments: &[&str]) -> Output {
+        self.command(arguments[0]).args(&arguments[1..]).output().unwrap()
+    }
+
+    /// Opens the held files without sharing, until the returned process ends.
+    fn hold(&self) -> Held {
+        let mut command = self.command(self.at("holder.exe").to_str().unwrap());
+        command.args(HELD.map(|path| format!(r"D:\{path}")));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "held");
+        Held(child)
+    }
+
+    /// Runs adit.exe on drive D: into a fresh folder.
+    fn live(&self, name: &str, more: &[&str]) -> Ran {
+        let out = self.at(name);
+        let mut command = self.command(self.exe.to_str().unwrap());
+        command.args(["live", "--volume", "D:", "--progress", "none", "-o"]);
+        command.arg(format!("Z:{}", out.display()).replace('/', "\\")).args(more);
+        Ran::of(command, out)
+    }
+
+    /// Scans an image or folder with the program for this system.
+    fn scan(&self, source: &Path, name: &str) -> Ran {
+        let out = self.at(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_adit"));
+        command.args(["scan", "--collect", "all", "--progress", "none", "-o"]).arg(&out);
+        command.arg(source);
+        Ran::of(command, out)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let mut end = Command::new("wineserver");
+        let _ = end.arg("-k").env("WINEPREFIX", self.at("prefix")).status();
+    }
+}
+
+struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// What a run came to.
+struct Ran {
+    code: Option<i32>,
+    said: String,
+    printed: String,
+    out: PathBuf,
+}
+
+impl Ran {
+    fn of(mut command: Command, out: PathBuf) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            code: output.status.code(),
+            said: String::from_utf8_lossy(&output.stderr).into_owned(),
+            printed: String::from_utf8_lossy(&output.stdout).into_owned(),
+            out,
+        }
+    }
+
+    fn text(&self, name: &str) -> String {
+        let at = self.out.join(lab::HOST).join(name);
+        fs::read_to_string(&at)
+            .unwrap_or_else(|error| panic!("{}: {error}\n{}", at.display(), self.said))
+    }
+
+    /// Without the column that names the source.
+    fn rows(&self, name: &str) -> Vec<Row> {
+        let text = self.text(name);
+        let rows = csv::Reader::from_reader(text.as_bytes()).into_deserialize();
+        rows.map(|row| row.unwrap()).map(|row: Row| without(row, "source")).collect()
+    }
+}
+
+fn without(mut row: Row, column: &str) -> Row {
+    row.remove(column);
+    row
+}
+
+/// Writes the files that are present on a volume to a folder, with their times.
+fn extract(volume: &Path, to: &Path) {
+    let hosts = source::open(volume, Clues { letters: &|_, _| Vec::new(), knows: None }).unwrap();
+    let tree = &hosts[0].filesystem;
+    let mut entries = Vec::new();
+    tree.walk(&mut |entry| entries.push(entry), &mut |_| {});
+    fs::create_dir_all(to).unwrap();
+    for entry in entries.iter().filter(|entry| !entry.is_deleted()) {
+        let below = entry.path.as_str().strip_prefix(r"C:\").unwrap();
+        if below.starts_with('$') || below.contains(':') {
+            continue;
+        }
+        let at = to.join(below.replace('\\', "/"));
+        match entry.kind {
+            Kind::Directory => fs::create_dir_all(at).unwrap(),
+            Kind::File => {
+                let bytes = tree.open(entry).unwrap();
+                let mut content = vec![0; entry.size as usize];
+                assert_eq!(bytes.read_at(0, &mut content).unwrap(), content.len());
+                fs::write(&at, content).unwrap();
+                let modified = SystemTime::from(entry.times.modified.unwrap());
+                let file = File::options().write(true).open(at).unwrap();
+                file.set_times(FileTimes::new().set_modified(modified)).unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Path, size and time of everything below a folder.
+fn listing(at: &Path) -> Vec<String> {
+    let entries = walkdir::WalkDir::new(at).sort_by_file_name().into_iter().flatten();
+    let line = |entry: walkdir::DirEntry| {
+        let metadata = entry.metadata().unwrap();
+        format!("{} {} {:?}", entry.path().display(), metadata.len(), metadata.modified().ok())
+    };
+    entries.map(line).collect()
+}
+
+#[test]
+fn a_live_run_on_a_volume_finds_what_a_scan_of_its_image_finds() {
+    let Some(machine) = &*MACHINE else { return };
+    machine.link("d::", &machine.volume());
+    let held = machine.hold();
+    let before = (listing(&machine.files()), fs::read(machine.volume()).unwrap());
+    let live = machine.live("raw", &[]);
+    let after = (listing(&machine.files()), fs::read(machine.volume()).unwrap());
+    drop(held);
+    assert!(before == after, "the run changed the evidence");
+    let scan = machine.scan(&machine.volume(), "scan");
+    assert_eq!((live.code, scan.code), (Some(0), Some(0)), "{}", live.said);
+    for name in RESULTS {
+        if name == "verdict.json" {
+            assert_eq!(live.text(name), scan.text(name));
+        } else {
+            assert_eq!(live.rows(name), scan.rows(name), "{name}");
+        }
+    }
+    assert!(live.rows("timeline.csv").len() > 10);
+    assert!(live.printed.contains("sha256:"), "{}", live.printed);
+    assert!(live.said.contains("safe to unplug"), "{}", live.said);
+    // What is written for the custodian.
+    let run = live.text("run.json");
+    assert!(run.contains(r"opened \\\\.\\D: for reading, raw"), "{run}");
+    assert!(run.contains("this run leaves, not an intruder"), "{run}");
+}
+
+#[test]
+fn without_the_device_files_are_read_by_name_and_held_ones_are_problems() {
+    let Some(machine) = &*MACHINE else { return };
+    let _ = fs::remove_file(machine.at("prefix/dosdevices/d::"));
+    let held = machine.hold();
+    let live = machine.live("files-live", &[]);
+    drop(held);
+    assert_eq!(live.code, Some(3), "{}", live.said);
+    let problems = live.rows("problems.csv");
+    for path in HELD {
+        let path = format!(r"C:\{path}");
+        assert!(problems.iter().any(|row| row["path"] == path), "{path} not in {problems:#?}");
+    }
+    assert!(problems.iter().any(|row| row["message"].contains("file by file, not raw")));
+    // Everything else is what a scan of the files without those gives.
+    for path in HELD {
+        let held = machine.files().join(path.replace('\\', "/"));
+        fs::rename(&held, machine.at(&path.replace('\\', "_"))).unwrap();
+    }
+    let scan = machine.scan(&machine.files(), "files-scan");
+    for path in HELD {
+        let held = machine.files().join(path.replace('\\', "/"));
+        fs::rename(machine.at(&path.replace('\\', "_")), held).unwrap();
+    }
+    // A copy's births are not the evidence's, and Wine cannot know that it is one.
+    let told = |ran: &Ran| {
+        let rows = ran.rows("timeline.csv").into_iter();
+        rows.filter(|row| !row["timestamp_desc"].starts_with("File "))
+            .map(|row| {
+                (row["datetime_raw"].clone(), row["source_path"].clone(), row["locator"].clone())
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&live), told(&scan));
+    assert!(!told(&live).is_empty());
+}
+
+#[test]
+fn results_are_not_written_onto_the_evidence() {
+    let Some(machine) = &*MACHINE else { return };
+    let mut command = machine.command(machine.exe.to_str().unwrap());
+    command.args(["live", "--volume", "D:", "-o", r"D:\out"]);
+    let ran = Ran::of(command, machine.at("refused"));
+    assert_eq!(ran.code, Some(6), "{}", ran.said);
+    assert!(!machine.files().join("out").exists());
+}
