@@ -160,8 +160,9 @@ mod tests {
     impl Sectors for Strict {
         fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
             let end = offset + buf.len() as u64 == self.0.len() as u64;
-            assert!(offset % 4096 == 0 && buf.as_ptr().align_offset(512) == 0);
-            assert!(buf.len() % 512 == 0 && (end || buf.len() % 4096 == 0), "{}", buf.len());
+            assert!(offset.is_multiple_of(4096) && buf.as_ptr().align_offset(512) == 0);
+            let multiple = if end { 512 } else { 4096 };
+            assert!(buf.len().is_multiple_of(multiple), "{}", buf.len());
             // It may give less than asked, in whole sectors.
             let n = if buf.len() > 8192 { 8192 } else { buf.len() };
             self.0.read_at(offset, &mut buf[..n])
