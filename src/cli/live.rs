@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::Exit;
-use super::arguments::{CollectWord, Live};
+use super::arguments::{CollectWord, Command, Line, Live};
 use super::{preflight, scan};
 use crate::export;
-use super::arguments::{CollectWord, Command, Line, Live};
-use super::scan;
 use crate::run::Job;
 use crate::source::live::{self, Wanted};
 
@@ -86,19 +84,4 @@ pub fn in_own_window() -> Exit {
 /// The folder of the executable: the stick, as a rule.
 fn beside_program() -> Option<PathBuf> {
     Some(std::env::current_exe().ok()?.parent()?.to_owned())
-}
-
-/// What there is to do and what there is to do it with.
-fn tell(preflight: &Preflight, job: &Job) {
-    eprintln!("adit: rights: {}", preflight.rights);
-    for volume in &preflight.volumes {
-        let size = match volume.size {
-            0 => String::new(),
-            size => format!("{} MiB, {} MiB in use ", size >> 20, volume.used >> 20),
-        };
-        eprintln!("adit: volume {} {} {size}{}", volume.name, volume.kind, volume.remark);
-    }
-    if let Some(free) = live::free_space(&job.output) {
-        eprintln!("adit: {}: {} MiB free", job.output.display(), free >> 20);
-    }
 }

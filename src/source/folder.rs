@@ -38,9 +38,7 @@ impl Root {
         Self { prefix: prefix.into(), at, excluded: BTreeSet::new(), births }
     }
 
-    /// A system's root, but for those folders; births are its own if it is the running one.
-    #[cfg(target_os = "linux")]
-    /// A part of the running system, but for those folders; births are its own.
+    /// A part of a system, but for those folders; births are its own if it is the running one.
     #[cfg(any(target_os = "linux", windows))]
     pub(super) fn running(prefix: &str, at: &Path, left_out: Vec<PathBuf>) -> Self {
         let excluded = left_out.into_iter().collect();

@@ -68,6 +68,8 @@ impl Filesystem for Limited {
 
     fn lists(&self) -> Vec<(EvidencePath, u64)> {
         self.tree.lists()
+    }
+
     fn method(&self, path: &EvidencePath) -> &'static str {
         self.tree.method(path)
     }
