@@ -150,9 +150,13 @@ fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
         let lines = || coverage.iter().filter(|c| c.source == id);
         let broken =
             lines().find(|c| !matches!(c.state, CoverageState::Read | CoverageState::Absent));
+        let was_read = lines().any(|c| c.state == CoverageState::Read);
+        let gone = lines().find(|c| c.state == CoverageState::Absent && was_read);
         if let Some(line) = broken {
             missing.push(format!("{id} {} ({})", line.state.as_str(), line.why));
-        } else if lines().any(|c| c.state == CoverageState::Read) {
+        } else if let Some(line) = gone.filter(|_| need.by_default) {
+            missing.push(format!("{id} absent: {}", line.path));
+        } else if was_read {
             read.push(id);
         } else if need.by_default {
             missing.push(format!("{id} absent"));

@@ -230,6 +230,11 @@ pub struct SystemFacts {
     pub remote_desktop: Option<bool>,
     /// Whether Windows keeps Prefetch files of programs.
     pub prefetch: Option<bool>,
+    /// Logs that are switched on beside those that always are: Windows' channels;
+    /// `syslog` and `audit` of Linux. `None` where nothing tells.
+    pub logs: Option<Vec<String>>,
+    /// Folders of the users' profiles, as Windows lists them.
+    pub profiles: Vec<String>,
 }
 
 /// Everything that export writes about one host.

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::passes::{Definitions, Reading};
 use super::problem;
 use crate::artifact::{Locations, Presence};
-use crate::model::{Coverage, CoverageState, EvidencePath, Extent, Locator, Problem, Stage};
+use crate::correlate;
+use crate::model::{
+    Coverage, CoverageState, EvidencePath, Extent, Locator, Problem, Stage, SystemFacts,
+};
 use crate::parse::{self, Parser};
 use crate::source::{self, Entry, HostEvidence, Layout, Start, Unread};
 
@@ -22,6 +25,7 @@ pub fn of(
     evidence: &HostEvidence,
     found: &Locations,
     reading: &Reading,
+    system: &SystemFacts,
 ) -> Vec<Coverage> {
     let mut out = Vec::new();
     let mut kinds: BTreeMap<&str, Coverage> = BTreeMap::new();
@@ -64,6 +68,7 @@ pub fn of(
     out.extend(evidence.filesystem.lists().iter().map(listed));
     out.extend(evidence.unread.iter().map(unread));
     absent(&mut out, definitions, evidence, found);
+    out.extend(users_without_hive(found, system));
     out.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
     out
 }
@@ -129,6 +134,8 @@ fn listed((path, files): &(EvidencePath, u64)) -> Coverage {
     Coverage { records: *files, ..empty(LIST, path.as_str()) }
 }
 
+/// The artifact id of the hives of users.
+const USER_HIVE: &str = "windows.registry.ntuser";
 /// Why files outside a whole volume cannot deny what the volume held.
 const NO_VOLUME: &str = "only files taken out of a volume were given";
 
@@ -191,6 +198,22 @@ fn absent(
         }
         out.push(line);
     }
+}
+
+/// Users whose profile the system lists and whose hive was not found.
+fn users_without_hive(found: &Locations, system: &SystemFacts) -> Vec<Coverage> {
+    let hives = found.files.iter().filter(|f| &*f.artifact == USER_HIVE);
+    let known: BTreeSet<String> = hives.map(|f| correlate::tail(f.entry.path.as_str())).collect();
+    let hive_of = |folder: &String| format!("{folder}\\NTUSER.DAT");
+    let missing =
+        system.profiles.iter().map(hive_of).filter(|h| !known.contains(&correlate::tail(h)));
+    missing
+        .map(|hive| Coverage {
+            state: CoverageState::Absent,
+            why: "not found, though the system lists this user".into(),
+            ..empty(USER_HIVE, &hive)
+        })
+        .collect()
 }
 
 /// Whether a line is about something that was found and read, not only looked for.

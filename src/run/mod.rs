@@ -7,6 +7,7 @@ mod coverage;
 mod facts;
 mod files;
 mod hosts;
+mod kept;
 mod passes;
 mod pipeline;
 mod progress;
@@ -178,10 +179,11 @@ fn examine(
         system.name = Some(evidence.name.clone());
     }
     let reading = passes::read(definitions, evidence, &found, &system, progress);
-    let mut coverage = coverage::of(definitions, evidence, &found, &reading);
+    let mut coverage = coverage::of(definitions, evidence, &found, &reading, &system);
     coverage.extend(volatile::coverage(evidence));
     coverage.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
     let problems = coverage::problems(evidence, &found, &reading);
+    let tools = kept::tools_on(definitions.tools_of(os), artifacts, &system);
     let redact = |text: &str| shown(job, text);
     let tokens = |text: &str| {
         secret::tokens_in(text).into_iter().map(|t| (t.id, t.minted)).collect::<Vec<_>>()
@@ -198,14 +200,8 @@ fn examine(
                 until: job.until.and_then(|bound| bound.resolve(last)),
             };
             let own = if host.is_own { coverage.clone() } else { Vec::new() };
-            let conclusion = correlate::conclude(
-                &host.name,
-                host.events,
-                definitions.tools_of(os),
-                &own,
-                &settings,
-                &secrets,
-            );
+            let conclusion =
+                correlate::conclude(&host.name, host.events, &tools, &own, &settings, &secrets);
             let running = host.is_own && evidence.is_running;
             HostReport {
                 volatile: running.then(|| volatile::shown(&evidence.volatile, &redact)),

@@ -3,11 +3,12 @@
 use crate::model::{Input, SystemFacts, Zone};
 use crate::parse::ParseError;
 
-use super::{Data, Hive, services, zone};
+use super::{Data, Hive, Key, services, zone};
 
 /// Windows 11 still calls itself 10; it begins with this build.
 const FIRST_BUILD_OF_11: u64 = 22_000;
 const VERSION: &str = r"Microsoft\Windows NT\CurrentVersion";
+const CHANNELS: &str = r"Microsoft\Windows\CurrentVersion\WINEVT\Channels";
 const PROFILES: &str = r"Microsoft\Windows NT\CurrentVersion\ProfileList";
 
 /// What one hive knows of the machine: SYSTEM its name and zone, SOFTWARE its
@@ -28,7 +29,22 @@ pub fn facts(hive: &mut Hive) -> SystemFacts {
         switches(hive, &set, &mut facts);
     }
     version(hive, &mut facts);
+    facts.logs = logs(hive);
+    let own = profiles(hive).into_iter().filter(|(sid, _)| is_person(sid));
+    facts.profiles = own.map(|(_, folder)| folder).collect();
     facts
+}
+
+/// Channels that are switched on; `None` where the hive lists none.
+fn logs(hive: &mut Hive) -> Option<Vec<String>> {
+    let known = hive.below(CHANNELS, 1);
+    let on = |key: &Key| key.number("Enabled").is_some_and(|n| n != 0);
+    (!known.is_empty()).then(|| known.into_iter().filter(on).map(|key| key.name).collect())
+}
+
+/// Whether a SID is an account's, of a domain, a machine or Entra ID.
+fn is_person(sid: &str) -> bool {
+    sid.starts_with("S-1-5-21-") || sid.starts_with("S-1-12-1-")
 }
 
 /// What either knows; of what both know, the first.
@@ -43,6 +59,8 @@ pub fn merge(first: SystemFacts, second: SystemFacts) -> SystemFacts {
         remote_desktop_port: first.remote_desktop_port.or(second.remote_desktop_port),
         remote_desktop: first.remote_desktop.or(second.remote_desktop),
         prefetch: first.prefetch.or(second.prefetch),
+        logs: first.logs.or(second.logs),
+        profiles: if first.profiles.is_empty() { second.profiles } else { first.profiles },
     }
 }
 

@@ -15,6 +15,13 @@ const MAX_COMPONENTS: usize = 256;
 /// Where a link to a time zone says its name.
 const ZONEINFO: &str = "zoneinfo/";
 
+/// Settings of the services that write logs beside the journal.
+const LOG_SETTINGS: [(&str, &str); 3] = [
+    ("audit", "/etc/audit/auditd.conf"),
+    ("syslog", "/etc/rsyslog.conf"),
+    ("syslog", "/etc/syslog-ng/syslog-ng.conf"),
+];
+
 /// Facts of a Linux or macOS root.
 pub fn of(evidence: &HostEvidence, os: Os) -> SystemFacts {
     let tree = Tree(&*evidence.filesystem);
@@ -46,7 +53,14 @@ fn linux(tree: &Tree<'_>) -> SystemFacts {
     let name = first_line("/etc/hostname").or_else(|| {
         assigned(&tree.text("/etc/sysconfig/network")?, "HOSTNAME").filter(|n| !n.is_empty())
     });
-    SystemFacts { name, os, ..SystemFacts::default() }
+    // What is no root tells nothing of its services.
+    let logs = tree.text("/etc/passwd").map(|_| {
+        let set_up = LOG_SETTINGS.iter().filter(|(_, path)| tree.text(path).is_some());
+        let mut logs: Vec<String> = set_up.map(|(log, _)| (*log).to_owned()).collect();
+        logs.dedup();
+        logs
+    });
+    SystemFacts { name, os, logs, ..SystemFacts::default() }
 }
 
 fn mac(tree: &Tree<'_>) -> SystemFacts {

@@ -1,0 +1,182 @@
+//! One source after the other taken from a host: an answer may lose rows or become
+//! unknown, never more certain.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SYSTEM: &str = "Windows/System32";
+const LOGS: &str = "Windows/System32/winevt/Logs";
+
+/// A source: the artifact's id, and where below the root its files begin.
+type Source = (&'static str, String);
+
+/// Every log, hive and store that the verdicts on Windows rest on.
+fn sources(root: &Path) -> Vec<Source> {
+    let log = |name: &str| format!("{LOGS}/{name}.evtx");
+    let operational = |name: &str| log(&format!("Microsoft-Windows-{name}%4Operational"));
+    let mut out = vec![
+        ("windows.evtx.application", log("Application")),
+        ("windows.evtx.bits", operational("Bits-Client")),
+        ("windows.evtx.defender", operational("Windows Defender")),
+        ("windows.evtx.dns_client", operational("DNS-Client")),
+        ("windows.evtx.localsessionmanager", operational("TerminalServices-LocalSessionManager")),
+        ("windows.evtx.openssh", log("OpenSSH%4Operational")),
+        ("windows.evtx.powershell", operational("PowerShell")),
+        ("windows.evtx.rdpcorets", operational("RemoteDesktopServices-RdpCoreTS")),
+        (
+            "windows.evtx.remoteconnectionmanager",
+            operational("TerminalServices-RemoteConnectionManager"),
+        ),
+        ("windows.evtx.security", log("Security")),
+        ("windows.evtx.sysmon", operational("Sysmon")),
+        ("windows.evtx.system", log("System")),
+        ("windows.evtx.taskscheduler", operational("TaskScheduler")),
+        ("windows.evtx.windows_powershell", log("Windows PowerShell")),
+        ("windows.execution.prefetch", "Windows/Prefetch/".to_owned()),
+        ("windows.filesystem.usn_journal", "$Extend/$J".to_owned()),
+        ("windows.network.hosts", format!("{SYSTEM}/drivers/etc/hosts")),
+        ("windows.persistence.wmi_repository", format!("{SYSTEM}/wbem/Repository/OBJECTS.DATA")),
+        ("windows.registry.amcache", "Windows/appcompat/Programs/Amcache.hve".to_owned()),
+        ("windows.registry.software", format!("{SYSTEM}/config/SOFTWARE")),
+        ("windows.registry.system", format!("{SYSTEM}/config/SYSTEM")),
+    ];
+    let users = fs::read_dir(root.join("Users")).unwrap();
+    let mut users: Vec<String> =
+        users.map(|user| user.unwrap().file_name().into_string().unwrap()).collect();
+    users.sort();
+    let hive = |user| ("windows.registry.ntuser", format!("Users/{user}/NTUSER.DAT"));
+    out.extend(users.into_iter().map(hive));
+    out
+}
+
+/// A host of the samples with what they lack to answer every question: a journal, an
+/// inventory of programs, a WMI repository, the log of a server; none with a trace.
+fn whole(host: &str, to: &Path) {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let from = samples.join("hosts").join(host);
+    for entry in walkdir::WalkDir::new(&from).into_iter().flatten() {
+        let target = to.join(entry.path().strip_prefix(&from).unwrap());
+        if entry.file_type().is_file() {
+            put(&target, &fs::read(entry.path()).unwrap());
+        }
+    }
+    let quiet = samples.join("hosts/DEV-WS-11/Users/lin/NTUSER.DAT");
+    put(&to.join("Windows/appcompat/Programs/Amcache.hve"), &fs::read(quiet).unwrap());
+    put(&to.join("$Extend/$J"), &fs::read(samples.join("parse/usn/deletions.bin")).unwrap());
+    put(&to.join(SYSTEM).join("wbem/Repository/OBJECTS.DATA"), &[0; 8192]);
+    let ssh = fs::read(samples.join("parse/evtx/openssh.evtx")).unwrap();
+    put(&to.join(LOGS).join("OpenSSH%4Operational.evtx"), &ssh);
+}
+
+fn put(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Removes a source's files: a folder's, or a file's with its logs.
+fn remove(root: &Path, start: &str) -> usize {
+    let files = walkdir::WalkDir::new(root).into_iter().flatten();
+    let files = files.filter(|entry| entry.file_type().is_file());
+    let mine: Vec<PathBuf> = files
+        .map(|entry| entry.path().to_owned())
+        .filter(|path| {
+            let below = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            let rest = below.strip_prefix(start);
+            rest.is_some_and(|r| r.is_empty() || r.starts_with(".LOG") || start.ends_with('/'))
+        })
+        .collect();
+    mine.iter().for_each(|path| fs::remove_file(path).unwrap());
+    mine.len()
+}
+
+/// Verdicts by source folder's name, all from one run.
+fn verdicts(roots: &[PathBuf], out: &Path) -> BTreeMap<String, Value> {
+    let ran = Command::new(env!("CARGO_BIN_EXE_adit"))
+        .args(["scan", "--progress", "none", "--no-bundle"])
+        .args(["--profile", "ngrok", "--profile", "tunnel", "--profile", "frp"])
+        .arg("--output")
+        .arg(out)
+        .args(roots)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let table = fs::read(out.join("hosts.csv")).unwrap();
+    let mut table = csv::Reader::from_reader(table.as_slice());
+    let rows = table.deserialize().map(|row| row.unwrap());
+    rows.map(|row: BTreeMap<String, String>| {
+        let folder = row["source"].replace('\\', "/");
+        let folder = folder.trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
+        let verdict = fs::read(out.join(&row["host"]).join("verdict.json")).unwrap();
+        (folder, serde_json::from_slice(&verdict).unwrap())
+    })
+    .collect()
+}
+
+/// The answers of every tool and rung: answer and why.
+fn answers(verdict: &Value) -> BTreeMap<(String, String), (String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let tools = verdict["tools"].as_array().unwrap().iter();
+    tools
+        .flat_map(|tool| {
+            let rungs = tool["rungs"].as_object().unwrap().iter();
+            rungs.map(|(rung, of)| {
+                let key = (text(&tool["tool"]), rung.clone());
+                (key, (text(&of["answer"]), text(&of["why"])))
+            })
+        })
+        .collect()
+}
+
+fn check(host: &str) -> usize {
+    let place = TempDir::new().unwrap();
+    let whole_root = place.path().join("whole");
+    whole(host, &whole_root);
+    let sources = sources(&whole_root);
+    let mut roots = vec![whole_root.clone()];
+    for (n, (_, start)) in sources.iter().enumerate() {
+        let root = place.path().join(format!("without-{n}"));
+        whole(host, &root);
+        if remove(&root, start) > 0 {
+            roots.push(root);
+        }
+    }
+    let verdicts = verdicts(&roots, &place.path().join("out"));
+    assert_eq!(verdicts.len(), roots.len());
+    let before = answers(&verdicts["whole"]);
+    let mut faults = Vec::new();
+    for (n, (id, start)) in sources.iter().enumerate() {
+        let Some(verdict) = verdicts.get(&format!("without-{n}")) else { continue };
+        for (at, (answer, why)) in answers(verdict) {
+            let (was, basis) = &before[&at];
+            let sound = match (was.as_str(), answer.as_str()) {
+                ("yes", "yes" | "unknown") | ("unknown", "unknown") => true,
+                // A denial that rested on the source must name it.
+                ("no", "unknown") => !basis.contains(id) || why.contains(id),
+                ("no", "no") => !basis.split("; not kept").next().unwrap().contains(id),
+                _ => false,
+            };
+            if !sound {
+                faults.push(format!("{start}: {at:?} was {was} ({basis}), is {answer} ({why})"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{host}:\n{}", faults.join("\n"));
+    before.values().filter(|(answer, _)| answer == "no").count()
+}
+
+#[test]
+fn a_denial_without_its_source_is_unknown() {
+    // All seven of both tools that are looked for.
+    assert_eq!(check("DEV-WS-11"), 14);
+}
+
+#[test]
+fn a_finding_without_one_source_stays_or_is_unknown() {
+    check("JUMP-01");
+}
