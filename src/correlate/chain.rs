@@ -1,17 +1,23 @@
 //! Rows into chains: one story per tool, one per session that no tool explains.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
+use super::fact::{self, Fact, Told};
 use super::session::Found;
 use super::timeline::{Built, RowsOf};
 use super::verdict::remoteness;
-use super::{Settings, Tool};
+use super::{REMOTE_ACCESS_PORTS, Settings, Tool, path};
 use crate::model::{Chain, Level, Row, RowStage, Tag};
 
 /// What every further stage adds to a chain's score.
 const STAGE_BONUS: u8 = 5;
+/// Services, tasks and entries that a summary names.
+const FACTS_NAMED: usize = 3;
 /// A log cleared near a chain.
 const CLEARED_NEAR: u8 = 40;
+/// A row of this score is no developer's doing: it opens a way in, or hides.
+const SERIOUS: u8 = 75;
 /// What is left of a chain that looks like a developer's own use (C10).
 const BENIGN: u8 = 15;
 /// Folders of package managers, lower case: a developer's way to install.
@@ -22,6 +28,9 @@ const PACKAGE_FOLDERS: &[&str] = &[
     "\\node_modules\\",
     "\\windowsapps\\",
     "\\site-packages\\",
+    "\\snap\\",
+    "\\homebrew\\",
+    "\\linuxbrew\\",
 ];
 
 /// Builds the chains and writes their ids into the rows.
@@ -39,7 +48,7 @@ pub fn build(
             continue;
         }
         near_cleanup(rows, &id, settings);
-        let mine: Vec<&Row> = rows.iter().map(|b| &b.row).filter(|r| r.chain == id).collect();
+        let mine: Vec<&Built> = rows.iter().filter(|b| b.row.chain == id).collect();
         let carried = sessions.iter().filter(|s| s.tool.as_deref() == Some(&*tool.id));
         chains.push(of_tool(&id, tool, &mine, &carried.collect::<Vec<_>>()));
     }
@@ -89,7 +98,9 @@ fn near_cleanup(rows: &mut [Built], id: &str, settings: &Settings) {
     }
 }
 
-fn of_tool(id: &str, tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Chain {
+fn of_tool(id: &str, tool: &Tool, built: &[&Built], sessions: &[&Found]) -> Chain {
+    let rows: Vec<&Row> = built.iter().map(|b| &b.row).collect();
+    let rows = rows.as_slice();
     let mut chain = base(id, &tool.id, rows);
     let mut stages: BTreeMap<RowStage, &Row> = BTreeMap::new();
     for row in rows.iter().filter(|r| r.stage != RowStage::Context && r.level >= Level::Low) {
@@ -103,20 +114,27 @@ fn of_tool(id: &str, tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Chain {
     chain.score = chain.score.saturating_add(bonus).min(100);
     let mut story: Vec<String> = stages
         .iter()
-        .map(|(stage, row)| match row.datetime {
-            Some(at) => format!("{} {at:.0}", stage.as_str().replace('_', " ")),
-            None => stage.as_str().replace('_', " "),
+        .map(|(stage, row)| {
+            let told = fact::told(facts_of(built, *stage));
+            let mut step = stage.as_str().replace('_', " ");
+            if let Some(at) = row.datetime {
+                let _ = write!(step, " {at:.0}");
+            }
+            step + &sources(&told)
         })
         .collect();
+    let minted =
+        rows.iter().filter(|r| r.timestamp_desc == "Token Minted").filter_map(|r| r.datetime);
+    if let Some(at) = minted.min() {
+        story.insert(0, format!("token issued {at:.0}"));
+    }
     if !sessions.is_empty() {
         let from: Vec<String> = sessions.iter().take(3).map(|s| described(s)).collect();
         story.push(format!("{} session(s) came in: {}", sessions.len(), from.join("; ")));
     }
-    if is_benign(rows, sessions) {
+    if let Some(reason) = benign(tool, rows, sessions) {
         chain.score = chain.score.min(BENIGN);
-        story.push(
-            "scored down: installed by a package manager, nothing but web ports, no session".into(),
-        );
+        story.push(format!("scored down: {reason}"));
     }
     chain.summary = format!("{}: {}", tool.id, story.join(", "));
     let lead = sessions.first();
@@ -128,20 +146,69 @@ fn of_tool(id: &str, tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Chain {
     chain
 }
 
-/// C10: from a package manager, run by hand, for web ports: a developer's use.
-fn is_benign(rows: &[&Row], sessions: &[&Found]) -> bool {
-    let programs: Vec<String> = rows
-        .iter()
-        .filter(|r| r.artifact.ends_with(".executable") || r.event_id == Some(1))
-        .map(|r| r.path.replace('/', "\\").to_ascii_lowercase())
-        .filter(|p| p.ends_with(".exe"))
-        .collect();
-    let packaged = |p: &String| PACKAGE_FOLDERS.iter().any(|folder| p.contains(folder));
+/// What is told of a stage.
+fn facts_of<'a>(built: &'a [&Built], stage: RowStage) -> impl Iterator<Item = (&'a Fact, &'a Row)> {
+    let mine = built.iter().filter(move |b| b.row.stage == stage && b.row.level >= Level::Low);
+    mine.filter(|b| remoteness(&b.row) < 2).map(|b| (&b.fact, &b.row))
+}
+
+/// ` (service ngrok: 3 sources, and 2 more)`: each fact once, however many tell of it.
+fn sources(told: &[Told]) -> String {
+    let count = |told: &Told| match told.sources.len() {
+        1 => "1 source".to_owned(),
+        n => format!("{n} sources"),
+    };
+    let named = told.iter().filter_map(|t| Some(format!("{}: {}", t.name.as_ref()?, count(t))));
+    let mut said: Vec<String> = named.take(FACTS_NAMED).collect();
+    if said.is_empty() {
+        said.extend(told.first().map(count));
+    }
+    match told.len().saturating_sub(said.len()) {
+        0 => {}
+        more => said.push(format!("and {more} more")),
+    }
+    match said.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", said.join(", ")),
+    }
+}
+
+/// C10: from a package manager, run by a person, for web ports, without a session: a
+/// developer's use; the reason in words.
+fn benign(tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Option<String> {
     let serious = rows.iter().any(|r| {
         matches!(r.stage, RowStage::Persisted | RowStage::Used | RowStage::CleanedUp)
-            || r.score >= 75
+            || r.score >= SERIOUS
+            || r.local_port.is_some_and(|port| REMOTE_ACCESS_PORTS.contains(&port))
+            || r.stage == RowStage::Executed && is_system(&r.user)
     });
-    !programs.is_empty() && programs.iter().all(packaged) && sessions.is_empty() && !serious
+    if serious || !sessions.is_empty() {
+        return None;
+    }
+    let mut folders = BTreeSet::new();
+    for row in rows.iter().filter(|r| matches!(r.stage, RowStage::Delivered | RowStage::Executed)) {
+        let file = if row.path.is_empty() { &row.process } else { &row.path };
+        let file = file.replace('/', "\\").to_lowercase();
+        if tool.is_binary(path::base_name(&file)) {
+            folders.insert(PACKAGE_FOLDERS.iter().find(|folder| file.contains(**folder))?);
+        }
+    }
+    let managers: Vec<&str> = folders.iter().map(|folder| folder.trim_matches('\\')).collect();
+    (!managers.is_empty()).then(|| {
+        format!(
+            "installed by a package manager ({}), run by no system account, no way in is opened, \
+             nothing starts by itself, nobody came in",
+            managers.join(", ")
+        )
+    })
+}
+
+/// Whether an account is one of the system, not a person's.
+fn is_system(user: &str) -> bool {
+    let name = user.rsplit('\\').next().unwrap_or_default().to_lowercase();
+    matches!(name.as_str(), "system" | "local service" | "network service" | "root")
+        || matches!(user, "S-1-5-18" | "S-1-5-19" | "S-1-5-20")
+        || name.ends_with('$')
 }
 
 fn of_session(id: &str, found: &Found, rows: &[&Row]) -> Chain {

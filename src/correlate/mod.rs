@@ -5,6 +5,8 @@
 //! profile. Wording stays "consistent with" wherever a join is by time alone.
 
 mod chain;
+mod contradiction;
+mod fact;
 mod learn;
 mod path;
 mod pivot;
@@ -16,6 +18,7 @@ mod version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use contradiction::Exists;
 pub use learn::pivots;
 pub use path::tail;
 pub use pivot::{Pivot, Target};
@@ -108,17 +111,24 @@ pub struct Conclusion {
     pub verdict: Verdict,
 }
 
+/// What correlation may ask of the evidence.
+pub struct Evidence<'a> {
+    pub coverage: &'a [Coverage],
+    /// Whether a file is there: `None` where its volume was not given whole.
+    pub exists: &'a Exists<'a>,
+}
+
 /// Concludes from all events of one host.
-///
 pub fn conclude(
     host: &str,
     mut events: Vec<Event>,
     tools: &[Tool],
-    coverage: &[Coverage],
+    evidence: &Evidence<'_>,
     settings: &Settings,
     secrets: &Secrets<'_>,
 ) -> Conclusion {
     let sessions = session::find(&mut events, tools);
+    events.extend(contradiction::find(&events, tools, evidence));
     let mut rows = timeline::rows(host, &events, secrets.redact);
     timeline::sort(&mut rows);
     let rows_of = timeline::index(&rows);
@@ -131,7 +141,7 @@ pub fn conclude(
         chains: &chains,
         sessions: &sessions,
         rows_of: &rows_of,
-        coverage,
+        coverage: evidence.coverage,
         tokens: secrets.tokens,
     };
     let verdict = verdict::judge(&findings, tools);

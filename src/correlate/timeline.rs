@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use super::fact::Fact;
 use super::path;
 use crate::model::{DnsFacts, Event, Hit, Level, Moment, Record, Row, RowStage, Tag, Value};
 
@@ -15,6 +16,8 @@ const IDLE_LOGON: u8 = 20;
 #[derive(Clone, Debug)]
 pub struct Built {
     pub event: usize,
+    /// What the row speaks of.
+    pub fact: Fact,
     pub row: Row,
 }
 
@@ -31,14 +34,18 @@ pub fn rows(host: &str, events: &[Event], redact: &dyn Fn(&str) -> String) -> Ve
         }
         let base = base_row(host, event, best, redact);
         if event.record.times.is_empty() {
-            out.push(Built { event: index, row: base });
+            out.push(built(index, event, base));
             continue;
         }
         for moment in &event.record.times {
-            out.push(Built { event: index, row: timed(base.clone(), moment) });
+            out.push(built(index, event, timed(base.clone(), moment)));
         }
     }
     out
+}
+
+fn built(index: usize, event: &Event, row: Row) -> Built {
+    Built { event: index, fact: Fact::of(&event.record, &row), row }
 }
 
 /// A logon from loopback that no remote desktop record is near: services do it all day.

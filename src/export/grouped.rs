@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::ExportError;
 use super::column::{Cell, iso, usable_time};
@@ -43,6 +43,8 @@ pub const DNS_COLUMNS: [&str; 10] = [
     "lastTime",
 ];
 
+/// How far apart two logs may put the start of one process.
+const SAME_START: SignedDuration = SignedDuration::from_secs(2);
 /// What stands for a command line that the system did not record.
 const UNKNOWN: &str = "unknown";
 
@@ -72,7 +74,16 @@ impl<'a> Group<'a> {
 /// Writes summary.csv: process creations of tunnel tools, by first time, then key.
 pub(super) fn write_summary(path: &Path, rows: &[Row], style: CsvStyle) -> Result<(), ExportError> {
     let mut groups: BTreeMap<[String; 8], Group<'_>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| is_execution(row)) {
+    let runs: Vec<&Row> = rows.iter().filter(|row| is_execution(row)).collect();
+    let mut of_process: BTreeMap<Process, Vec<&Row>> = BTreeMap::new();
+    for row in runs.iter().filter(|row| row.event_id == Some(1)) {
+        of_process.entry(process_of(row)).or_default().push(row);
+    }
+    for row in runs {
+        // Of a start that both logs tell of, Sysmon's record says more.
+        let told = of_process.get(&process_of(row)).filter(|_| row.event_id != Some(1));
+        let twin = told.and_then(|rows| rows.iter().find(|other| is_same_start(row, other)));
+        let row = twin.copied().unwrap_or(row);
         groups.entry(execution_key(row)).or_default().add(row);
     }
     write_groups(path, &SUMMARY_COLUMNS, groups, style)
@@ -116,6 +127,22 @@ fn is_execution(row: &Row) -> bool {
         _ => false,
     };
     known && !row.process.is_empty() && !row.tool.is_empty()
+}
+
+/// A process by host, number, file name and command line.
+type Process = (String, Option<i64>, String, String);
+
+fn process_of(row: &Row) -> Process {
+    let name = base_name(&row.process).to_lowercase();
+    (row.host.clone(), row.pid, name, row.command_line.clone())
+}
+
+/// Whether two records of one process tell of one start.
+fn is_same_start(one: &Row, other: &Row) -> bool {
+    match (one.datetime, other.datetime) {
+        (Some(one), Some(other)) => one.duration_since(other).abs() <= SAME_START,
+        _ => false,
+    }
 }
 
 fn execution_key(row: &Row) -> [String; 8] {

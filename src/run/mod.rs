@@ -188,6 +188,7 @@ fn examine(
     let tokens = |text: &str| {
         secret::tokens_in(text).into_iter().map(|t| (t.id, t.minted)).collect::<Vec<_>>()
     };
+    let exists = |file: &str| facts::exists(evidence, file);
     let secrets = correlate::Secrets { redact: &redact, tokens: &tokens };
     hosts::split(evidence, &system, reading)
         .into_iter()
@@ -200,8 +201,9 @@ fn examine(
                 until: job.until.and_then(|bound| bound.resolve(last)),
             };
             let own = if host.is_own { coverage.clone() } else { Vec::new() };
+            let known = correlate::Evidence { coverage: &own, exists: &exists };
             let conclusion =
-                correlate::conclude(&host.name, host.events, &tools, &own, &settings, &secrets);
+                correlate::conclude(&host.name, host.events, &tools, &known, &settings, &secrets);
             let running = host.is_own && evidence.is_running;
             HostReport {
                 volatile: running.then(|| volatile::shown(&evidence.volatile, &redact)),

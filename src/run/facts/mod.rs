@@ -4,7 +4,7 @@
 mod unix;
 
 use crate::artifact::{Located, Locations};
-use crate::model::{Everything, Input, Os, ReadAt, SystemFacts};
+use crate::model::{Everything, EvidencePath, Input, Os, ReadAt, SystemFacts};
 use crate::parse::registry;
 use crate::source::HostEvidence;
 
@@ -13,6 +13,27 @@ pub fn of(evidence: &HostEvidence, found: &Locations) -> SystemFacts {
     match evidence.layout.os() {
         Some(os @ (Os::Linux | Os::Macos)) => unix::of(evidence, os),
         Some(Os::Windows) | None => of_hives(evidence, found),
+    }
+}
+
+/// Whether a file is there, by its path with a drive's letter or from the root;
+/// `None` where its volume was not given whole.
+pub fn exists(evidence: &HostEvidence, file: &str) -> Option<bool> {
+    let entry = |path: &str| evidence.filesystem.entry(&EvidencePath::new(path));
+    if !evidence.layout.is_whole_volume() || !evidence.filesystem.lists().is_empty() {
+        return None;
+    }
+    match evidence.layout.os()? {
+        Os::Windows => {
+            // Other letters and mounted volumes may be on a disk that was not given.
+            let below = file.strip_prefix("C:").or_else(|| file.strip_prefix("c:"))?;
+            entry(r"C:\Windows")?;
+            Some(entry(&format!("C:{}", below.replace('/', "\\"))).is_some())
+        }
+        Os::Linux | Os::Macos => {
+            entry("/etc")?;
+            file.starts_with('/').then(|| entry(file).is_some())
+        }
     }
 }
 
