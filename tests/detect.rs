@@ -408,3 +408,43 @@ fn what_cannot_be_used_is_refused() {
     }
     assert!(matches!(Detector::load(&["nothing".into()]), Err(DetectError::Unknown { .. })));
 }
+
+#[test]
+fn versions_are_told_by_every_source() {
+    let profile = DETECTOR.profiles().iter().find(|p| &*p.id == "ngrok").unwrap();
+    let told = |field: &'static str, value: &str| {
+        let mut record = Record::new("command", Locator::Record(1));
+        record.push(field, value);
+        let hints: Vec<_> = profile.version_hints.iter().filter(|h| h.applies(&record)).collect();
+        let bound = |text: &Option<String>| text.clone().unwrap_or_default();
+        hints.iter().map(|h| format!("{}..{}", bound(&h.at_least), bound(&h.before))).collect()
+    };
+    let cases: [(&'static str, &str, &[&str]); 22] = [
+        ("QueryName", "tunnel.us.ngrok.com", &["..3.3.0"]),
+        ("QueryName", "korgn.su.lennut.com", &["..3.0.0"]),
+        ("DestinationHostname", "connect.eu.ngrok-agent.com", &["3.3.0.."]),
+        ("QueryName", "crl.ngrok.com", &["..3.10.0"]),
+        ("QueryName", "crl.ngrok-agent.com", &["3.10.0.."]),
+        ("QueryName", "update.equinox.io", &["..3.36.0"]),
+        ("QueryName", "update.ngrok-agent.com", &["3.36.0.."]),
+        ("CommandLine", "ngrok tcp -region eu 22", &["..3.0.0"]),
+        ("Message", "COMMAND=/usr/bin/ngrok authtoken abc", &["..3.0.0"]),
+        ("CommandLine", "./ngrok config add-authtoken abc", &["3.0.0.."]),
+        ("TaskCommand", r"C:\n.exe-ngrok.exe start --config C:\n.yml --all", &["3.0.0.."]),
+        ("Wrapped", r"C:\t\ngrok.exe service run", &["3.0.0.."]),
+        ("CommandLine", "ngrok http --domain a.ngrok.app 80", &["3.2.1.."]),
+        ("CommandLine", "ngrok http --url https://a.ngrok.app 80", &["3.16.0.."]),
+        ("Details", "ngrok http 80 --traffic-policy-file p.yml", &["3.12.1.."]),
+        ("CommandLine", "ngrok http 80 --traffic-policy-url http://p", &["3.26.0.."]),
+        ("Url", "https://bin.equinox.io/c/4VmDzA7iaHb/n.zip", &["..3.0.0"]),
+        ("Url", "https://bin.equinox.io/c/bNyj1mQVY4c/n.zip", &["3.0.0.."]),
+        ("Product", "ngrok agent", &["3.1.0.."]),
+        ("AgentVersionHint", "3.16", &["3.16.0.."]),
+        ("AgentVersionHint", "2", &["..3.0.0"]),
+        ("CommandLine", "nginx -config x", &[]),
+    ];
+    for (field, value, expected) in cases {
+        let told: Vec<String> = told(field, value);
+        assert_eq!(told, expected, "{field}: {value}");
+    }
+}

@@ -19,6 +19,9 @@ use crate::model::{
 
 /// Tools with a sentence of their own; the others are counted.
 const MAX_TOOLS: usize = 2;
+/// Further tools whose ladders are shown, and tools that are named in one line.
+const MAX_LADDERS: usize = 2;
+const MAX_NAMES: usize = 6;
 /// Rows that are shown.
 const MAX_ROWS: usize = 3;
 /// Unread sources that are shown.
@@ -32,11 +35,14 @@ const MAX_SENTENCE: usize = 400;
 
 /// The end-of-run text of a host; ends with a line feed.
 pub fn summary_text(report: &HostReport) -> String {
+    let found = found_tools(report);
     let mut lines = vec![headline(report)];
-    lines.extend(verdict_lines(report));
-    lines.extend(RungName::ALL.map(|name| ladder_line(report, name)));
+    lines.extend(verdict_lines(report, &found));
+    lines.extend(RungName::ALL.map(|name| ladder_line(report, found.first().copied(), name)));
+    lines.extend(found.iter().skip(1).take(MAX_LADDERS).map(|tool| short_ladder(tool)));
+    lines.extend(others_line(report, &found));
     lines.extend(row_lines(report));
-    lines.extend(gap_lines(report));
+    lines.extend(gap_lines(report, if found.len() > 1 { 1 } else { MAX_GAPS }));
     lines.push(format!(
         "Files: {0}/findings.csv, {0}/timeline.csv, {0}/verdict.json, {0}/problems.csv",
         report.host
@@ -52,8 +58,7 @@ fn headline(report: &HostReport) -> String {
     plain(&line, MAX_LINE)
 }
 
-fn verdict_lines(report: &HostReport) -> Vec<String> {
-    let found = found_tools(report);
+fn verdict_lines(report: &HostReport, found: &[&ToolVerdict]) -> Vec<String> {
     let mut lines = Vec::new();
     for tool in found.iter().take(MAX_TOOLS) {
         let level = tool.level.as_str().to_uppercase();
@@ -192,16 +197,18 @@ fn first_session(sessions: &[Session]) -> String {
 }
 
 /// One rung: the gravest tool's answer, or the host's when no tool was found.
-fn ladder_line(report: &HostReport, name: RungName) -> String {
-    let answer = merged_answer(report, name);
-    // The rung that speaks: the earliest of those with the host's answer.
-    let speaks = report
-        .verdict
-        .tools
-        .iter()
-        .filter_map(|tool| Some((tool.tool.as_str(), tool.rungs.get(&name)?)))
-        .filter(|(_, rung)| rung.answer == answer)
-        .min_by_key(|(tool, rung)| (rung.first.is_none(), rung.first, *tool));
+fn ladder_line(report: &HostReport, gravest: Option<&ToolVerdict>, name: RungName) -> String {
+    let own = gravest.and_then(|tool| Some((tool.tool.as_str(), tool.rungs.get(&name)?)));
+    let (answer, speaks) = match own {
+        Some((tool, rung)) => (rung.answer, Some((tool, rung))),
+        None => {
+            let answer = merged_answer(report, name);
+            // The rung that speaks: the first tool's of those with the host's answer.
+            let tools = report.verdict.tools.iter();
+            let rungs = tools.filter_map(|tool| Some((tool.tool.as_str(), tool.rungs.get(&name)?)));
+            (answer, rungs.filter(|(_, rung)| rung.answer == answer).min_by_key(|(tool, _)| *tool))
+        }
+    };
     let time = speaks.and_then(|(_, rung)| rung.first).map(clock).unwrap_or_default();
     let why = match (answer, speaks) {
         (Answer::Yes, Some((tool, rung))) => format!("{tool}{}", reason(rung)),
@@ -210,6 +217,40 @@ fn ladder_line(report: &HostReport, name: RungName) -> String {
     };
     let line = format!("  {:<11} {:<7} {time:<23} {why}", words(name), answer.as_str());
     plain(line.trim_end(), MAX_LINE)
+}
+
+/// The ladder of a further tool on one line.
+fn short_ladder(tool: &ToolVerdict) -> String {
+    let rungs = RungName::ALL.into_iter().map(|name| match tool.rungs.get(&name) {
+        Some(rung) => format!("{} {}", words(name), rung.answer.as_str()),
+        None => format!("{} unknown", words(name)),
+    });
+    let line = format!("  {}: {}", tool.tool, rungs.collect::<Vec<_>>().join(", "));
+    plain(&line, MAX_LINE)
+}
+
+/// Tools without a trace: those looked for in vain, and those where something is open.
+fn others_line(report: &HostReport, found: &[&ToolVerdict]) -> Option<String> {
+    let is_found = |tool: &ToolVerdict| found.iter().any(|other| other.tool == tool.tool);
+    let rest = || report.verdict.tools.iter().filter(|tool| !is_found(tool));
+    let no = |tool: &&ToolVerdict| {
+        let all = tool.rungs.len() == RungName::ALL.len();
+        all && tool.rungs.values().all(|rung| rung.answer == Answer::No)
+    };
+    let (absent, open): (Vec<&ToolVerdict>, Vec<&ToolVerdict>) = rest().partition(no);
+    let names = |tools: &[&ToolVerdict]| match tools.len() {
+        n if n > MAX_NAMES => format!("{n} tools"),
+        _ => tools.iter().map(|tool| tool.tool.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    let mut said = Vec::new();
+    if !absent.is_empty() {
+        said.push(format!("looked for and not found: {}", names(&absent)));
+    }
+    if !open.is_empty() {
+        said.push(format!("no trace, but not on every rung a no: {}", names(&open)));
+    }
+    (!said.is_empty() && !found.is_empty())
+        .then(|| plain(&format!("Other tools: {}", said.join("; ")), MAX_LINE))
 }
 
 fn reason(rung: &Rung) -> String {
@@ -247,7 +288,7 @@ fn row_lines(report: &HostReport) -> Vec<String> {
 }
 
 /// Problems, and the sources whose loss keeps an answer open.
-fn gap_lines(report: &HostReport) -> Vec<String> {
+fn gap_lines(report: &HostReport, most: usize) -> Vec<String> {
     let mut lost: Vec<&Coverage> = report.coverage.iter().filter(|of| weight(of) < 4).collect();
     lost.sort_by_key(|of| (weight(of), of.source.as_str(), of.path.as_str()));
     let problems = report.problems.len();
@@ -257,7 +298,7 @@ fn gap_lines(report: &HostReport) -> Vec<String> {
         lost.len(),
         plural(lost.len()),
     )];
-    for of in lost.iter().take(MAX_GAPS) {
+    for of in lost.iter().take(most) {
         let why = if of.why.is_empty() { String::new() } else { format!(": {}", short(&of.why)) };
         let line = format!("  {} {}{why}", of.source, of.state.as_str());
         lines.push(plain(&line, MAX_LINE));

@@ -68,6 +68,7 @@ pub fn of(
     out.extend(evidence.filesystem.lists().iter().map(listed));
     out.extend(evidence.unread.iter().map(unread));
     absent(&mut out, definitions, evidence, found);
+    switched_off(&mut out, system);
     out.extend(users_without_hive(found, system));
     out.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
     out
@@ -134,6 +135,8 @@ fn listed((path, files): &(EvidencePath, u64)) -> Coverage {
     Coverage { records: *files, ..empty(LIST, path.as_str()) }
 }
 
+/// The artifact id of what Windows keeps of runs.
+const PREFETCH: &str = "windows.execution.prefetch";
 /// The artifact id of the hives of users.
 const USER_HIVE: &str = "windows.registry.ntuser";
 /// Why files outside a whole volume cannot deny what the volume held.
@@ -197,6 +200,19 @@ fn absent(
             (line.state, line.why) = (CoverageState::Absent, "not found".into());
         }
         out.push(line);
+    }
+}
+
+/// A missing source that was switched off, where that is unusual.
+fn switched_off(out: &mut [Coverage], system: &SystemFacts) {
+    let off = system.prefetch == Some(false) && !system.server;
+    let missing = |line: &&mut Coverage| {
+        off && line.source == PREFETCH && line.state == CoverageState::Absent
+    };
+    for line in out.iter_mut().filter(missing) {
+        line.state = CoverageState::Disabled;
+        line.why =
+            "switched off in the registry (EnablePrefetcher): runs left no trace here".into();
     }
 }
 
