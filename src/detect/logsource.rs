@@ -148,6 +148,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "program_execution",
         &[
+            "activity",
             "bam",
             "crash_report",
             "feature_usage",

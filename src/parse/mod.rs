@@ -41,6 +41,7 @@ mod recycle_bin;
 pub mod registry;
 pub mod secret;
 mod shortcut;
+mod sqlite;
 mod ssh_files;
 mod startup_script;
 mod syslog;
@@ -169,4 +170,5 @@ pub static PARSERS: &[&dyn Parser] = &[
     &package::PackageManifest,
     &ssh_files::KnownHosts,
     &ssh_files::SshSettings,
+    &sqlite::Sqlite,
 ];
