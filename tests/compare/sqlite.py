@@ -50,6 +50,9 @@ def of_sqlite(copy):
     for table, (query, fields, times) in QUERIES.items():
         if table not in tables or (table == "Packages" and "Installtid" not in tables):
             continue
+        columns = {column[1] for column in con.execute("pragma table_info(visits)")}
+        if table == "visits" and "external_referrer_url" in columns:
+            query = query.replace("p.url", "coalesce(p.url, v.external_referrer_url)")
         for row in con.execute(query):
             end = 1 + len(fields)
             yield (f"row:{table}/{row[0]}", *map(text, row[1:end]), *[t for t in map(number, row[end : end + times]) if t])
@@ -82,7 +85,7 @@ def main():
         equal += len(same)
         for row in sorted(set(ours) ^ set(theirs)):
             differ += 1
-            print(f"{path}: {'adit' if row in ours else 'SQLite'}: {row}")
+            print(f"{path}: {'adit' if row in ours else 'SQLite'}: {str(row)[:200]}")
         print(f"{path}: {len(same)} equal")
     print(f"{equal} equal, {differ} differ")
     sys.exit(differ != 0)
