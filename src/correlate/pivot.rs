@@ -200,6 +200,11 @@ fn weight(category: &str, own: bool) -> Weight {
         ("startup_shortcut" | "startup_script", _) => {
             (RowStage::Persisted, 70, "the agent starts at logon")
         }
+        (
+            "systemd_unit" | "launchd" | "cron" | "rc_script" | "shell_profile"
+            | "desktop_autostart",
+            _,
+        ) => (RowStage::Persisted, 70, "the agent starts by itself"),
         ("shortcut" | "jump_list", true) => (RowStage::Delivered, 35, "the agent was known here"),
         ("recycled", _) => (RowStage::CleanedUp, 40, "the agent's file was thrown away"),
         ("wmi_event" | "wmi_consumer", _) => {
@@ -214,7 +219,7 @@ fn weight(category: &str, own: bool) -> Weight {
         ("bits" | "bits_job", _) => (RowStage::Delivered, 50, "a transfer names the agent"),
         ("zone_identifier", _) => (RowStage::Delivered, 45, "tells where the agent came from"),
         ("antivirus_log", _) => (RowStage::Delivered, 40, "Defender saw the agent"),
-        ("powershell_history", _) => (RowStage::Executed, 45, "somebody typed the agent's name"),
+        ("powershell_history" | "shell_history", _) => (RowStage::Executed, 45, "somebody typed the agent's name"),
         _ => (RowStage::Context, 30, "names the agent"),
     }
 }
@@ -226,7 +231,8 @@ fn config(record: &Record) -> Weight {
         "service" | "service_install" => {
             (RowStage::Persisted, 75, "a service runs with the agent's configuration")
         }
-        "run_key" | "startup_shortcut" | "startup_script" => {
+        "run_key" | "startup_shortcut" | "startup_script" | "systemd_unit" | "launchd" | "cron"
+        | "rc_script" | "shell_profile" | "desktop_autostart" => {
             (RowStage::Persisted, 65, "starts with the agent's configuration")
         }
         "prefetch" | "crash_report" if is_reader(record) => {

@@ -305,7 +305,8 @@ fn headline(record: &Record) -> String {
         "shortcut" | "startup_shortcut" | "jump_list" | "recycled" => {
             format!("{} {}", record.category.replace('_', " "), field("Image"))
         }
-        "startup_script" => format!("{} starts {}", field("Name"), field("CommandLine")),
+        "startup_script" | "cron" | "rc_script" | "shell_profile" | "systemd_unit" | "launchd"
+        | "desktop_autostart" => format!("{} starts {}", field("Name"), field("CommandLine")),
         "task_file" => format!("Scheduled task {} starts {}", field("Name"), field("CommandLine")),
         "wmi_consumer" => format!("WMI consumer {}", field("Name")),
         "antivirus_log" => {
@@ -314,7 +315,7 @@ fn headline(record: &Record) -> String {
                 record.text("Image").map_or_else(|| field("Message"), Into::into)
             )
         }
-        "powershell_history" => format!("{} typed: {}", field("User"), field("CommandLine")),
+        "powershell_history" | "shell_history" => format!("{} typed: {}", field("User"), field("CommandLine")),
         "zone_identifier" => format!("{} came from {}", field("TargetFilename"), field("Url")),
         "bits_job" => format!("Transfer of {} to {}", field("Url"), field("TargetFilename")),
         "logon" => format!("{} logged on", field("User")),

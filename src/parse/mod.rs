@@ -50,6 +50,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod tunnel_config;
+mod unix;
 mod url_cache;
 mod usn;
 mod wmi_repository;
@@ -171,4 +172,15 @@ pub static PARSERS: &[&dyn Parser] = &[
     &ssh_files::KnownHosts,
     &ssh_files::SshSettings,
     &sqlite::Sqlite,
+    &unix::ShellHistory,
+    &unix::SystemCrontab,
+    &unix::UserCrontab,
+    &unix::CronScript,
+    &unix::AtJob,
+    &unix::RcScript,
+    &unix::ShellProfile,
+    &unix::SystemdUnit,
+    &unix::DesktopEntry,
+    &unix::Launchd,
+    &unix::WgetHsts,
 ];

@@ -18,10 +18,30 @@ const OWN_FILE: [(&str, [&str; 2]); 4] = [
 
 /// Categories of records that stand in a small file of settings and have no time of
 /// their own, or none that can be trusted: the file's times are theirs.
-const IN_FILE: [&str; 4] = ["hosts_file", "known_host", "ssh_setting", "task_file"];
+const IN_FILE: [&str; 13] = [
+    "container_setting",
+    "cron",
+    "desktop_autostart",
+    "hosts_file",
+    "known_host",
+    "launchd",
+    "package_source",
+    "rc_script",
+    "shell_profile",
+    "ssh_setting",
+    "systemd_unit",
+    "task_file",
+    "wget_hsts",
+];
 
 /// Categories of records that name no account: it is the one in whose folder they lie.
-const OF_OWNER: [&str; 8] = [
+const OF_OWNER: [&str; 14] = [
+    "desktop_autostart",
+    "launchd",
+    "shell_history",
+    "shell_profile",
+    "systemd_unit",
+    "wget_hsts",
     "shortcut",
     "startup_shortcut",
     "startup_script",
