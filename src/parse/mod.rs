@@ -10,6 +10,8 @@ mod archive;
 mod audit;
 mod bits;
 mod bytes;
+mod collect_only;
+mod container;
 mod container_log;
 mod defender;
 mod elf;
@@ -27,6 +29,7 @@ mod known_folder;
 mod lines;
 mod local_time;
 mod logins;
+mod macho;
 mod message;
 mod offer;
 mod package;
@@ -55,6 +58,8 @@ mod url_cache;
 mod usn;
 mod wmi_repository;
 mod zone_identifier;
+
+pub use collect_only::COLLECT_ONLY;
 
 use std::io;
 use std::ops::Range;
@@ -137,6 +142,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &agent_log::NgrokLog,
     &pe::Pe,
     &elf::Elf,
+    &macho::MachO,
     &journal::Journal,
     &syslog::Syslog,
     &audit::Audit,
@@ -183,4 +189,13 @@ pub static PARSERS: &[&dyn Parser] = &[
     &unix::DesktopEntry,
     &unix::Launchd,
     &unix::WgetHsts,
+    &package::PackageDatabase,
+    &package::PackageFiles,
+    &package::PackageSource,
+    &package::UnixPackageLog,
+    &package::HomebrewReceipt,
+    &package::SnapState,
+    &container::DockerContainer,
+    &container::PodmanContainers,
+    &collect_only::CollectOnly,
 ];

@@ -16,6 +16,8 @@ use crate::source::{self, Entry, HostEvidence, Layout, Start, Unread};
 const NAMES: &str = ".filesystem.name";
 /// The artifact id of an `$MFT` that lists files outside of its volume.
 const LIST: &str = "windows.filesystem.mft";
+/// Said of files that only the bundle keeps.
+const NOT_READ: &str = "not read here; kept in the bundle with --collect all";
 /// The artifact id of volumes that could not be read.
 const VOLUME: &str = "volume";
 
@@ -57,7 +59,9 @@ pub fn of(
         let kind =
             kinds.entry(&*file.artifact).or_insert_with(|| empty(&file.artifact, &evidence.label));
         kind.records = kind.records.saturating_add(1);
-        if state != CoverageState::Read {
+        if *file.parser == *parse::COLLECT_ONLY {
+            (kind.state, kind.why) = (CoverageState::Unreadable, NOT_READ.into());
+        } else if state != CoverageState::Read {
             kind.state = CoverageState::Partial;
             kind.why = format!("{}: {why}", file.entry.path);
         }

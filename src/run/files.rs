@@ -18,8 +18,7 @@ const OWN_FILE: [(&str, [&str; 2]); 4] = [
 
 /// Categories of records that stand in a small file of settings and have no time of
 /// their own, or none that can be trusted: the file's times are theirs.
-const IN_FILE: [&str; 13] = [
-    "container_setting",
+const IN_FILE: [&str; 12] = [
     "cron",
     "desktop_autostart",
     "hosts_file",
@@ -67,8 +66,18 @@ pub fn describe(record: &mut Record, entry: &Entry) {
         match owner(entry.path.as_str()) {
             Some(Owner::Profile(name)) => record.push("User", name),
             Some(Owner::Sid(sid)) => record.push("UserSid", sid),
+            None if record.category == "shell_history" => {
+                let folder = entry.path.as_str().rsplit('/').nth(1).unwrap_or_default();
+                record.push("User", folder);
+            }
             None => {}
         }
+    }
+    if record.category == "package"
+        && record.text("Name").is_none()
+        && let Some(name) = brewed(entry.path.as_str())
+    {
+        record.push("Name", name);
     }
     // A package is described by a file, or spoken of in a log, which has times of its own.
     let in_file = IN_FILE.contains(&record.category)
@@ -102,6 +111,12 @@ fn without_mark(path: &str) -> &str {
         base.get(at..)?.eq_ignore_ascii_case(joint).then(|| base.get(..at))?
     });
     joined.unwrap_or(path)
+}
+
+/// The package in whose folder of Homebrew a path lies.
+fn brewed(path: &str) -> Option<&str> {
+    let mut parts = path.split('/').skip_while(|part| !matches!(*part, "Cellar" | "Caskroom"));
+    parts.nth(1)
 }
 
 /// Whose folder a path lies in.
