@@ -219,7 +219,9 @@ fn weight(category: &str, own: bool) -> Weight {
         ("bits" | "bits_job", _) => (RowStage::Delivered, 50, "a transfer names the agent"),
         ("zone_identifier", _) => (RowStage::Delivered, 45, "tells where the agent came from"),
         ("antivirus_log", _) => (RowStage::Delivered, 40, "Defender saw the agent"),
-        ("powershell_history" | "shell_history", _) => (RowStage::Executed, 45, "somebody typed the agent's name"),
+        ("powershell_history" | "shell_history", _) => {
+            (RowStage::Executed, 45, "somebody typed the agent's name")
+        }
         _ => (RowStage::Context, 30, "names the agent"),
     }
 }

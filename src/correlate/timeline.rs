@@ -315,7 +315,9 @@ fn headline(record: &Record) -> String {
                 record.text("Image").map_or_else(|| field("Message"), Into::into)
             )
         }
-        "powershell_history" | "shell_history" => format!("{} typed: {}", field("User"), field("CommandLine")),
+        "powershell_history" | "shell_history" => {
+            format!("{} typed: {}", field("User"), field("CommandLine"))
+        }
         "zone_identifier" => format!("{} came from {}", field("TargetFilename"), field("Url")),
         "bits_job" => format!("Transfer of {} to {}", field("Url"), field("TargetFilename")),
         "logon" => format!("{} logged on", field("User")),

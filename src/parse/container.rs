@@ -59,7 +59,7 @@ impl Parser for DockerContainer {
         let words: Vec<String> = words.chain(texts(root.get("Args"))).collect();
         record.push("CommandLine", words.join(" ").trim());
         record.push("ContainerId", text(root.get("ID")));
-        record.push("User", text(config.get("User")));
+        record.push("ContainerUser", text(config.get("User")));
         push(&mut record, "Environment", texts(config.get("Env")));
         push(&mut record, "Ports", keys(config.get("ExposedPorts")));
         let networks = root.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
@@ -155,5 +155,42 @@ fn mounts(json: Option<&Json>) -> Vec<String> {
 fn push(record: &mut Record, name: &'static str, values: Vec<String>) {
     if !values.is_empty() {
         record.push(name, Value::List(values));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::testing::{parse, torment};
+
+    const DOCKER: &[u8] = br#"{"ID":"36c3","Created":"2024-03-11T02:20:00.118Z","Path":"/e.sh",
+        "Args":["tcp","22"],"Name":"/tun","State":{"Running":true,
+        "StartedAt":"2024-03-11T02:20:01Z","FinishedAt":"0001-01-01T00:00:00Z"},
+        "Config":{"Image":"a/b:3","Env":["X=1"]},
+        "MountPoints":{"/d":{"Source":"/s","Destination":"/d"}}}"#;
+
+    #[test]
+    fn containers_of_both() {
+        let kept = parse(&DockerContainer, DOCKER).unwrap();
+        assert_eq!(
+            kept.shown(),
+            "container offset:0x0 | Name=tun | Image=a/b:3 | CommandLine=/e.sh tcp 22 \
+             | ContainerId=36c3 | Environment=X=1 | Mounts=/s:/d | Running=true \
+             | Container Created 2024-03-11T02:20:00.118Z exact 2024-03-11T02:20:00.118Z \
+             | Container Started 2024-03-11T02:20:01Z second 2024-03-11T02:20:01Z\n"
+        );
+        let podman = br#"[{"id":"9","names":["n"],"metadata":"{\"image-name\":\"a/b\"}"}]"#;
+        let kept = parse(&PodmanContainers, podman).unwrap();
+        assert_eq!(kept.records[0].text("Image"), Some("a/b"));
+        torment(&PodmanContainers, podman, 200);
+    }
+
+    #[test]
+    fn damaged_and_foreign() {
+        for foreign in [&b"{}"[..], b"<html>", DOCKER.get(..90).unwrap()] {
+            assert!(parse(&DockerContainer, foreign).is_err());
+            assert!(parse(&PodmanContainers, foreign).is_err());
+        }
+        torment(&DockerContainer, DOCKER, 300);
     }
 }

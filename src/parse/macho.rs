@@ -233,9 +233,8 @@ impl Image {
         };
         let data = self.facts.or_else(writable)?;
         let at = |address: u64, len: usize| {
-            let inside = |s: &&Segment| {
-                address >= s.address && address.saturating_sub(s.address) < s.size
-            };
+            let inside =
+                |s: &&Segment| address >= s.address && address.saturating_sub(s.address) < s.size;
             let part = self.segments.iter().find(inside)?;
             let offset = part.offset.checked_add(address.checked_sub(part.address)?)?;
             read_up_to(source, offset, len).ok()

@@ -107,7 +107,16 @@ impl Parser for PackageDatabase {
             };
             let record = open.get_or_insert_with(|| {
                 let mut record = Record::new("package", Locator::Line(line.number));
-                record.push("Source", if pacman { "pacman" } else if key.len() == 1 { "apk" } else { "dpkg" });
+                record.push(
+                    "Source",
+                    if pacman {
+                        "pacman"
+                    } else if key.len() == 1 {
+                        "apk"
+                    } else {
+                        "dpkg"
+                    },
+                );
                 record
             });
             if let Some((_, field)) = KEYS.iter().find(|(name, _)| *name == key)

@@ -52,7 +52,10 @@ impl Parser for UnixPackageLog {
         let Some(packing) = Packing::of(&start) else { return read(input.bytes, input, sink) };
         let (text, fault) = packed::unpack(packing, input.bytes);
         if let Some(fault) = fault {
-            sink.damaged(crate::model::Damage { lost: true, ..remark(format!("{FORMAT}: {fault}")) });
+            sink.damaged(crate::model::Damage {
+                lost: true,
+                ..remark(format!("{FORMAT}: {fault}"))
+            });
         }
         read(&text, input, sink)
     }
@@ -158,8 +161,21 @@ fn moment(stamp: &str, input: &Input<'_>) -> Option<Moment> {
 /// What a line behind its time says was done with which package.
 fn action(rest: &str) -> Option<Record> {
     const VERBS: [&str; 16] = [
-        "install", "upgrade", "remove", "purge", "configure", "trigproc", "Installed", "Updated",
-        "Upgraded", "Upgrade", "Erased", "Removed", "Reinstalled", "installed", "upgraded",
+        "install",
+        "upgrade",
+        "remove",
+        "purge",
+        "configure",
+        "trigproc",
+        "Installed",
+        "Updated",
+        "Upgraded",
+        "Upgrade",
+        "Erased",
+        "Removed",
+        "Reinstalled",
+        "installed",
+        "upgraded",
         "removed",
     ];
     let fields: Vec<&str> = rest.split('|').map(str::trim).collect();
@@ -179,7 +195,8 @@ fn action(rest: &str) -> Option<Record> {
         return Some(package(verb, name, version.trim_matches(['(', ')']), "pacman"));
     }
     // `install name:arch old new`; of a removal the old version is the only one.
-    let version = words.iter().skip(at.saturating_add(2)).filter(|word| **word != "<none>").next_back();
+    let version =
+        words.iter().skip(at.saturating_add(2)).filter(|word| **word != "<none>").next_back();
     Some(package(verb, name, version.copied().unwrap_or_default(), "dpkg"))
 }
 
@@ -210,7 +227,9 @@ impl Block {
             self.moment = moment(stamp, input);
             return Some(Vec::new());
         }
-        if let Some(rest) = text.strip_prefix("Setting up ").or_else(|| text.strip_prefix("Unpacking ")) {
+        if let Some(rest) =
+            text.strip_prefix("Setting up ").or_else(|| text.strip_prefix("Unpacking "))
+        {
             let mut words = rest.split_whitespace();
             let (name, version) = (words.next()?, words.next().unwrap_or_default());
             let version = version.trim_matches(['(', ')', '.']);

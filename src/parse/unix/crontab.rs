@@ -85,8 +85,7 @@ fn entries(
     input: &Input<'_>,
     sink: &mut dyn Sink,
     read: impl for<'l> Fn(&'l str) -> Option<Entry<'l>>,
-) -> Result<(), ParseError>
-{
+) -> Result<(), ParseError> {
     let text = text_of(input, FORMAT)?;
     let mut teller = Teller::new(input, sink, FORMAT);
     let mut other = None;

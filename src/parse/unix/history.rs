@@ -222,13 +222,30 @@ fn of_fish(text: &str) -> Vec<Command> {
     let mut out: Vec<Command> = Vec::new();
     for (n, line) in text.lines().enumerate() {
         if let Some(command) = line.strip_prefix("- cmd:") {
-            let text = command.trim_start().replace("\\n", "\n").replace("\\\\", "\\");
+            let text = of_escapes(command.trim_start());
             let line = number(n).saturating_add(1);
             out.push(Command { line, text: cut(text), at: None });
         } else if let Some(when) = line.strip_prefix("  when:")
             && let Some(command) = out.last_mut()
         {
             command.at = when.trim().parse().ok();
+        }
+    }
+    out
+}
+
+/// A command as fish writes it, its newlines and backslashes resolved.
+fn of_escapes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut all = text.chars();
+    while let Some(c) = all.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match all.next() {
+            Some('n') => out.push('\n'),
+            other => out.extend(other),
         }
     }
     out

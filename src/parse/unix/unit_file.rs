@@ -95,7 +95,9 @@ impl Parser for SystemdUnit {
         let mut commands: Vec<&Key> = keys.iter().filter(is_command).collect();
         commands.sort_by_key(|key| COMMANDS.iter().position(|name| *name == key.name));
         // Marks in front of a program say how it is run.
-        let plain = |key: &&Key| key.value.trim_start_matches(['-', '@', ':', '+', '!', '|']).trim().to_owned();
+        let plain = |key: &&Key| {
+            key.value.trim_start_matches(['-', '@', ':', '+', '!', '|']).trim().to_owned()
+        };
         let lines = commands.iter().map(plain).filter(|line| !line.is_empty());
         push(&mut record, "CommandLine", lines.take(MAX_VALUES).collect());
         told(&keys, &UNIT, &mut record);

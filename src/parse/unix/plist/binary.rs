@@ -33,7 +33,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Plist, String> {
     let cut = || "cut off".to_owned();
     let at = bytes.len().checked_sub(TRAILER).ok_or_else(cut)?;
     let trailer = bytes.get(at..).ok_or_else(cut)?;
-    let small = |at: usize| trailer.get(at).map(|n| usize::from(*n)).filter(|n| (1..=8).contains(n));
+    let small =
+        |at: usize| trailer.get(at).map(|n| usize::from(*n)).filter(|n| (1..=8).contains(n));
     let large = |at: usize| size(piece(trailer, at, 8)?);
     let sizes = small(6).zip(small(7));
     let places = large(8).zip(large(16)).zip(large(24));
@@ -60,7 +61,8 @@ impl List<'_> {
         let wrong = || format!("object {number} of {} lies outside", self.objects);
         let entry = number.checked_mul(self.offset_size).and_then(|at| at.checked_add(self.table));
         let at = entry.filter(|_| number < self.objects);
-        let at = at.and_then(|at| size(piece(self.bytes, at, self.offset_size)?)).ok_or_else(wrong)?;
+        let at =
+            at.and_then(|at| size(piece(self.bytes, at, self.offset_size)?)).ok_or_else(wrong)?;
         let mark = *self.bytes.get(at).ok_or_else(wrong)?;
         let (kind, low) = (mark >> 4, usize::from(mark & 15));
         let at = at.saturating_add(1);
@@ -113,7 +115,8 @@ impl List<'_> {
             return Some((low, at));
         }
         let mark = *self.bytes.get(at)?;
-        let digits = 1usize.checked_shl(u32::from(mark & 15)).filter(|n| *n <= 8 && mark >> 4 == 1)?;
+        let digits =
+            1usize.checked_shl(u32::from(mark & 15)).filter(|n| *n <= 8 && mark >> 4 == 1)?;
         let at = at.checked_add(1)?;
         Some((size(piece(self.bytes, at, digits)?)?, at.checked_add(digits)?))
     }

@@ -127,7 +127,8 @@ fn job(list: &Plist, file: &str) -> Record {
         None => {}
     }
     if let Some(Plist::Dict(all)) = list.at("EnvironmentVariables") {
-        let pairs = all.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.text()?)));
+        let pairs =
+            all.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.text()?)));
         record.push("Environment", Value::List(pairs.collect()));
     }
     record
