@@ -171,8 +171,7 @@ macro_rules! cases {
 
 cases!(
     seed_000, seed_003, seed_004, matrix, files, services, powershell, logs, loopback, arguments,
-    noise, every, siblings, live
-    noise, every, siblings, cleanup
+    noise, every, siblings, live, cleanup
 );
 
 #[test]
