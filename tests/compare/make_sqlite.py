@@ -142,7 +142,7 @@ INSERT INTO ids VALUES(1,'Ngrok.Ngrok'); INSERT INTO names VALUES(1,'ngrok'); IN
 
 def beside(out, work):
     """A log with a row that is only there, one that was altered twice; and a hot journal."""
-    con = chromium(work / "h", "page_size=1024", "journal_mode=WAL", "secure_delete=ON")
+    con = chromium(work / "h", "page_size=512", "journal_mode=WAL", "secure_delete=ON")
     con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     con.execute("INSERT INTO urls VALUES(6,'https://once.example/','',1,0,?,0)", (WEBKIT + 3,))
     con.execute("INSERT INTO visits VALUES(40,6,?,0,'',1,0,'')", (WEBKIT + 3,))
@@ -151,7 +151,7 @@ def beside(out, work):
     for ending in ("", "-wal"):
         shutil.copy(f"{work}/h{ending}", f"{out}/log{ending}")
     con.close()
-    con = chromium(work / "j", "page_size=1024", "journal_mode=DELETE", "cache_size=1", "cache_spill=1")
+    con = chromium(work / "j", "page_size=512", "journal_mode=DELETE", "cache_size=1", "cache_spill=1")
     con.execute("BEGIN")
     con.execute("DELETE FROM visits")
     con.execute("DELETE FROM urls")
@@ -167,7 +167,7 @@ def main():
     import tempfile
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    chromium(out / "History", "page_size=1024").close()
+    chromium(out / "History", "page_size=512").close()
     firefox(out / "places.sqlite")
     others(out)
     with tempfile.TemporaryDirectory() as work:
