@@ -6,13 +6,13 @@
 mod binary;
 mod xml;
 
-use crate::model::{Input, Locator, MAX_INLINE_BYTES, Record, Sink, Value};
+use crate::model::{Input, Locator, Record, Sink, Value};
 use crate::parse::offer::offer;
 use crate::parse::{ParseError, Parser};
 
 const FORMAT: &str = "property list";
 /// Larger lists are no jobs.
-const MAX_BYTES: u64 = if MAX_INLINE_BYTES < 16 << 20 { MAX_INLINE_BYTES } else { 16 << 20 };
+const MAX_BYTES: u64 = 16 << 20;
 /// Levels of lists in lists.
 const MAX_DEPTH: usize = 64;
 /// Values of one file, those that stand in several places counted each time.
