@@ -194,5 +194,6 @@ fn starts_something(line: &str) -> bool {
     let name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     // A function's head, a label of a case.
     let head = alone && (first.ends_with("()") || first.ends_with(')') && !first.contains('('));
-    !head && !(alone && first.split_once('=').is_some_and(|(left, _)| name(left)))
+    let sets = alone && first.split_once('=').is_some_and(|(left, _)| name(left));
+    !head && !sets
 }

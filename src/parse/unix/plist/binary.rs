@@ -78,7 +78,7 @@ impl List<'_> {
                 let value = digits.iter().fold(0i64, |sum, byte| sum << 8 | i64::from(*byte));
                 Ok(Plist::Number(value))
             }
-            5 | 6 | 7 => {
+            5..=7 => {
                 let (len, at) = self.len(low, at).ok_or_else(wrong)?;
                 let len = if kind == 6 { len.saturating_mul(2) } else { len };
                 let text = piece(bytes, at, len).ok_or_else(wrong)?;
