@@ -195,8 +195,8 @@ fn action(rest: &str) -> Option<Record> {
         return Some(package(verb, name, version.trim_matches(['(', ')']), "pacman"));
     }
     // `install name:arch old new`; of a removal the old version is the only one.
-    let version =
-        words.iter().skip(at.saturating_add(2)).filter(|word| **word != "<none>").next_back();
+    let version = words.get(at.saturating_add(2)..).unwrap_or_default();
+    let version = version.iter().rfind(|word| **word != "<none>");
     Some(package(verb, name, version.copied().unwrap_or_default(), "dpkg"))
 }
 

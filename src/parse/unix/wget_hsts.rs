@@ -1,8 +1,8 @@
 //! The hosts that wget knows to want encryption: `.wget-hsts`.
 //!
 //! ```text
-//! # <hostname>	<port>	<incl. subdomains>	<created>	<max-age>
-//! bin.example	0	1	1709781165	31536000
+//! # <hostname> <port> <incl. subdomains> <created> <max-age>
+//! bin.example 0 1 1709781165 31536000
 //! ```
 //!
 //! Proves that wget spoke with the host; `created` is when it did so last over HTTPS and the
