@@ -152,20 +152,22 @@ fn facts_of<'a>(built: &'a [&Built], stage: RowStage) -> impl Iterator<Item = (&
     mine.filter(|b| remoteness(&b.row) < 2).map(|b| (&b.fact, &b.row))
 }
 
-/// ` (service ngrok: 3 sources, and 2 more)`: each fact once, however many tell of it.
+/// ` (service ngrok: 3 sources, and 2 more)`: each fact once, however many tell of it;
+/// of facts without a name, who tells of the first.
 fn sources(told: &[Told]) -> String {
     let count = |told: &Told| match told.sources.len() {
         1 => "1 source".to_owned(),
         n => format!("{n} sources"),
     };
-    let named = told.iter().filter_map(|t| Some(format!("{}: {}", t.name.as_ref()?, count(t))));
-    let mut said: Vec<String> = named.take(FACTS_NAMED).collect();
-    if said.is_empty() {
-        said.extend(told.first().map(count));
-    }
-    match told.len().saturating_sub(said.len()) {
+    let named = || told.iter().filter_map(|t| Some((t.name.as_ref()?, t)));
+    let mut said: Vec<String> =
+        named().take(FACTS_NAMED).map(|(name, told)| format!("{name}: {}", count(told))).collect();
+    match named().count().saturating_sub(said.len()) {
         0 => {}
         more => said.push(format!("and {more} more")),
+    }
+    if said.is_empty() {
+        said.extend(told.first().filter(|t| t.sources.len() > 1).map(count));
     }
     match said.is_empty() {
         true => String::new(),
@@ -216,15 +218,19 @@ fn of_session(id: &str, found: &Found, rows: &[&Row]) -> Chain {
     chain.stage = RowStage::Used;
     chain.user.clone_from(&found.session.user);
     chain.local_port = found.session.local_port;
+    let what = match found.session.kind.as_str() {
+        "ssh" => "A login by ssh",
+        _ => "Remote desktop",
+    };
     chain.summary = if found.session.carrier.is_empty() {
         format!(
-            "Remote desktop over loopback that no tool's port or log explains ({}): consistent \
+            "{what} over loopback that no tool's port or log explains ({}): consistent \
              with a tunnel by a renamed tool or `ssh -R`",
             described(found)
         )
     } else {
         format!(
-            "Remote desktop over loopback, its connection made by {} ({})",
+            "{what} over loopback, its connection made by {} ({})",
             found.session.carrier,
             described(found)
         )

@@ -91,7 +91,12 @@ fn is_gone(tail: &str, events: &[Event]) -> bool {
             "recycled" => "Image",
             _ => return false,
         };
-        record.text(field).is_some_and(|file| path::tail(file) == tail)
+        record.text(field).is_some_and(|file| {
+            let other = path::tail(file);
+            // A change journal without its volume knows the name alone.
+            let alone = other.trim_start_matches('\\');
+            other == tail || !alone.contains('\\') && alone == path::base_name(tail)
+        })
     })
 }
 
@@ -255,6 +260,9 @@ mod tests {
         check(&[ran(r"C:\t\there.exe")], 0, &[]);
         check(&[ran(r"D:\t\ngrok.exe"), ran("ngrok.exe")], 0, &[]);
         let named = [("TargetFilename", gone)];
+        let deleted = event("file_delete", RowStage::CleanedUp, "ngrok-file-deleted", &named);
+        check(&[ran(gone), deleted], 0, &[]);
+        let named = [("TargetFilename", r"\ngrok.exe")];
         let deleted = event("file_delete", RowStage::CleanedUp, "ngrok-file-deleted", &named);
         check(&[ran(gone), deleted], 0, &[]);
     }
