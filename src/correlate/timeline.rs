@@ -301,7 +301,15 @@ fn headline(record: &Record) -> String {
         "task_cache" => format!("{} starts {}", field("Name"), field("CommandLine")),
         "task" => format!("Scheduled task {}", field("TaskName")),
         "prefetch" | "pca_launch" | "crash_report" | "bam" | "userassist" | "feature_usage"
-        | "recent_app" => format!("{} ran", field("Image")),
+        | "recent_app" | "srum_application" | "srum_run" | "srum_timeline" => {
+            format!("{} ran", field("Image"))
+        }
+        "srum_network" => format!(
+            "{} sent {} and received {} bytes",
+            field("Image"),
+            record.number("BytesSent").unwrap_or_default(),
+            record.number("BytesRecvd").unwrap_or_default()
+        ),
         "shortcut" | "startup_shortcut" | "jump_list" | "recycled" => {
             format!("{} {}", record.category.replace('_', " "), field("Image"))
         }

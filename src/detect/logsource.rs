@@ -157,6 +157,8 @@ const GROUPS: &[(&str, &[&str])] = &[
             "recent_app",
             "srum_application",
             "srum_network",
+            "srum_run",
+            "srum_timeline",
             "userassist",
         ],
     ),

@@ -16,6 +16,7 @@ mod container_log;
 mod defender;
 mod elf;
 mod error_report;
+mod ese;
 pub mod event_xml;
 mod evtx;
 mod firewall_log;
@@ -45,6 +46,7 @@ pub mod registry;
 pub mod secret;
 mod shortcut;
 mod sqlite;
+mod srum;
 mod ssh_files;
 mod startup_script;
 mod syslog;
@@ -171,6 +173,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &defender::DetectionHistory,
     &defender::Quarantine,
     &bits::BitsQueue,
+    &srum::Srum,
     &wmi_repository::WmiRepository,
     &url_cache::UrlCache,
     &package::PackageLog,
