@@ -12,6 +12,7 @@ mod path;
 mod pivot;
 mod session;
 mod timeline;
+mod traffic;
 mod verdict;
 mod version;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::session::Found;
 use super::timeline::{RowsOf, counts};
-use super::{Tokens, Tool, version};
+use super::{Tokens, Tool, traffic, version};
 use crate::model::{
     Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, Row, RowStage, Rung,
     RungName, Session, Tag, ToolVerdict, Verdict,
@@ -72,6 +72,7 @@ fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
         credentials: credentials(tool, f),
         agent_version: version::bracket(tool, events()),
         exposed: exposed(tool, f),
+        traffic: traffic::of(tool, f),
     }
 }
 

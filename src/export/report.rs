@@ -14,7 +14,7 @@ use super::csv::escape_controls;
 use super::hosts::merged_answer;
 use crate::model::{
     Answer, Coverage, CoverageState, HostReport, Level, Row, RowStage, Rung, RungName, Session,
-    Tag, ToolVerdict,
+    Tag, ToolVerdict, Traffic,
 };
 
 /// Tools with a sentence of their own; the others are counted.
@@ -64,6 +64,7 @@ fn verdict_lines(report: &HostReport, found: &[&ToolVerdict]) -> Vec<String> {
         let level = tool.level.as_str().to_uppercase();
         let sentence = format!("YES ({level}): {}", tool_sentence(tool));
         lines.push(plain(&sentence, MAX_SENTENCE));
+        lines.extend(tool.traffic.as_ref().map(|all| plain(&volume(all), MAX_SENTENCE)));
     }
     if found.len() > MAX_TOOLS {
         let rest: Vec<&str> = found.iter().skip(MAX_TOOLS).map(|tool| tool.tool.as_str()).collect();
@@ -134,6 +135,18 @@ fn tool_sentence(tool: &ToolVerdict) -> String {
     } else {
         format!("{name} was here: {}; {used}", steps.join(", "))
     }
+}
+
+/// How many bytes a tool's programs moved.
+fn volume(traffic: &Traffic) -> String {
+    let clock = |at: Option<Timestamp>| at.map(clock).unwrap_or_default();
+    format!(
+        "its programs sent {} and received {} bytes, counted from {} to {}",
+        traffic.sent,
+        traffic.received,
+        clock(traffic.first),
+        clock(traffic.last)
+    )
 }
 
 fn nothing_found(report: &HostReport) -> String {

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::ExportError;
 use super::fresh::write_whole;
 use crate::model::{
-    Credential, Exposed, Rung, RungName, Session, ToolVerdict, Verdict, VersionBracket, to_iso,
+    Credential, Exposed, Rung, RungName, Session, ToolVerdict, Traffic, Verdict, VersionBracket,
+    to_iso,
 };
 
 /// Name and version of the format.
@@ -44,7 +45,7 @@ fn tool(verdict: &ToolVerdict) -> Value {
         .into_iter()
         .map(|name| (name.as_str().to_owned(), rung(verdict.rungs.get(&name))))
         .collect();
-    json!({
+    let mut value = json!({
         "tool": verdict.tool,
         "level": verdict.level.as_str(),
         "rungs": rungs,
@@ -52,7 +53,11 @@ fn tool(verdict: &ToolVerdict) -> Value {
         "credentials": verdict.credentials.iter().map(credential).collect::<Vec<_>>(),
         "agent_version": agent_version(&verdict.agent_version),
         "exposed": verdict.exposed.iter().map(exposed).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(object), Some(all)) = (value.as_object_mut(), &verdict.traffic) {
+        object.insert("traffic".to_owned(), traffic(all));
+    }
+    value
 }
 
 fn rung(rung: Option<&Rung>) -> Value {
@@ -107,6 +112,16 @@ fn agent_version(bracket: &VersionBracket) -> Value {
 
 fn exposed(exposed: &Exposed) -> Value {
     json!({ "target": exposed.target, "public": exposed.public, "rows": exposed.rows })
+}
+
+fn traffic(traffic: &Traffic) -> Value {
+    json!({
+        "sent": traffic.sent,
+        "received": traffic.received,
+        "first": time(traffic.first),
+        "last": time(traffic.last),
+        "rows": traffic.rows,
+    })
 }
 
 fn time(at: Option<Timestamp>) -> Option<String> {

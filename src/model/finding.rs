@@ -137,6 +137,17 @@ pub struct Exposed {
     pub rows: Vec<String>,
 }
 
+/// Bytes of a tool's programs, as the system counted them by the hour.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Traffic {
+    pub sent: u64,
+    pub received: u64,
+    /// When the first and the last hour's counts were written.
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    pub rows: Vec<String>,
+}
+
 /// The agent's version as its behaviour brackets it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct VersionBracket {
@@ -156,6 +167,8 @@ pub struct ToolVerdict {
     pub credentials: Vec<Credential>,
     pub agent_version: VersionBracket,
     pub exposed: Vec<Exposed>,
+    /// `None` when no source counted any.
+    pub traffic: Option<Traffic>,
 }
 
 /// verdict.json.

@@ -18,7 +18,7 @@ mod zone;
 pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt, without_snapshot};
 pub use finding::{
     Answer, Chain, Coverage, CoverageState, Credential, Exposed, HostReport, Rung, RungName,
-    Session, SystemFacts, ToolVerdict, Verdict, VersionBracket,
+    Session, SystemFacts, ToolVerdict, Traffic, Verdict, VersionBracket,
 };
 pub use limits::{Asked, Limits, Reached};
 pub use os::Os;

@@ -119,6 +119,7 @@ pub fn verdict() -> Verdict {
         }],
         agent_version: Default::default(),
         exposed: vec![],
+        traffic: None,
     };
     Verdict {
         host: "WS-01".into(),

@@ -19,6 +19,8 @@ mod catalog;
 mod packed;
 mod page;
 mod row;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::ops::ControlFlow;

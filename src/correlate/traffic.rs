@@ -1,0 +1,35 @@
+//! How many bytes a tool's programs sent and received, where the system counted them.
+
+use std::collections::BTreeSet;
+
+use super::Tool;
+use super::verdict::Findings;
+use crate::model::{Hit, Traffic};
+
+/// Hits below this score do not say that a program is the tool's.
+const OF_TOOL: u8 = 20;
+
+/// The sum over the hours of the tool's programs; `None` when nothing was counted.
+pub(super) fn of(tool: &Tool, f: &Findings<'_>) -> Option<Traffic> {
+    let is_tools = |h: &Hit| h.tool == tool.id && h.score >= OF_TOOL && h.suppressed_by.is_none();
+    // A shadow copy of the database holds the same rows again.
+    let (mut seen, mut sum) = (BTreeSet::new(), Traffic::default());
+    for (index, event) in f.events.iter().enumerate() {
+        let record = &event.record;
+        if record.category != "srum_network" || !event.hits.iter().any(is_tools) {
+            continue;
+        }
+        let bytes =
+            |field| record.number(field).and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+        let (at, sent, received) = (record.first_time(), bytes("BytesSent"), bytes("BytesRecvd"));
+        if !seen.insert((record.locator.clone(), at, sent, received)) {
+            continue;
+        }
+        sum.sent = sum.sent.saturating_add(sent);
+        sum.received = sum.received.saturating_add(received);
+        sum.first = [sum.first, at].into_iter().flatten().min();
+        sum.last = sum.last.max(at);
+        sum.rows.extend(f.rows_of.get(&index).into_iter().flatten().cloned());
+    }
+    (!seen.is_empty()).then_some(sum)
+}
