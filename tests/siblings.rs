@@ -11,10 +11,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// What is put on a host that is clean otherwise.
-const PLANTED: [(&str, &str); 3] = [
+const PLANTED: [(&str, &str); 4] = [
     ("ngrok_config/v3.yml", "Users/lin/AppData/Local/ngrok/ngrok.yml"),
     ("tunnel_config/frpc.toml", "ProgramData/x/svc.dat"),
     ("tunnel_config/cloudflared.yml", "Users/lin/.cloudflared/config.yml"),
+    ("srum/SRUDB.dat", "Windows/System32/sru/SRUDB.dat"),
 ];
 
 fn testdata(path: &str) -> PathBuf {
@@ -55,7 +56,12 @@ fn three_tools_on_a_host_get_three_ladders() {
     };
     assert_eq!(answers("configured"), ["cloudflared", "frp", "ngrok"]);
     assert_eq!(answers("delivered"), ["frp"]);
-    assert_eq!(answers("executed"), [""; 0]);
+    assert_eq!(answers("executed"), ["ngrok"]);
+    let ngrok = tools.iter().find(|of| of["tool"] == "ngrok").unwrap();
+    let traffic = &ngrok["traffic"];
+    assert_eq!((&traffic["sent"], &traffic["received"]), (&8103.into(), &43723.into()));
+    assert_eq!(traffic["rows"].as_array().unwrap().len(), 3);
+    assert!(tools.iter().all(|of| of["tool"] == "ngrok" || of["traffic"].is_null()));
     let exposed = |tool: &str| {
         let of = tools.iter().find(|of| of["tool"] == tool).unwrap();
         of["exposed"].to_string()
