@@ -32,7 +32,7 @@ MOMENTS = {
     "ConnectStartTime": "Network Connected", "StartTime": "Usage Started",
     "EndTime": "Usage Ended",
 }
-FILLER = {str(int.from_bytes(b"\x2a" * size, "little")) for size in (1, 2, 4, 8)}
+FILLER = {str(int.from_bytes(b"\x2a" * size, "little")) for size in (4, 8)}
 
 
 def filetime(ticks):

@@ -19,7 +19,7 @@ use jiff::{RoundMode, SignedDuration, SignedDurationRound, Timestamp, Unit};
 
 use self::names::Names;
 use super::ese::{Cell, Database, Row, Table};
-use super::offer::{offer, remark};
+use super::offer::{lost, offer};
 use super::{ParseError, Parser};
 use crate::model::{Category, Damage, Extent, Input, Locator, Moment, Precision, Record, Sink};
 
@@ -78,7 +78,7 @@ impl Parser for Srum {
         }
         let Told { sink, extent, .. } = told;
         if let Some(what) = base.unclosed() {
-            faults.push(remark(format!("{what}; {}", reach(&extent))));
+            faults.push(lost(0, format!("{what}; {}", reach(&extent))));
         }
         faults.into_iter().for_each(|fault| sink.damaged(fault));
         sink.extent(extent);

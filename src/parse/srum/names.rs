@@ -1,7 +1,8 @@
 //! What the numbers of programs and users stand for.
 //!
 //! ```text
-//! kind 0   \device\harddiskvolume3\users\…\x.exe, or !!x.exe!2022/03/18:20:18:05!2f31a![x]
+//! kind 0   \device\harddiskvolume3\users\…\x.exe [service], or
+//!          !!x.exe!2022/03/18:20:18:05!2f31a![group] [service]
 //! kind 1   service
 //! kind 2   package!application!x.exe!2019/07/26:03:32:46!0!
 //! kind 3   security identifier
@@ -115,7 +116,14 @@ pub(super) fn image(text: &str) -> &str {
     let parts: Vec<&str> = text.split('!').collect();
     let day = parts.iter().position(|part| is_day(part));
     let before = day.and_then(|at| parts.get(at.checked_sub(1)?)).filter(|part| !part.is_empty());
-    before.copied().unwrap_or(text)
+    if let Some(program) = before {
+        return program;
+    }
+    // A path may be followed by the services that the program holds.
+    match text.split_once(" [") {
+        Some((path, services)) if path.contains('\\') && services.ends_with(']') => path,
+        _ => text,
+    }
 }
 
 /// A security identifier as it is written.

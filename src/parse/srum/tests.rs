@@ -8,6 +8,8 @@ fn programs_in_every_form() {
     let path = r"\device\harddiskvolume3\users\jane\ngrok.exe";
     for (text, expected) in [
         (path, path),
+        (&format!("{path} [LocalService]"), path),
+        (r"\device\a [b]\c.exe", r"\device\a [b]\c.exe"),
         ("!!ngrok.exe!2022/03/18:20:18:05!2f31a!", "ngrok.exe"),
         ("!!svchost.exe!1972/12/14:16:22:50!1c364![NetworkService] [Dnscache]", "svchost.exe"),
         ("Pack_1.0_x64__a!App!Photos.exe!2019/07/26:03:32:46!0!", "Photos.exe"),
@@ -48,7 +50,7 @@ fn unclosed_damaged_and_foreign() {
     dirty[52] = 2;
     let kept = parse(&Srum, &dirty).unwrap();
     assert_eq!(kept.records.len(), 128);
-    let says = |what: &str| kept.damage.iter().any(|d| !d.lost && d.message.contains(what));
+    let says = |what: &str| kept.damage.iter().any(|d| d.lost && d.message.contains(what));
     assert!(says("dirty shutdown") && says("128 rows from 2022"), "{:?}", kept.damage);
     let kept = parse(&Srum, &good[..good.len() * 2 / 3]).unwrap();
     assert!(kept.damage.iter().any(|d| d.lost));
