@@ -168,14 +168,11 @@ fn command_line(record: &Record, text: &dyn Fn(&[&str]) -> String) -> String {
 }
 
 /// The account that the record names; the logging account only where that is the
-/// one who acted (7045).
+/// one who acted (7045) or ran the program (SRUM).
 fn user(record: &Record, text: &dyn Fn(&[&str]) -> String) -> String {
     let named = text(&["User", "SubjectUserName", "jobOwner"]);
-    if named.is_empty() && record.category == "service_install" {
-        text(&["UserSid"])
-    } else {
-        named
-    }
+    let has_id = record.category == "service_install" || record.category.starts_with("srum_");
+    if named.is_empty() && has_id { text(&["UserSid"]) } else { named }
 }
 
 /// What the row is about: process, file, command.

@@ -1,6 +1,10 @@
+//! A real database made small, and pages made by hand.
+
 use std::ops::ControlFlow;
 
 use super::Database;
+use super::page::Page;
+use super::tree::join;
 use crate::model::Damage;
 use crate::parse::ParseError;
 use crate::parse::testing::sample;
@@ -107,4 +111,41 @@ fn foreign_and_impossible() {
     }
     let header = good[..PAGE].to_vec();
     assert!(matches!(open(&header), Err(ParseError::Broken { .. })));
+}
+
+/// A page of 32 KiB with a first tag and one node, which has its flags with it.
+fn large_page(common: &[u8], node: &[u8]) -> Page {
+    let mut bytes = vec![0; 32 << 10];
+    bytes[34] = 2;
+    bytes[36] = 2;
+    bytes[80..80 + common.len()].copy_from_slice(common);
+    bytes[100..100 + node.len()].copy_from_slice(node);
+    let tags = [(node.len(), 20), (common.len(), 0)];
+    for (at, (size, offset)) in [32_760, 32_764].into_iter().zip(tags) {
+        bytes[at..at + 2].copy_from_slice(&u16::try_from(size).unwrap().to_le_bytes());
+        bytes[at + 2..at + 4].copy_from_slice(&u16::try_from(offset).unwrap().to_le_bytes());
+    }
+    Page::new(1, bytes, 0x14)
+}
+
+#[test]
+fn nodes_of_large_pages_keep_their_flags() {
+    let page = large_page(b"KEY-", &[4, 0x80, 1, 0, b'x', 7, 8]);
+    let nodes: Vec<_> = page.nodes().map(|n| (n.key, n.data.to_vec(), n.deleted)).collect();
+    assert_eq!(nodes, [(b"KEY-x".to_vec(), vec![7, 8], false)]);
+    let page = large_page(b"KEY-", &[1, 0x40, b'x', 7]);
+    let nodes: Vec<_> = page.nodes().map(|n| (n.key, n.data.to_vec(), n.deleted)).collect();
+    assert_eq!(nodes, [(b"x".to_vec(), vec![7], true)]);
+    assert_eq!(large_page(b"KEY-", &[9, 0x80, 1, 0, b'x']).nodes().count(), 0, "too long a prefix");
+}
+
+#[test]
+fn long_values_are_put_together_or_not_given() {
+    let pieces = |all: &[(usize, &[u8])]| all.iter().map(|(at, b)| (*at, b.to_vec())).collect();
+    assert_eq!(join(5, &pieces(&[(0, b"abc"), (3, b"de")]), false).unwrap(), b"abcde");
+    let packed = b"\x18\x09\0\0\0\0\x10abc\x17\0";
+    assert_eq!(join(6, &pieces(&[(0, b"abc"), (4, b"de")]), false), None, "a hole");
+    assert_eq!(join(9, &pieces(&[(0, b"abc")]), false), None, "cut off");
+    assert_eq!(join(usize::MAX, &pieces(&[(0, b"abc")]), true), None);
+    assert_eq!(join(40, &pieces(&[(0, packed)]), true), None, "unpacks to 9");
 }

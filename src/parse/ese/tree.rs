@@ -161,7 +161,11 @@ impl Database<'_> {
 }
 
 /// Puts pieces together; one that is shorter than its place is packed.
-fn join(size: usize, pieces: &BTreeMap<usize, Vec<u8>>, is_packed: bool) -> Option<Vec<u8>> {
+pub(super) fn join(
+    size: usize,
+    pieces: &BTreeMap<usize, Vec<u8>>,
+    is_packed: bool,
+) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let ends = pieces.keys().skip(1).copied().chain([size]);
     for ((at, piece), end) in pieces.iter().zip(ends) {

@@ -1,3 +1,5 @@
+//! A real database made small, with two programs renamed.
+
 use super::names::{image, sid};
 use super::*;
 use crate::model::Everything;
