@@ -217,7 +217,8 @@ fn uac_is_a_linux_root() {
     let at = place.path().join("uac-other-linux-20240905070809.tar.gz");
     fs::write(&at, gzip(&bytes, 1)).unwrap();
     let scanned = scan(&at, &["--no-bundle"]);
-    assert!(problems(&scanned, "web1").contains("Linux root"), "{}", scanned.stderr);
+    let said = "/home/dev/.config/ngrok/ngrok.yml bears the name of an ngrok configuration";
+    assert!(scanned.stderr.contains(said), "{}", scanned.stderr);
 }
 
 #[test]
@@ -241,8 +242,9 @@ fn a_bundle_of_adits_own() {
     let said = problems(&again, "JUMP-01");
     assert!(said.contains("lost its directory") && said.contains("no manifest"), "{said}");
     // Times are gone with the manifest, nothing else is.
-    let count =
-        |results: &Results| results.timeline.iter().filter(|r| r[1] != "File Modified").count();
+    let count = |results: &Results| {
+        results.timeline.iter().filter(|r| !r[1].ends_with("File Modified")).count()
+    };
     assert_eq!(count(&results(&again, "JUMP-01")), count(&JUMP.findings));
 }
 

@@ -119,7 +119,8 @@ fn what_only_an_image_holds_is_told() {
         |row: &&Row| row["source_path"].ends_with("$J") && row["path"].ends_with("audiosvc.exe");
     assert!(find(&renamed), "the agent renamed");
     let verdict: Value = serde_json::from_str(SCANNED.text("verdict.json")).unwrap();
-    let rungs = &verdict["tools"][0]["rungs"];
+    let tools = verdict["tools"].as_array().unwrap();
+    let rungs = &tools.iter().find(|tool| tool["tool"] == "ngrok").unwrap()["rungs"];
     for rung in ["delivered", "configured", "executed", "persisted", "cleaned_up"] {
         assert_eq!(rungs[rung]["answer"], "yes", "{rung}");
         // Not the year that the agent's file was set back to.

@@ -502,7 +502,7 @@ fn is_ordinary(entry: &Entry) -> bool {
         below.get(..store.len()).is_some_and(|head| head.eq_ignore_ascii_case(store))
     };
     let is = |name: &str| folder.eq_ignore_ascii_case(name);
-    is(WINDOWS) && COMPONENT_STORES.iter().any(|store| holds(&store))
+    is(WINDOWS) && COMPONENT_STORES.iter().any(holds)
         || INSTALLED.iter().any(|name| is(name))
             && ORDINARY_ENDINGS.iter().any(|ending| ends_with_any_case(path, ending))
 }

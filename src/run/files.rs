@@ -294,7 +294,7 @@ mod tests {
             (r"C:\Windows\System32\config\systemprofile\x", Some("SYSTEM")),
             (r"C:\Windows\ServiceProfiles\NetworkService\x", Some("NetworkService")),
             ("/home/dev/.ssh/known_hosts", Some("dev")),
-            ("/root/.ssh/config", Some("root")),
+            ("/var/root/.ssh/config", Some("root")),
             ("/etc/ssh/sshd_config", None),
         ] {
             let name = owner(path).map(|owner| match owner {

@@ -1,3 +1,5 @@
+//! Good, damaged and foreign files of Defender.
+
 use super::*;
 use crate::model::Everything;
 use crate::parse::testing::{Words, expect, parse, parse_with, sample, torment};

@@ -1,3 +1,5 @@
+//! Logs, manifests and lists of packages, whole and damaged.
+
 use super::*;
 use crate::model::{Everything, Input, Zone};
 use crate::parse::Parser;

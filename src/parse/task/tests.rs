@@ -1,3 +1,5 @@
+//! Tasks in both formats, whole and damaged.
+
 use super::*;
 use crate::parse::testing::{expect, parse, sample, torment};
 
