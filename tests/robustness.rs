@@ -87,7 +87,7 @@ struct Outcome {
 
 fn scan(sources: &[PathBuf], out: &Path) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_adit"))
-        .arg("scan")
+        .args(["scan", "--profile", "ngrok"])
         .args(sources)
         .arg("-o")
         .arg(out)
