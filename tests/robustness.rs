@@ -19,7 +19,7 @@ const MAX_SAMPLE: u64 = 160 * 1024;
 const HANG: Duration = Duration::from_secs(60);
 const CUTS: u64 = 10;
 /// Of the mutants of a log or hive, those that are also scanned alone.
-const ALONE: [u64; 4] = [2, 5, 8, CUTS];
+const ALONE: [u64; 2] = [5, CUTS];
 
 /// Marsaglia's xorshift with a multiplier: small, and the same everywhere.
 struct Random(u64);
