@@ -9,41 +9,36 @@
 //! record by record. The screen may only reject what provably cannot match.
 
 mod formula;
+mod literals;
 mod ordinary;
+mod part;
 mod sweep;
 mod triggers;
 mod vector;
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
-use self::formula::{Formula, Literal, collect, formula, holds, simplify, utf8_forms, utf16};
+use self::formula::{Formula, Literal, collect, formula, holds, literals_of, simplify};
+use self::literals::Automaton;
+use self::part::Part;
 use self::sweep::Sighting;
 use self::triggers::Triggers;
 use crate::model::{Cut, Filter, Requirement};
 
-/// Bytes of patterns up to which an automaton is built as a table.
-const TABLE_BYTES: usize = 24 << 10;
 /// A compiled set of requirements.
 pub struct Screen {
     formulas: Vec<Formula>,
+    literals: Vec<Literal>,
+    /// Literal → formulas that name it, in order.
+    formulas_of: Vec<Vec<usize>>,
     /// One of these occurs in whatever can match.
     triggers: Triggers,
-    /// Everything, for the second step; pattern index → literal index.
-    all_binary: Option<Automaton>,
-    all_text: Option<Automaton>,
-    all_raw: Option<Automaton>,
-    literals: usize,
+    /// Every literal in rendered text; built at the first text that asks.
+    rendered: OnceLock<Option<Automaton>>,
     /// Some requirement is true of anything.
     open: bool,
-}
-
-struct Automaton {
-    search: AhoCorasick,
-    literal_of: Vec<usize>,
 }
 
 impl Screen {
@@ -57,21 +52,16 @@ impl Screen {
         let formulas: BTreeSet<Formula> =
             simplified.iter().filter_map(|r| formula(r, &literals)).collect();
         let formulas: Vec<Formula> = formulas.into_iter().collect();
-        Self {
-            triggers: Triggers::of(&formulas, &literals),
-            all_binary: automaton(&literals, |l| match l {
-                Literal::Text(text) => vec![text.clone().into_bytes(), utf16(text)],
-                Literal::Bytes { .. } => Vec::new(),
-            }),
-            all_text: automaton(&literals, |l| utf8_forms(l.text())),
-            all_raw: automaton(&literals, |l| match l {
-                Literal::Bytes { bytes, .. } => vec![bytes.clone()],
-                Literal::Text(_) => Vec::new(),
-            }),
-            literals: literals.len(),
-            formulas,
-            open,
+        let mut formulas_of = vec![Vec::new(); literals.len()];
+        for (number, formula) in formulas.iter().enumerate() {
+            let mut named = BTreeSet::new();
+            literals_of(formula, &mut named);
+            for literal in named {
+                formulas_of.get_mut(literal).into_iter().for_each(|of| of.push(number));
+            }
         }
+        let triggers = Triggers::of(&formulas, &literals);
+        Self { formulas, literals, formulas_of, triggers, rendered: OnceLock::new(), open }
     }
 
     /// The texts that the first step searches for, sorted.
@@ -89,18 +79,9 @@ impl Screen {
         self.admits_text(name.as_bytes())
     }
 
-    fn satisfied(&self, present: &[bool]) -> bool {
-        self.formulas.iter().any(|f| holds(f, present))
-    }
-
-    fn mark(automaton: Option<&Automaton>, haystack: &[u8], present: &mut [bool]) {
-        let Some(automaton) = automaton else { return };
-        for found in automaton.search.find_overlapping_iter(haystack) {
-            let literal = automaton.literal_of.get(found.pattern().as_usize());
-            if let Some(seen) = literal.and_then(|l| present.get_mut(*l)) {
-                *seen = true;
-            }
-        }
+    /// The formulas that name one of these literals, in order.
+    fn naming(&self, literals: impl Iterator<Item = usize>) -> BTreeSet<usize> {
+        literals.flat_map(|of| self.formulas_of.get(of).into_iter().flatten().copied()).collect()
     }
 }
 
@@ -117,9 +98,16 @@ impl Filter for Screen {
         if !self.triggers.rendered.found(&text) {
             return false;
         }
-        let mut present = vec![false; self.literals];
-        Self::mark(self.all_text.as_ref(), &text, &mut present);
-        self.satisfied(&present)
+        let mut present = BTreeSet::new();
+        let automaton = self.rendered.get_or_init(|| Automaton::of_text(&self.literals));
+        automaton.iter().for_each(|automaton| {
+            automaton.each(&text, &mut |literal, _| {
+                present.insert(literal);
+            });
+        });
+        let formulas = self.naming(present.iter().copied());
+        let mut formulas = formulas.iter().filter_map(|number| self.formulas.get(*number));
+        formulas.any(|formula| holds(formula, &|literal| present.contains(&literal)))
     }
 
     fn picks(&self, block: &[u8], cut: &dyn Fn() -> Cut) -> Vec<usize> {
@@ -136,113 +124,65 @@ struct Block<'a> {
     bytes: &'a [u8],
     /// By their start.
     sightings: Vec<Sighting>,
+    /// What may match.
+    formulas: Vec<&'a Formula>,
 }
 
 impl<'a> Block<'a> {
     /// `None` when nothing of the block can match.
     fn suspect(screen: &'a Screen, bytes: &'a [u8]) -> Option<Self> {
-        let block = Self { screen, bytes, sightings: screen.triggers.sightings(bytes) };
-        let mut possible = screen.triggers.unseen();
-        block.see(&(0..bytes.len()), &mut possible);
-        screen.satisfied(&possible).then_some(block)
+        let sightings = screen.triggers.sightings(bytes);
+        let mut block = Self { screen, bytes, sightings, formulas: Vec::new() };
+        let whole = block.whole();
+        // A formula holds nowhere without a needle.
+        let numbers = screen.naming(whole.possible());
+        let formulas = numbers.iter().filter_map(|number| screen.formulas.get(*number));
+        block.formulas =
+            formulas.filter(|formula| holds(formula, &|l| whole.may_hold(l))).collect();
+        (!block.formulas.is_empty()).then_some(block)
     }
 
-    /// Adds the literals that may stand in this part as far as triggers tell; returns
-    /// whether there is one.
-    fn see(&self, part: &Range<usize>, possible: &mut [bool]) -> bool {
-        let from = self.sightings.partition_point(|sighting| sighting.at.start < part.start);
-        let started = self.sightings.iter().skip(from);
-        let started = started.take_while(|sighting| sighting.at.start < part.end);
-        let mut any = false;
-        for sighting in started.filter(|sighting| sighting.at.end <= part.end) {
-            self.screen.triggers.see(sighting, possible);
-            any = true;
-        }
-        any
+    /// The parts of the block as one.
+    fn part(&self, ranges: &[Range<usize>]) -> Part<'a> {
+        Part::of(&self.screen.triggers, &self.screen.literals, self.bytes, &self.sightings, ranges)
     }
 
-    /// Adds the literals of this part to those present.
-    fn mark(&self, part: &Range<usize>, present: &mut [bool]) {
-        let bytes = self.bytes.get(part.clone()).unwrap_or_default();
-        Screen::mark(self.screen.all_binary.as_ref(), &bytes.to_ascii_lowercase(), present);
-        Screen::mark(self.screen.all_raw.as_ref(), bytes, present);
+    fn whole(&self) -> Part<'a> {
+        let range = 0..self.bytes.len();
+        self.part(std::slice::from_ref(&range))
     }
 
     /// Whether the block as a whole can match.
     fn matches(&self) -> bool {
-        let mut present = vec![false; self.screen.literals];
-        self.mark(&(0..self.bytes.len()), &mut present);
-        self.screen.satisfied(&present)
+        let whole = self.whole();
+        self.formulas.iter().any(|formula| holds(formula, &|l| whole.holds(l)))
     }
 
     /// The records that can match through their own text and what they share.
     fn pick(&self, cut: &Cut) -> Vec<usize> {
-        let screen = self.screen;
-        let mut seen = vec![false; screen.literals];
-        let mut possible = screen.triggers.unseen();
-        for part in &cut.shared {
-            self.see(part, &mut seen);
-            self.see(part, &mut possible);
-        }
-        // What the records share may be all that a requirement needs.
-        let all_possible = screen.satisfied(&possible);
-        let can_possibly = |own: &Range<usize>| {
-            let mut possible = possible.clone();
-            all_possible || self.see(own, &mut possible) && screen.satisfied(&possible)
-        };
-        let (shared, anywhere) = (OnceCell::new(), OnceCell::new());
-        let marked = |with: &Vec<bool>, parts: &[Range<usize>]| {
-            let mut present = with.clone();
-            parts.iter().for_each(|part| self.mark(part, &mut present));
-            present
-        };
+        let shared = self.part(&cut.shared);
+        // What the records share may be all that a formula needs.
+        let by_shared = self.formulas.iter().any(|f| holds(f, &|l| shared.may_hold(l)));
+        let anywhere = OnceLock::new();
         let can_match = |record: &Option<Range<usize>>| {
             let Some(own) = record else {
                 return *anywhere.get_or_init(|| self.matches());
             };
-            if !can_possibly(own) {
-                return false;
-            }
-            let own = std::slice::from_ref(own);
-            // What they share is searched for every literal only where that decides.
-            screen.satisfied(&marked(&seen, own)) || {
-                let none = vec![false; screen.literals];
-                let shared = shared.get_or_init(|| marked(&none, &cut.shared));
-                screen.satisfied(&marked(shared, own))
-            }
+            let own = self.part(std::slice::from_ref(own));
+            (by_shared || own.is_suspect())
+                && self.formulas.iter().any(|formula| {
+                    holds(formula, &|l| own.may_hold(l) || shared.may_hold(l))
+                        && holds(formula, &|l| own.holds(l) || shared.holds(l))
+                })
         };
         let numbered = cut.records.iter().enumerate();
         numbered.filter(|(_, record)| can_match(record)).map(|(number, _)| number).collect()
     }
 }
 
-fn automaton(literals: &[Literal], forms: impl Fn(&Literal) -> Vec<Vec<u8>>) -> Option<Automaton> {
-    let (mut patterns, mut literal_of) = (Vec::new(), Vec::new());
-    for (i, literal) in literals.iter().enumerate() {
-        for form in forms(literal) {
-            patterns.push(form);
-            literal_of.push(i);
-        }
-    }
-    if patterns.is_empty() {
-        return None;
-    }
-    // A table is faster while it is small enough to be built at once.
-    let bytes: usize = patterns.iter().map(Vec::len).sum();
-    let kind = match bytes < TABLE_BYTES {
-        true => AhoCorasickKind::DFA,
-        false => AhoCorasickKind::ContiguousNFA,
-    };
-    let search = AhoCorasick::builder()
-        .match_kind(MatchKind::Standard)
-        .kind(Some(kind))
-        .build(patterns)
-        .ok()?;
-    Some(Automaton { search, literal_of })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::formula::utf16;
     use super::*;
 
     fn text(t: &str) -> Requirement {
@@ -271,6 +211,32 @@ mod tests {
             Requirement::All(vec![text("ngrok.exe"), text("exe tcp")]),
         ]);
         assert!(screen.admits_text(b"ngrok.exe tcp"));
+    }
+
+    #[test]
+    fn what_stands_in_two_parts_is_found_in_both_or_not_at_all() {
+        let screen = Screen::compile(&[Requirement::All(vec![text("ngrok"), text("tcp 3389")])]);
+        let block = [b"a tcp 3389 ".to_vec(), b"NGROK ".to_vec(), utf16("Tcp 3389 ngrok")].concat();
+        let records = vec![Some(0..11), Some(11..17), Some(17..block.len()), None];
+        let picks = |shared: &[Range<usize>]| {
+            screen.picks(&block, &|| Cut { shared: shared.to_vec(), records: records.clone() })
+        };
+        assert_eq!(picks(&[]), [2, 3]);
+        assert_eq!(picks(&[0..11, 0..0]), [1, 2, 3]);
+        assert_eq!(picks(&[0..11, 11..17]), [0, 1, 2, 3]);
+        assert_eq!(picks(&[0..9, 12..17]), [2, 3]);
+    }
+
+    #[test]
+    fn too_many_texts_for_a_sweep_are_found_all_the_same() {
+        let name = |n: usize| format!("{n}-tool-{n}");
+        let all: Vec<Requirement> = (0..700).map(|n| text(&name(n))).collect();
+        let screen = Screen::compile(&all);
+        for n in [0, 7, 699] {
+            assert!(screen.admits(&utf16(&format!("x {} y", name(n)))));
+            assert!(screen.admits_text(name(n).as_bytes()));
+        }
+        assert!(!screen.admits(b"2000-tool-2000"));
     }
 
     #[test]

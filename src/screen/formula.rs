@@ -88,11 +88,23 @@ pub(super) fn formula(requirement: &Requirement, literals: &[Literal]) -> Option
     }
 }
 
-pub(super) fn holds(formula: &Formula, present: &[bool]) -> bool {
+pub(super) fn holds(formula: &Formula, present: &impl Fn(usize) -> bool) -> bool {
     match formula {
-        Formula::Literal(i) => present.get(*i).copied().unwrap_or(true),
+        Formula::Literal(i) => present(*i),
         Formula::All(parts) => parts.iter().all(|p| holds(p, present)),
         Formula::Any(parts) => parts.iter().any(|p| holds(p, present)),
+    }
+}
+
+/// Adds the literals of the formula.
+pub(super) fn literals_of(formula: &Formula, into: &mut BTreeSet<usize>) {
+    match formula {
+        Formula::Literal(i) => {
+            into.insert(*i);
+        }
+        Formula::All(parts) | Formula::Any(parts) => {
+            parts.iter().for_each(|p| literals_of(p, into));
+        }
     }
 }
 

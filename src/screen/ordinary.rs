@@ -63,6 +63,12 @@ pub(super) fn excess(letters: &[u8]) -> f64 {
 
 /// How often a byte stands in logs, roughly, as a share of all places.
 pub(super) fn frequency(byte: u8) -> f64 {
+    FREQUENCIES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+static FREQUENCIES: LazyLock<Vec<f64>> = LazyLock::new(|| (0..=u8::MAX).map(estimate).collect());
+
+fn estimate(byte: u8) -> f64 {
     match byte.to_ascii_lowercase() {
         0 => 0.3,
         b'a' | b'e' | b'i' | b'n' | b'o' | b'r' | b's' | b't' => 0.04,

@@ -4,9 +4,10 @@
 //! Four neighbouring letters of every needle, its rarest, are its fingerprint.
 //! Fingerprints are dealt to eight buckets, one bit each. A table for each of the four
 //! letters says which buckets a byte suits there; where some bit is left of four bytes
-//! in a row, or of every other of seven for UTF-16, the needles of that bucket are
-//! compared. Tables go by the halves of a byte: so many bytes can be looked up at once
-//! ([`Vector`]), and upper and lower case, which differ in one half only, both suit.
+//! in a row, or of every other of seven for UTF-16, a needle may stand. Tables go by the
+//! halves of a byte: so many bytes can be looked up at once ([`Vector`]), and upper and
+//! lower case, which differ in one half only, both suit. The four letters themselves then
+//! lead to the few needles that are compared.
 
 use std::ops::Range;
 
@@ -16,6 +17,9 @@ use super::vector::Vector;
 /// Letters of a fingerprint.
 pub(super) const LETTERS: usize = 4;
 const BUCKETS: usize = 8;
+/// Places that needles are dealt to by their fingerprint's letters: a power of two.
+const SLOTS: usize = 1 << SLOT_BITS;
+const SLOT_BITS: u32 = 12;
 /// Letters of a needle out of which its fingerprint is chosen.
 const WINDOWS: usize = 24;
 
@@ -41,7 +45,7 @@ pub(super) struct Sighting {
 pub(super) struct Sweep {
     tables: [Table; LETTERS],
     /// Forms of stride 1 and of stride 2.
-    buckets: [[Vec<Dealt>; BUCKETS]; 2],
+    dealt: [Dealt; 2],
     vector: Vector,
 }
 
@@ -50,21 +54,31 @@ pub(super) struct Sweep {
 pub(super) struct Table {
     pub low: [u8; 16],
     pub high: [u8; 16],
-    /// The same by the whole byte.
-    whole: [u8; 256],
 }
 
-/// A form in its bucket, and how many of its bytes end with its fingerprint.
+/// Forms of one stride by the letters of their fingerprints.
+#[derive(Default)]
 struct Dealt {
+    /// By their slots; those with fewer letters than a fingerprint come last.
+    forms: Vec<Ending>,
+    /// Slot → where its forms start, and where the last one's end.
+    starts: Vec<usize>,
+    /// A bit for each slot that has forms.
+    taken: Vec<u64>,
+    /// Whether a form with fewer letters ends its fingerprint with this byte.
+    ends_short: Vec<bool>,
+}
+
+/// A form, and how many of its bytes end with its fingerprint.
+struct Ending {
     form: Form,
     until: usize,
 }
 
 impl Sweep {
     pub(super) fn of(mut forms: Vec<Form>) -> Self {
-        let tables = [Table::EMPTY; LETTERS];
-        let mut sweep = Self { tables, buckets: Default::default(), vector: Vector::default() };
         let mut prints = [Fingerprint::default(); BUCKETS];
+        let mut endings: [Vec<Ending>; 2] = Default::default();
         // The short have the least choice; both forms of a text have the same letters.
         forms.sort_by_cached_key(|form| (form.letters().len(), form.letters()));
         let mut choice: Option<(Vec<u8>, bool, Choice)> = None;
@@ -75,59 +89,107 @@ impl Sweep {
                 choice = cheapest.map(|choice| (letters, folded, choice));
             }
             let Some((.., chosen)) = &choice else { continue };
-            let buckets = sweep.buckets.get_mut(form.stride.saturating_sub(1));
-            let bucket = buckets.and_then(|buckets| buckets.get_mut(chosen.bucket));
-            if let (Some(print), Some(bucket)) = (prints.get_mut(chosen.bucket), bucket) {
+            let endings = endings.get_mut(form.stride.saturating_sub(1));
+            if let (Some(print), Some(endings)) = (prints.get_mut(chosen.bucket), endings) {
                 *print = chosen.joined;
                 let until = chosen.last.saturating_mul(form.stride).saturating_add(1);
-                bucket.push(Dealt { form, until });
+                endings.push(Ending { form, until });
             }
         }
+        let mut tables = [Table::EMPTY; LETTERS];
         for (bucket, print) in prints.iter().enumerate() {
-            for (table, suits) in sweep.tables.iter_mut().zip(print.0) {
+            for (table, suits) in tables.iter_mut().zip(print.0) {
                 table.add(suits, 1 << bucket);
             }
         }
-        sweep
+        Self { tables, dealt: endings.map(Dealt::of), vector: Vector::default() }
     }
 
     /// Tells of every place of a needle, in no order.
     pub(super) fn each(&self, block: &[u8], seen: &mut dyn FnMut(Sighting)) {
-        let mut compare = |last: usize| self.compare(block, last, seen);
+        let [narrow, wide] = &self.dealt;
+        let mut compare = |last: usize| {
+            let (one, other) = letters_until(block, last);
+            narrow.compare(block, last, one, seen);
+            wide.compare(block, last, other, seen);
+        };
         let swept = self.vector.sweep(&self.tables, block, &mut compare);
         (swept..block.len()).for_each(compare);
     }
+}
+
+impl Dealt {
+    fn of(mut forms: Vec<Ending>) -> Self {
+        let slot = |ending: &Ending| ending.letters().map_or(SLOTS, slot);
+        forms.sort_by_key(slot);
+        let start = |number: usize| forms.partition_point(|ending| slot(ending) < number);
+        let starts: Vec<usize> = (0..=SLOTS).map(start).collect();
+        let mut taken = vec![0; SLOTS.div_ceil(64)];
+        for number in forms.iter().map(slot) {
+            taken.get_mut(number / 64).into_iter().for_each(|bits| *bits |= 1 << (number % 64));
+        }
+        let mut ends_short = vec![false; 256];
+        for ending in forms.iter().filter(|ending| slot(ending) == SLOTS) {
+            for byte in ending.last_letter() {
+                ends_short.get_mut(usize::from(byte)).into_iter().for_each(|ends| *ends = true);
+            }
+        }
+        Self { forms, starts, taken, ends_short }
+    }
 
     /// Compares the needles whose fingerprint may end with this byte.
-    fn compare(&self, block: &[u8], last: usize, seen: &mut dyn FnMut(Sighting)) {
-        for (buckets, stride) in self.buckets.iter().zip(1..) {
-            let suited = self.suited(block, last, stride);
-            if suited == 0 {
-                continue;
-            }
-            let suited = buckets.iter().enumerate().filter(|(bit, _)| suited >> bit & 1 == 1);
-            for dealt in suited.flat_map(|(_, bucket)| bucket) {
-                if let Some(at) = dealt.stands(block, last) {
-                    seen(Sighting { needle: dealt.form.needle, at });
-                }
-            }
+    #[inline(always)]
+    fn compare(&self, block: &[u8], last: usize, letters: u32, seen: &mut dyn FnMut(Sighting)) {
+        let slot = slot(letters);
+        if self.taken.get(slot / 64).is_some_and(|bits| bits >> (slot % 64) & 1 == 1) {
+            let start = |slot: usize| self.starts.get(slot).copied().unwrap_or_default();
+            self.compare_all(start(slot)..start(slot.saturating_add(1)), block, last, seen);
+        }
+        let end = block.get(last).and_then(|byte| self.ends_short.get(usize::from(*byte)));
+        if end == Some(&true) {
+            let short = self.starts.last().copied().unwrap_or_default();
+            self.compare_all(short..self.forms.len(), block, last, seen);
         }
     }
 
-    /// The buckets that are suited by the letters up to this byte; what would stand
-    /// before the block suits all.
-    fn suited(&self, block: &[u8], last: usize, stride: usize) -> u8 {
-        let mut back = LETTERS.saturating_mul(stride);
-        self.tables.iter().fold(u8::MAX, |suited, table| {
-            back = back.saturating_sub(stride);
-            let byte = last.checked_sub(back).and_then(|at| block.get(at));
-            byte.map_or(suited, |byte| suited & table.suited(*byte))
-        })
+    fn compare_all(
+        &self,
+        forms: Range<usize>,
+        block: &[u8],
+        last: usize,
+        seen: &mut dyn FnMut(Sighting),
+    ) {
+        for ending in self.forms.get(forms).unwrap_or_default() {
+            if let Some(at) = ending.stands(block, last) {
+                seen(Sighting { needle: ending.form.needle, at });
+            }
+        }
     }
 }
 
+/// The slot of a fingerprint's letters; case is one.
+fn slot(letters: u32) -> usize {
+    // A factor that spreads neighbours: 2^32 over the golden ratio.
+    let spread = (letters | 0x2020_2020).wrapping_mul(0x9e37_79b1) >> (u32::BITS - SLOT_BITS);
+    usize::try_from(spread).unwrap_or_default()
+}
+
+/// The letters of which this byte is the last: side by side, and every other byte.
+/// What would stand before the block is zero.
+fn letters_until(block: &[u8], last: usize) -> (u32, u32) {
+    let bytes = last.checked_sub(7).and_then(|first| block.get(first..)?.first_chunk::<8>());
+    let bytes = bytes.copied().unwrap_or_else(|| {
+        let mut bytes = [0; 8];
+        let before = block.get(..=last).unwrap_or_default().iter().rev();
+        bytes.iter_mut().rev().zip(before).for_each(|(to, byte)| *to = *byte);
+        bytes
+    });
+    let [_, a, _, b, c, d, e, f] = bytes;
+    (u32::from_le_bytes([c, d, e, f]), u32::from_le_bytes([a, b, d, f]))
+}
+
 impl Table {
-    const EMPTY: Self = Self { low: [0; 16], high: [0; 16], whole: [0; 256] };
+    const EMPTY: Self = Self { low: [0; 16], high: [0; 16] };
 
     fn add(&mut self, suits: Suits, bucket: u8) {
         let halves = [(&mut self.low, suits.low), (&mut self.high, suits.high)];
@@ -135,16 +197,24 @@ impl Table {
             let suited = half.iter_mut().enumerate().filter(|(n, _)| values >> n & 1 == 1);
             suited.for_each(|(_, buckets)| *buckets |= bucket);
         }
-        let suited = (0..=u8::MAX).zip(&mut self.whole).filter(|(byte, _)| suits.has(*byte));
-        suited.for_each(|(_, buckets)| *buckets |= bucket);
-    }
-
-    fn suited(&self, byte: u8) -> u8 {
-        self.whole.get(usize::from(byte)).copied().unwrap_or_default()
     }
 }
 
-impl Dealt {
+impl Ending {
+    /// Its fingerprint; none, where it has too few letters.
+    fn letters(&self) -> Option<u32> {
+        let last = self.until.checked_sub(1)?;
+        last.checked_sub(self.form.stride.saturating_mul(LETTERS - 1))?;
+        let (narrow, wide) = letters_until(&self.form.bytes, last);
+        Some(if self.form.stride == 1 { narrow } else { wide })
+    }
+
+    /// The byte that its fingerprint ends with, in either case.
+    fn last_letter(&self) -> impl Iterator<Item = u8> {
+        let last = self.until.checked_sub(1).and_then(|last| self.form.bytes.get(last)).copied();
+        last.into_iter().flat_map(|byte| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()])
+    }
+
     fn stands(&self, block: &[u8], last: usize) -> Option<Range<usize>> {
         let start = last.checked_add(1)?.checked_sub(self.until)?;
         let at = start..start.checked_add(self.form.bytes.len())?;
@@ -238,14 +308,20 @@ impl Suits {
     }
 
     fn frequency(&self) -> f64 {
-        let high = (0..16).filter(|half| self.high >> half & 1 == 1);
-        let low = || (0..16).filter(|half| self.low >> half & 1 == 1);
-        high.flat_map(|high| low().map(move |low| frequency(high << 4 | low))).sum()
+        bits(self.high)
+            .flat_map(|high| bits(self.low).map(move |low| high << 4 | low))
+            .map(frequency)
+            .sum()
     }
+}
 
-    fn has(&self, byte: u8) -> bool {
-        self.low >> (byte & 15) & self.high >> (byte >> 4) & 1 == 1
-    }
+/// The numbers of the bits set, from the lowest.
+fn bits(mut of: u16) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let lowest = u8::try_from(of.trailing_zeros()).ok().filter(|_| of != 0)?;
+        of &= of.wrapping_sub(1);
+        Some(lowest)
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use aho_corasick::AhoCorasick;
 use aho_corasick::packed;
 
 use super::formula::{Formula, Literal, utf8_forms, utf16};
+use super::literals::{Literals, inside};
 use super::ordinary::is_ordinary;
 use super::sweep::{Form, Sighting, Sweep};
 
@@ -19,9 +20,9 @@ const SIBLINGS: usize = 4;
 /// Weight up to which a literal is a bad trigger: three letters, or an ordinary word.
 const WEAK: usize = 6;
 /// Needles that one sweep takes before too many bytes make it compare.
-const NEEDLES_PER_SWEEP: usize = 40;
+const NEEDLES_PER_SWEEP: usize = 72;
 /// Needles beyond which sweeps are slower than searching for everything at once.
-const MAX_NEEDLES: usize = 8 * NEEDLES_PER_SWEEP;
+const MAX_NEEDLES: usize = 4 * NEEDLES_PER_SWEEP;
 /// Weight of what stands in most blocks.
 const ORDINARY: usize = 1;
 pub(super) enum Trigger {
@@ -45,23 +46,32 @@ impl Trigger {
 
 /// The literals that decide first whether a block can match.
 pub(super) struct Triggers {
-    /// In a binary block; none: there are too many of them.
-    sweeps: Vec<Sweep>,
+    search: Search,
     /// Needle → literals that stand nowhere without it.
-    literals_of: Vec<Vec<usize>>,
-    /// Whether a literal may be there though no needle is.
-    unseen: Vec<bool>,
+    pub(super) literals_of: Vec<Vec<usize>>,
+    /// Literal → needles of which each stands wherever it does; none: it may stand
+    /// though no needle does.
+    pub(super) needles_of: Vec<Vec<usize>>,
+    /// Needle → the literal that is the same.
+    same: Vec<Option<usize>>,
     texts: Vec<String>,
     /// In text that something else rendered, byte literals included.
     pub(super) rendered: Trigger,
 }
 
+/// How needles are found in a binary block.
+enum Search {
+    Sweeps(Vec<Sweep>),
+    /// There are too many: the needles are all literals.
+    Literals(Literals),
+}
+
 impl Triggers {
     pub(super) fn of(formulas: &[Formula], literals: &[Literal]) -> Self {
-        let mut chosen = choose_triggers(formulas, literals, true);
+        let mut chosen = Choice::of(formulas, literals, true);
         // Most stand where a shorter one does: only what is searched for counts.
         if count(&chosen, literals) > MAX_NEEDLES {
-            chosen = choose_triggers(formulas, literals, false);
+            chosen = Choice::of(formulas, literals, false);
         }
         let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
         let rendered = few(triggers.iter().map(|l| l.text()));
@@ -71,31 +81,27 @@ impl Triggers {
             Literal::Bytes { .. } => None,
         }));
         let bytes = triggers.iter().filter(|l| matches!(l, Literal::Bytes { .. }));
-        let needles: Vec<Literal> = texts
-            .iter()
-            .map(|t| Literal::Text(t.clone()))
-            .chain(bytes.map(|l| (*l).clone()))
-            .collect();
-        let mut sweeps = Vec::new();
-        if needles.len() <= MAX_NEEDLES {
+        let needles = texts.iter().map(|t| Literal::Text(t.clone()));
+        let mut needles: Vec<Literal> = needles.chain(bytes.map(|l| (*l).clone())).collect();
+        let search = if needles.len() <= MAX_NEEDLES {
             let numbered: Vec<(usize, &Literal)> = needles.iter().enumerate().collect();
             let shares = numbered.chunks(NEEDLES_PER_SWEEP);
             let forms = |share: &[_]| share.iter().copied().flat_map(forms).collect();
-            sweeps.extend(shares.map(|share| Sweep::of(forms(share))));
-        }
-        let literals_of: Vec<Vec<usize>> = needles
-            .iter()
-            .map(|needle| {
-                (0..).zip(literals).filter(|(_, l)| l.holds(needle)).map(|(i, _)| i).collect()
-            })
-            .collect();
-        let mut unseen = vec![true; literals.len()];
-        for literal in literals_of.iter().flatten().filter(|_| !sweeps.is_empty()) {
-            if let Some(unseen) = unseen.get_mut(*literal) {
-                *unseen = false;
+            Search::Sweeps(shares.map(|share| Sweep::of(forms(share))).collect())
+        } else {
+            needles = literals.to_vec();
+            Search::Literals(Literals::of(literals))
+        };
+        let needles_of = inside(&needles, literals);
+        let mut literals_of = vec![Vec::new(); needles.len()];
+        for (literal, inside) in needles_of.iter().enumerate() {
+            for needle in inside {
+                literals_of.get_mut(*needle).into_iter().for_each(|of| of.push(literal));
             }
         }
-        Self { sweeps, literals_of, unseen, texts, rendered: trigger(&rendered) }
+        let same = needles.iter().map(|needle| literals.binary_search(needle).ok()).collect();
+        let rendered = trigger(&rendered);
+        Self { search, literals_of, needles_of, same, texts, rendered }
     }
 
     /// The texts among them, sorted.
@@ -106,25 +112,25 @@ impl Triggers {
     /// Where needles stand in a block, by their start.
     pub(super) fn sightings(&self, block: &[u8]) -> Vec<Sighting> {
         let mut sightings = Vec::new();
-        for sweep in &self.sweeps {
-            sweep.each(block, &mut |sighting| sightings.push(sighting));
+        let mut see = |sighting| sightings.push(sighting);
+        match &self.search {
+            Search::Sweeps(sweeps) => sweeps.iter().for_each(|sweep| sweep.each(block, &mut see)),
+            Search::Literals(literals) => literals.each(block, &mut see),
         }
         sightings.sort_unstable_by_key(|sighting| sighting.at.start);
         sightings
     }
 
-    /// The literals that may stand where no needle does.
-    pub(super) fn unseen(&self) -> Vec<bool> {
-        self.unseen.clone()
+    /// Whether the literal may stand where only these needles do.
+    pub(super) fn may_stand(&self, literal: usize, needles: &BTreeSet<usize>) -> bool {
+        let inside = self.needles_of.get(literal);
+        inside.is_none_or(|inside| inside.iter().all(|needle| needles.contains(needle)))
     }
 
-    /// Adds the literals that may stand where this needle does.
-    pub(super) fn see(&self, sighting: &Sighting, possible: &mut [bool]) {
-        for literal in self.literals_of.get(sighting.needle).into_iter().flatten() {
-            if let Some(possible) = possible.get_mut(*literal) {
-                *possible = true;
-            }
-        }
+    /// Whether one of these needles is the literal itself.
+    pub(super) fn are(&self, needles: &BTreeSet<usize>, literal: usize) -> bool {
+        let of = |needle: &usize| self.same.get(*needle).copied().flatten();
+        needles.iter().any(|needle| of(needle) == Some(literal))
     }
 }
 
@@ -150,21 +156,72 @@ fn forms((needle, literal): (usize, &Literal)) -> Vec<Form> {
     }
 }
 
-/// Literals of which one is present whenever some formula holds: all of an `Any`, of an
-/// `All` one strong part (that needs the fewest further texts, then the rarest), or
-/// `every_weak` one, if there is none.
-fn choose_triggers(
-    formulas: &[Formula],
-    literals: &[Literal],
+/// Chooses literals of which one is present whenever some formula holds.
+struct Choice<'a> {
+    literals: &'a [Literal],
+    /// Literal → those that stand wherever it does, itself among them.
+    inside: Vec<Vec<usize>>,
+    /// Where an `All` has weak parts only, all of them count.
     every_weak: bool,
-) -> BTreeSet<usize> {
-    let mut chosen = BTreeSet::new();
-    // What leaves no choice comes first: its triggers may serve the others.
-    let (free, forced): (Vec<_>, Vec<_>) = formulas.iter().partition(|f| has_choice(f));
-    for formula in forced.into_iter().chain(free) {
-        choose(formula, literals, every_weak, &mut chosen);
+    chosen: BTreeSet<usize>,
+}
+
+impl<'a> Choice<'a> {
+    /// All of an `Any`, of an `All` one strong part (that needs the fewest further texts,
+    /// then the rarest), or `every_weak` one, if there is none.
+    fn of(formulas: &[Formula], literals: &'a [Literal], every_weak: bool) -> BTreeSet<usize> {
+        let inside = inside(literals, literals);
+        let mut choice = Self { literals, inside, every_weak, chosen: BTreeSet::new() };
+        // What leaves no choice comes first: its triggers may serve the others.
+        let (free, forced): (Vec<_>, Vec<_>) = formulas.iter().partition(|f| has_choice(f));
+        for formula in forced.into_iter().chain(free) {
+            choice.choose(formula);
+        }
+        choice.chosen
     }
-    chosen
+
+    fn choose(&mut self, formula: &Formula) {
+        match formula {
+            Formula::Literal(i) => {
+                self.chosen.insert(*i);
+            }
+            Formula::Any(parts) => parts.iter().for_each(|part| self.choose(part)),
+            Formula::All(parts) => {
+                let cost = |part: &&Formula| {
+                    let rarity = self.rarity(part);
+                    (rarity <= WEAK, self.missing(part), std::cmp::Reverse(rarity))
+                };
+                let Some(best) = parts.iter().min_by_key(cost) else { return };
+                let mut taken = vec![best];
+                if self.every_weak && self.rarity(best) <= WEAK {
+                    let others = parts.iter().filter(|part| *part != best);
+                    taken.extend(others.filter(|part| self.rarity(part) > ORDINARY));
+                }
+                taken.into_iter().for_each(|part| self.choose(part));
+            }
+        }
+    }
+
+    /// How many texts triggering on this part would add to those chosen.
+    fn missing(&self, formula: &Formula) -> usize {
+        match formula {
+            Formula::Literal(i) => {
+                let mut inside = self.inside.get(*i).into_iter().flatten();
+                usize::from(!inside.any(|known| self.chosen.contains(known)))
+            }
+            Formula::Any(parts) => parts.iter().map(|p| self.missing(p)).sum(),
+            Formula::All(parts) => parts.iter().map(|p| self.missing(p)).min().unwrap_or_default(),
+        }
+    }
+
+    /// The weight of the weakest literal that triggering on this part would need.
+    fn rarity(&self, formula: &Formula) -> usize {
+        match formula {
+            Formula::Literal(i) => self.literals.get(*i).map_or(0, |l| l.weight()),
+            Formula::Any(parts) => parts.iter().map(|p| self.rarity(p)).min().unwrap_or(0),
+            Formula::All(parts) => parts.iter().map(|p| self.rarity(p)).max().unwrap_or(0),
+        }
+    }
 }
 
 fn has_choice(formula: &Formula) -> bool {
@@ -172,30 +229,6 @@ fn has_choice(formula: &Formula) -> bool {
         Formula::Literal(_) => false,
         Formula::All(parts) => parts.len() > 1 || parts.iter().any(has_choice),
         Formula::Any(parts) => parts.iter().any(has_choice),
-    }
-}
-
-fn choose(formula: &Formula, literals: &[Literal], every_weak: bool, chosen: &mut BTreeSet<usize>) {
-    match formula {
-        Formula::Literal(i) => {
-            chosen.insert(*i);
-        }
-        Formula::Any(parts) => {
-            parts.iter().for_each(|part| choose(part, literals, every_weak, chosen));
-        }
-        Formula::All(parts) => {
-            let cost = |part: &&Formula| {
-                let rarity = rarity(part, literals);
-                (rarity <= WEAK, missing(part, literals, chosen), std::cmp::Reverse(rarity))
-            };
-            let Some(best) = parts.iter().min_by_key(cost) else { return };
-            let mut taken = vec![best];
-            if every_weak && rarity(best, literals) <= WEAK {
-                let others = parts.iter().filter(|part| *part != best);
-                taken.extend(others.filter(|part| rarity(part, literals) > ORDINARY));
-            }
-            taken.into_iter().for_each(|part| choose(part, literals, every_weak, chosen));
-        }
     }
 }
 
@@ -210,48 +243,15 @@ impl Literal {
             Self::Bytes { bytes, .. } => bytes.len(),
         }
     }
-
-    /// Whether the needle stands wherever this does.
-    fn holds(&self, needle: &Self) -> bool {
-        match (self, needle) {
-            (Self::Text(text), Self::Text(needle)) => text.contains(needle.as_str()),
-            _ => self == needle,
-        }
-    }
-}
-
-/// How many texts triggering on this part would add to those chosen.
-fn missing(formula: &Formula, literals: &[Literal], chosen: &BTreeSet<usize>) -> usize {
-    match formula {
-        Formula::Literal(i) => {
-            let Some(literal) = literals.get(*i) else { return 0 };
-            let mut known = chosen.iter().filter_map(|c| literals.get(*c));
-            let covered = known.any(|known| literal.holds(known));
-            usize::from(!covered)
-        }
-        Formula::Any(parts) => parts.iter().map(|p| missing(p, literals, chosen)).sum(),
-        Formula::All(parts) => {
-            parts.iter().map(|p| missing(p, literals, chosen)).min().unwrap_or_default()
-        }
-    }
-}
-
-/// The weight of the weakest literal that triggering on this part would need.
-fn rarity(formula: &Formula, literals: &[Literal]) -> usize {
-    match formula {
-        Formula::Literal(i) => literals.get(*i).map_or(0, |l| l.weight()),
-        Formula::Any(parts) => parts.iter().map(|p| rarity(p, literals)).min().unwrap_or(0),
-        Formula::All(parts) => parts.iter().map(|p| rarity(p, literals)).max().unwrap_or(0),
-    }
 }
 
 /// The texts without those that contain another of them, sorted.
 fn shortest<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
     let all: BTreeSet<&str> = texts.collect();
-    all.iter()
-        .filter(|t| !all.iter().any(|other| other != *t && t.contains(other)))
-        .map(|t| (*t).to_owned())
-        .collect()
+    let all: Vec<Literal> = all.into_iter().map(|text| Literal::Text(text.to_owned())).collect();
+    let alone = inside(&all, &all).into_iter().map(|inside| inside.len() == 1);
+    let shortest = all.iter().zip(alone).filter(|(_, alone)| *alone);
+    shortest.map(|(literal, _)| literal.text().to_owned()).collect()
 }
 
 /// A few texts of which one stands in whatever holds one of these.

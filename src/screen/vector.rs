@@ -33,7 +33,7 @@ impl Vector {
         self,
         tables: &[Table; LETTERS],
         block: &[u8],
-        candidate: &mut dyn FnMut(usize),
+        candidate: &mut impl FnMut(usize),
     ) -> usize {
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = self.avx2 {
@@ -56,15 +56,15 @@ mod avx2 {
     /// Bytes looked up at once.
     const WIDTH: usize = 32;
 
-    pub(super) struct Pass<'a> {
+    pub(super) struct Pass<'a, F> {
         pub simd: V3,
         pub tables: &'a [Table; LETTERS],
         pub block: &'a [u8],
-        pub candidate: &'a mut dyn FnMut(usize),
+        pub candidate: &'a mut F,
     }
 
     // Only what is inlined here is compiled for AVX2: no closures in others' functions.
-    impl NullaryFnOnce for Pass<'_> {
+    impl<F: FnMut(usize)> NullaryFnOnce for Pass<'_, F> {
         type Output = usize;
 
         #[inline(always)]
