@@ -11,6 +11,8 @@ use rsigma_parser::{
     SigmaString, SigmaValue, StringPart,
 };
 
+use super::filled;
+use super::profile::Profile;
 use crate::model::Requirement;
 
 /// Shorter runs occur everywhere and skip nothing.
@@ -37,12 +39,12 @@ const SOURCES: &[(&str, &str)] = &[
 /// The text that must stand in a record before the rule can match it, lower-cased.
 ///
 /// A rule on records that no screen holds back asks nothing of it: an empty
-/// [`Requirement::Any`].
-pub(super) fn requirement(rule: &SigmaRule) -> Requirement {
+/// [`Requirement::Any`]. A template's is that of the profile's rule.
+pub(super) fn requirement(rule: &SigmaRule, profile: Option<&Profile>) -> Requirement {
     if rule.logsource.category.as_deref().is_some_and(|c| NOT_SCREENED.contains(&c)) {
         return Requirement::Any(Vec::new());
     }
-    let matched = of_record(rule);
+    let matched = of_record(rule, profile);
     let category = rule.logsource.category.as_deref();
     let source = SOURCES.iter().find(|(known, _)| category == Some(known));
     match source {
@@ -52,14 +54,16 @@ pub(super) fn requirement(rule: &SigmaRule) -> Requirement {
 }
 
 /// The text that must stand in a parsed record's fields before the rule can match it.
-pub(super) fn of_record(rule: &SigmaRule) -> Requirement {
-    let walk = Walk { category: rule.logsource.category.as_deref() };
+pub(super) fn of_record(rule: &SigmaRule, profile: Option<&Profile>) -> Requirement {
+    let walk = Walk { category: rule.logsource.category.as_deref(), profile };
     let named = &rule.detection.named;
     any(rule.detection.conditions.iter().map(|c| walk.condition(c, named, MAX_DEPTH)))
 }
 
 struct Walk<'a> {
     category: Option<&'a str>,
+    /// Whose rule a template is to be.
+    profile: Option<&'a Profile>,
 }
 
 impl Walk<'_> {
@@ -98,7 +102,7 @@ impl Walk<'_> {
             Detection::AllOf(items) => all(items.iter().map(|item| self.item(item))),
             Detection::AnyOf(of) => any(of.iter().map(|d| self.detection(d, depth))),
             Detection::And(of) => all(of.iter().map(|d| self.detection(d, depth))),
-            Detection::Keywords(values) => any(values.iter().map(|v| value(v, &[]))),
+            Detection::Keywords(values) => any(self.values(values, &[]).into_iter()),
             Detection::ArrayMatch { quantifier, body, .. } => match quantifier {
                 ArrayQuantifier::Any | ArrayQuantifier::All => self.detection(body, depth),
                 ArrayQuantifier::AllOrEmpty | ArrayQuantifier::None => Requirement::True,
@@ -125,8 +129,22 @@ impl Walk<'_> {
         let Some(joints) = joints.filter(|_| plain && !item.values.is_empty()) else {
             return Requirement::True;
         };
-        let each = item.values.iter().map(|v| value(v, joints));
+        let each = self.values(&item.values, joints).into_iter();
         if item.field.has_modifier(Modifier::All) { all(each) } else { any(each) }
+    }
+
+    /// What each value asks for, a placeholder's once for each of its texts.
+    fn values(&self, values: &[SigmaValue], joints: &[char]) -> Vec<Requirement> {
+        let mut each = Vec::with_capacity(values.len());
+        for of in values {
+            let filled = self.profile.map(|profile| filled::texts(of, profile));
+            match filled {
+                Some(Ok(Some(texts))) => each.extend(texts.iter().map(|t| text(t, joints))),
+                Some(Err(_)) => each.push(Requirement::True),
+                Some(Ok(None)) | None => each.push(value(of, joints)),
+            }
+        }
+        each
     }
 
     /// Characters at which a parser may have joined the field from parts that
@@ -145,17 +163,21 @@ impl Walk<'_> {
 
 fn value(value: &SigmaValue, joints: &[char]) -> Requirement {
     match value {
-        SigmaValue::String(text) if !binary_form(text) => all(text
-            .parts
-            .iter()
-            .filter_map(|part| match part {
-                StringPart::Plain(plain) => longest_run(plain, joints),
-                StringPart::Special(_) => None,
-            })
-            .map(Requirement::Text)),
+        SigmaValue::String(of) => text(of, joints),
         SigmaValue::Integer(number) => integer(*number),
         _ => Requirement::True,
     }
+}
+
+fn text(of: &SigmaString, joints: &[char]) -> Requirement {
+    if binary_form(of) {
+        return Requirement::True;
+    }
+    let runs = of.parts.iter().filter_map(|part| match part {
+        StringPart::Plain(plain) => longest_run(plain, joints),
+        StringPart::Special(_) => None,
+    });
+    all(runs.map(Requirement::Text))
 }
 
 /// A number as sources store it: little-endian bytes of any width, or text, decimal
@@ -258,7 +280,7 @@ mod tests {
             format!("title: t\nlogsource:\n  category: {category}\ndetection:\n  {indented}\n");
         let parsed = rsigma_parser::parse_sigma_yaml(&yaml).unwrap();
         assert!(parsed.errors.is_empty(), "{:?}\n{yaml}", parsed.errors);
-        requirement(&parsed.rules[0])
+        requirement(&parsed.rules[0], None)
     }
 
     fn text(t: &str) -> Requirement {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -122,10 +123,10 @@ impl Loaded {
     fn expand(&mut self) -> Result<(), DetectError> {
         let own: BTreeSet<(&str, &str)> =
             self.rules.iter().map(|rule| (&*rule.tool, &*rule.name)).collect();
-        let pairs: Vec<(&Profile, &Template)> = self
-            .profiles
+        let tools = self.profiles.iter().filter(|profile| profile.names_a_tool());
+        let tools: Vec<Arc<Profile>> = tools.map(|profile| Arc::new(profile.clone())).collect();
+        let pairs: Vec<(&Arc<Profile>, &Template)> = tools
             .iter()
-            .filter(|profile| profile.names_a_tool())
             .flat_map(|profile| self.templates.iter().map(move |of| (profile, of)))
             .collect();
         let made: Vec<Result<Vec<Rule>, DetectError>> =
@@ -253,14 +254,14 @@ impl Template {
     }
 
     /// The rules it gives that profile.
-    fn rules_for(&self, profile: &Profile) -> Result<Vec<Rule>, DetectError> {
+    fn rules_for(&self, profile: &Arc<Profile>) -> Result<Vec<Rule>, DetectError> {
         let made = self.rules.rules_for(profile, self.foreign);
         let mut made = made.map_err(|reason| DetectError::Invalid {
             path: self.path.clone(),
             reason: format!("for {}: {reason}", profile.id),
         })?;
         if profile.dual_use {
-            let capped = made.iter_mut().filter(|rule| !rule.exposes);
+            let capped = made.iter_mut().filter(|rule| !rule.about.exposes);
             capped.for_each(|rule| rule.score = rule.score.min(DUAL_USE_SCORE));
         }
         Ok(made)

@@ -14,7 +14,7 @@ mod profile;
 mod sigma;
 mod template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,6 +48,7 @@ pub struct Detector {
     rules: Vec<Rule>,
     /// Indices of rules by category; those of every category under the empty name.
     by_category: BTreeMap<String, Vec<usize>>,
+    by_name: HashMap<Arc<str>, usize>,
     index: Index,
     remarks: Vec<String>,
 }
@@ -80,22 +81,25 @@ impl Detector {
         let mut remarks = loaded.remarks;
         let mut rules: Vec<Rule> = loaded.rules;
         rules.retain(|rule| {
-            if rule.scope.is_empty() {
+            if rule.about.scope.is_empty() {
                 remarks.push(format!("rule `{}`: no log of its source is read", rule.name));
             }
-            rule.literal == literal && !rule.scope.is_empty()
+            rule.about.literal == literal && !rule.about.scope.is_empty()
         });
         let mut by_category: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (index, rule) in rules.iter().enumerate() {
-            if rule.scope.categories.is_empty() {
+            if rule.about.scope.categories.is_empty() {
                 by_category.entry(String::new()).or_default().push(index);
             }
-            for category in &rule.scope.categories {
+            for category in &rule.about.scope.categories {
                 by_category.entry(category.clone()).or_default().push(index);
             }
         }
+        // The first of a name counts.
+        let numbered = rules.iter().enumerate().rev();
+        let by_name = numbered.map(|(number, rule)| (rule.name.clone(), number)).collect();
         let index = Index::of(rules.iter().map(|rule| &rule.of_record));
-        Self { profiles: loaded.profiles, rules, by_category, index, remarks }
+        Self { profiles: loaded.profiles, rules, by_category, by_name, index, remarks }
     }
 
     /// What each rule needs to see, one per rule.
@@ -110,7 +114,8 @@ impl Detector {
 
     /// What the rule of that name, as hits bear it, needs to see.
     pub fn requirement_of(&self, rule: &str) -> Option<&Requirement> {
-        self.rules.iter().find(|known| &*known.name == rule).map(|known| &known.requirement)
+        let number = self.by_name.get(rule)?;
+        self.rules.get(*number).map(|rule| &rule.requirement)
     }
 
     /// Every rule the record meets, sorted by tool, then rule.
@@ -123,7 +128,7 @@ impl Detector {
                 let rule = self.rules.get(index).filter(|_| self.index.admits(index, &present));
                 let Some(rule) = rule else { continue };
                 if let Some(hit) = rule.evaluate(record) {
-                    if rule.fallback { fallbacks.push(hit) } else { hits.push(hit) }
+                    if rule.about.fallback { fallbacks.push(hit) } else { hits.push(hit) }
                 }
             }
         }

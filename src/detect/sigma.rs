@@ -14,6 +14,7 @@ use super::literals;
 use super::logsource::Scope;
 use super::message;
 use super::profile::Profile;
+use super::template;
 use crate::model::{Hit, Record, Requirement, RowStage, Tag, Value};
 
 /// What a rule of ours adds to Sigma.
@@ -41,23 +42,41 @@ struct Adit {
 pub(super) struct Rule {
     pub(super) name: Arc<str>,
     pub(super) tool: Arc<str>,
-    clauses: Arc<[String]>,
     techniques: Arc<[String]>,
-    stage: RowStage,
     pub(super) score: u8,
-    tags: Vec<Tag>,
     message: String,
-    pub(super) literal: bool,
-    pub(super) fallback: bool,
-    pub(super) exposes: bool,
-    pub(super) scope: Scope,
+    pub(super) about: Arc<About>,
     /// What a block of evidence must hold.
     pub(super) requirement: Requirement,
     /// What a record must hold.
     pub(super) of_record: Requirement,
-    source: SigmaRule,
+    source: Source,
     /// Compiled at the first record that asks, because most rules are never asked.
     compiled: OnceLock<Option<CompiledRule>>,
+}
+
+/// What a rule says besides its detection, the same for every tool.
+pub(super) struct About {
+    tool: Option<Arc<str>>,
+    clauses: Arc<[String]>,
+    /// Its own; empty if it names none.
+    techniques: Arc<[String]>,
+    stage: RowStage,
+    score: u8,
+    tags: Vec<Tag>,
+    message: Option<String>,
+    pub(super) literal: bool,
+    pub(super) fallback: bool,
+    pub(super) exposes: bool,
+    pub(super) scope: Scope,
+}
+
+/// The rule as written.
+#[derive(Clone)]
+enum Source {
+    Own(Arc<SigmaRule>),
+    /// A template, and whose rule it is.
+    Filled(Arc<SigmaRule>, Arc<Profile>),
 }
 
 /// The rules of one file, and what was passed over in it.
@@ -86,13 +105,16 @@ pub(super) fn parse(
     let rules = parsed
         .rules
         .into_iter()
-        .map(|source| Rule::new(source, tool, techniques, check))
+        .map(|mut source| {
+            let about = Arc::new(About::of(&mut source)?);
+            Rule::new(Source::Own(Arc::new(source)), about, tool, techniques, check)
+        })
         .collect::<Result<_, _>>()?;
     Ok((rules, remarks))
 }
 
 /// A rule that is filled in for each profile.
-pub(super) struct Template(Vec<SigmaRule>);
+pub(super) struct Template(Vec<(Arc<SigmaRule>, Arc<About>)>);
 
 impl Template {
     /// The template of this text.
@@ -105,7 +127,13 @@ impl Template {
         match parsed.errors.first() {
             Some(error) => Err(error.clone()),
             None if parsed.rules.is_empty() => Err("it holds no rule".to_owned()),
-            None => Ok(Self(parsed.rules)),
+            None => {
+                let rules = parsed.rules.into_iter().map(|mut rule| {
+                    let about = About::of(&mut rule)?;
+                    Ok((Arc::new(rule), Arc::new(about)))
+                });
+                Ok(Self(rules.collect::<Result<_, String>>()?))
+            }
         }
     }
 
@@ -114,31 +142,32 @@ impl Template {
     /// # Errors
     ///
     /// The reason, when one of them is not valid.
-    pub(super) fn rules_for(&self, profile: &Profile, check: bool) -> Result<Vec<Rule>, String> {
+    pub(super) fn rules_for(
+        &self,
+        profile: &Arc<Profile>,
+        check: bool,
+    ) -> Result<Vec<Rule>, String> {
         let mut rules = Vec::new();
-        for of in &self.0 {
-            if let Some(source) = filled::fill(of, profile)? {
-                rules.push(Rule::new(source, &profile.id, &profile.techniques, check)?);
+        for (of, about) in &self.0 {
+            if filled::can_fill(of, profile)? {
+                let source = Source::Filled(of.clone(), profile.clone());
+                let (tool, techniques) = (&profile.id, &profile.techniques);
+                rules.push(Rule::new(source, about.clone(), tool, techniques, check)?);
             }
         }
         Ok(rules)
     }
 }
 
-impl Rule {
-    fn new(
-        mut source: SigmaRule,
-        tool: &Arc<str>,
-        techniques: &Arc<[String]>,
-        check: bool,
-    ) -> Result<Self, String> {
+impl About {
+    /// What the rule says; its `adit:` map is taken out.
+    fn of(source: &mut SigmaRule) -> Result<Self, String> {
         let ours = match source.custom_attributes.remove("adit") {
             Some(value) => yaml_serde::from_value::<Adit>(value)
                 .map_err(|error| format!("rule `{}`, adit: {error}", source.title))?,
             None => Adit::default(),
         };
         source.custom_attributes.clear();
-        let name = source.name.as_deref().or(source.id.as_deref()).unwrap_or(&source.title);
         let stage = match ours.stage.as_deref() {
             None => RowStage::Context,
             Some(text) => RowStage::parse(text)
@@ -147,28 +176,80 @@ impl Rule {
         let tags = ours.tags.iter().map(|text| {
             Tag::parse(text).ok_or_else(|| format!("rule `{}`: no tag `{text}`", source.title))
         });
-        let own = techniques_of(&source.tags);
-        let rule = Self {
-            name: name.into(),
-            tool: ours.tool.as_deref().map_or_else(|| tool.clone(), Into::into),
+        Ok(Self {
+            tool: ours.tool.map(Into::into),
             clauses: ours.clauses.into(),
-            techniques: if own.is_empty() { techniques.clone() } else { own.into() },
+            techniques: techniques_of(&source.tags).into(),
             stage,
             score: ours.score.unwrap_or_else(|| score_of(source.level)).min(100),
             tags: tags.collect::<Result<_, _>>()?,
-            message: ours.message.unwrap_or_else(|| source.title.clone()),
+            message: ours.message,
             literal: ours.literal,
             fallback: ours.fallback,
             exposes: ours.exposes,
             scope: Scope::of(&source.logsource),
-            requirement: literals::requirement(&source),
-            of_record: literals::of_record(&source),
+        })
+    }
+}
+
+impl Source {
+    /// The rule, with whatever is yet to be filled in.
+    fn rule(&self) -> &SigmaRule {
+        match self {
+            Self::Own(rule) | Self::Filled(rule, _) => rule,
+        }
+    }
+
+    /// Whose rule a template is to be.
+    fn profile(&self) -> Option<&Profile> {
+        match self {
+            Self::Own(_) => None,
+            Self::Filled(_, profile) => Some(profile),
+        }
+    }
+
+    fn words(&self, text: &str) -> String {
+        self.profile().map_or_else(|| text.to_owned(), |profile| template::words(text, profile))
+    }
+
+    fn compiled(&self) -> Result<CompiledRule, String> {
+        match self {
+            Self::Own(rule) => compile_rule(rule),
+            Self::Filled(of, profile) => compile_rule(&filled::fill(of, profile)?),
+        }
+        .map_err(|error| error.to_string())
+    }
+}
+
+impl Rule {
+    fn new(
+        source: Source,
+        about: Arc<About>,
+        tool: &Arc<str>,
+        techniques: &Arc<[String]>,
+        check: bool,
+    ) -> Result<Self, String> {
+        let (rule, profile) = (source.rule(), source.profile());
+        let name = rule.name.as_deref().or(rule.id.as_deref()).unwrap_or(&rule.title);
+        let techniques = match about.techniques.is_empty() {
+            true => techniques.clone(),
+            false => about.techniques.clone(),
+        };
+        let rule = Self {
+            name: source.words(name).into(),
+            tool: about.tool.as_ref().unwrap_or(tool).clone(),
+            techniques,
+            score: about.score,
+            message: source.words(about.message.as_deref().unwrap_or(&rule.title)),
+            requirement: literals::requirement(rule, profile),
+            of_record: literals::of_record(rule, profile),
+            about,
             source,
             compiled: OnceLock::new(),
         };
         if check {
-            let compiled = compile_rule(&rule.source)
-                .map_err(|error| format!("rule `{}`: {error}", rule.source.title))?;
+            let compiled = rule.source.compiled();
+            let compiled = compiled.map_err(|error| format!("rule `{}`: {error}", rule.name))?;
             let _ = rule.compiled.set(Some(compiled));
         }
         Ok(rule)
@@ -176,19 +257,19 @@ impl Rule {
 
     /// The hit, when the record is in the rule's scope and meets it.
     pub(super) fn evaluate(&self, record: &Record) -> Option<Hit> {
-        if !self.scope.admits(record) {
+        if !self.about.scope.admits(record) {
             return None;
         }
-        let compiled = self.compiled.get_or_init(|| compile_rule(&self.source).ok()).as_ref()?;
+        let compiled = self.compiled.get_or_init(|| self.source.compiled().ok()).as_ref()?;
         evaluate_rule(compiled, &RecordEvent(record))?;
         Some(Hit {
             tool: self.tool.clone(),
             rule: self.name.clone(),
-            clauses: self.clauses.clone(),
+            clauses: self.about.clauses.clone(),
             techniques: self.techniques.clone(),
-            stage: self.stage,
+            stage: self.about.stage,
             score: self.score,
-            tags: self.tags.clone(),
+            tags: self.about.tags.clone(),
             message: message::fill(&self.message, record),
             suppressed_by: None,
         })

@@ -12,6 +12,8 @@
 //! is what rows bear. Its id is a UUID of version 8 (RFC 9562) made from SHA-256 of
 //! the template's id and the tool's: it changes only when one of these does.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use super::profile::{DomainRole, Profile};
@@ -73,13 +75,31 @@ pub(super) fn rule_id(template: &str, tool: &str) -> String {
     format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
 }
 
-/// A pattern with each placeholder as a group of alternatives; none when the profile
-/// has nothing to fill in.
+/// Whether the profile has something for every placeholder of the text.
+///
+/// # Errors
+///
+/// When one is unknown.
+pub(super) fn can_fill(text: &str, profile: &Profile) -> Result<bool, String> {
+    let mut can = true;
+    let mut rest = text;
+    while let Some((at, name)) = next_placeholder(rest) {
+        can &= match name {
+            "tool" | "name" => true,
+            "program" => !profile.binaries.is_empty(),
+            other => !list_of(other, profile)?.is_empty(),
+        };
+        rest = rest.get(at + name.len() + 2..).unwrap_or_default();
+    }
+    Ok(can)
+}
+
+/// A pattern with each placeholder as a group of alternatives.
 ///
 /// # Errors
 ///
 /// When a placeholder is unknown.
-pub(super) fn pattern(text: &str, profile: &Profile) -> Result<Option<String>, String> {
+pub(super) fn pattern(text: &str, profile: &Profile) -> Result<String, String> {
     let mut text = words(text, profile);
     while let Some((at, name)) = next_placeholder(&text) {
         let name = name.to_owned();
@@ -88,9 +108,6 @@ pub(super) fn pattern(text: &str, profile: &Profile) -> Result<Option<String>, S
             other => (other, ""),
         };
         let items = list_of(list, profile)?;
-        if items.is_empty() {
-            return Ok(None);
-        }
         let alternative = |item: &String| match list {
             "arguments" => item.clone(),
             _ => regex::escape(item).replace('/', r"[\\/]"),
@@ -99,27 +116,25 @@ pub(super) fn pattern(text: &str, profile: &Profile) -> Result<Option<String>, S
         let group = format!("(?:{}){tail}", items.join("|"));
         text.replace_range(at..at + name.len() + 2, &group);
     }
-    Ok(Some(text))
+    Ok(text)
 }
 
-/// A value, once for each item of the list that it names, in the header's order; none
-/// when the profile has nothing to fill in.
+/// A value, once for each item of the list that it names, in the header's order.
 ///
 /// # Errors
 ///
 /// When a placeholder is unknown, or a second one stands beside it.
-pub(super) fn values(text: &str, profile: &Profile) -> Result<Option<Vec<String>>, String> {
+pub(super) fn values(text: &str, profile: &Profile) -> Result<Vec<String>, String> {
     let text = words(text, profile);
-    let Some((at, name)) = next_placeholder(&text) else { return Ok(Some(vec![text])) };
+    let Some((at, name)) = next_placeholder(&text) else { return Ok(vec![text]) };
     let items = list_of(name, profile)?;
     let (head, tail) = (text.get(..at), text.get(at + name.len() + 2..));
-    let (Some(head), Some(tail)) = (head, tail) else { return Ok(None) };
+    let (Some(head), Some(tail)) = (head, tail) else { return Ok(Vec::new()) };
     if next_placeholder(tail).is_some() {
         return Err("two lists in one value".to_owned());
     }
     let each = items.iter().flat_map(|item| both_separators(item));
-    let each: Vec<_> = each.map(|item| format!("{head}{item}{tail}")).collect();
-    Ok(Some(each).filter(|each| !each.is_empty()))
+    Ok(each.map(|item| format!("{head}{item}{tail}")).collect())
 }
 
 /// An item's text, and with backslashes if it is a path.
@@ -147,30 +162,35 @@ fn next_placeholder(text: &str) -> Option<(usize, &str)> {
 }
 
 /// The items that a placeholder stands for in that profile.
-fn list_of(name: &str, profile: &Profile) -> Result<Vec<String>, String> {
+fn list_of<'a>(name: &str, profile: &'a Profile) -> Result<Cow<'a, [String]>, String> {
     let suffixes = |roles: &[DomainRole]| {
         profile
             .domains
             .iter()
             .filter(|domain| roles.contains(&domain.role))
             .map(|domain| domain.suffix.clone())
-            .collect()
+            .collect::<Vec<_>>()
+            .into()
     };
     Ok(match name {
-        "binaries" => profile.binaries.clone(),
-        "stems" => profile.stems(),
-        "words" => profile.words.clone(),
-        "config_files" => profile.config_files.clone(),
-        "packages" => profile.packages.clone(),
-        "services" => profile.services.clone(),
-        "paths" => profile.paths.clone(),
-        "hashes" => profile.hashes.clone(),
-        "images" => profile.images.clone(),
-        "sources" => profile.sources.clone(),
-        "modules" => profile.modules.clone(),
-        "arguments" => profile.arguments.iter().map(|a| a.shape.clone()).collect(),
-        "argument_texts" => profile.arguments.iter().map(|a| a.has.clone()).collect(),
-        "domains" => profile.domains.iter().map(|domain| domain.suffix.clone()).collect(),
+        "binaries" => Cow::Borrowed(&profile.binaries),
+        "stems" => profile.stems().into(),
+        "words" => Cow::Borrowed(&profile.words),
+        "config_files" => Cow::Borrowed(&profile.config_files),
+        "packages" => Cow::Borrowed(&profile.packages),
+        "services" => Cow::Borrowed(&profile.services),
+        "paths" => Cow::Borrowed(&profile.paths),
+        "hashes" => Cow::Borrowed(&profile.hashes),
+        "images" => Cow::Borrowed(&profile.images),
+        "sources" => Cow::Borrowed(&profile.sources),
+        "modules" => Cow::Borrowed(&profile.modules),
+        "arguments" => profile.arguments.iter().map(|a| a.shape.clone()).collect::<Vec<_>>().into(),
+        "argument_texts" => {
+            profile.arguments.iter().map(|a| a.has.clone()).collect::<Vec<_>>().into()
+        }
+        "domains" => {
+            profile.domains.iter().map(|domain| domain.suffix.clone()).collect::<Vec<_>>().into()
+        }
         "control" => suffixes(&[DomainRole::Control, DomainRole::Fallback]),
         "downloads" => suffixes(&[DomainRole::Download]),
         "accounts" => suffixes(&[DomainRole::Account]),
@@ -192,19 +212,21 @@ mod tests {
 
     #[test]
     fn lists_are_spliced() {
-        let of = |text: &str| values(text, &profile()).unwrap().unwrap_or_default();
+        let of = |text: &str| values(text, &profile()).unwrap();
         assert_eq!(of(r"\%binaries%"), [r"\frpc.exe", r"\frpc"]);
         assert_eq!(of("%config_files%"), ["frpc.toml", "x/frpc.ini", r"x\frpc.ini"]);
         assert_eq!(of("%tool% %name%"), ["frp frp"]);
         assert_eq!(of("%%14593"), ["%%14593"]);
-        assert_eq!(values("%domains%", &profile()), Ok(None));
+        assert_eq!(can_fill("%tool%/%binaries%", &profile()), Ok(true));
+        assert_eq!(can_fill("%binaries%: %domains%", &profile()), Ok(false));
+        assert!(can_fill("%nothing%", &profile()).is_err());
         assert!(values("%nothing%", &profile()).is_err());
         assert!(values("%binaries%%domains%", &profile()).unwrap_err().contains("two lists"));
     }
 
     #[test]
     fn patterns_take_alternatives() {
-        let of = |text: &str| pattern(text, &profile()).unwrap().unwrap_or_default();
+        let of = |text: &str| pattern(text, &profile()).unwrap();
         assert_eq!(of("^%config_files%$"), r"^(?:frpc\.toml|x[\\/]frpc\.ini)$");
         let regex = regex::Regex::new(&of("^%program%$")).unwrap();
         for name in
