@@ -8,6 +8,7 @@ mod chain;
 mod contradiction;
 mod fact;
 mod learn;
+mod lone;
 mod path;
 mod pivot;
 mod session;
@@ -128,6 +129,7 @@ pub fn conclude(
     settings: &Settings,
     secrets: &Secrets<'_>,
 ) -> Conclusion {
+    lone::score_down(&mut events, tools, evidence);
     let sessions = session::find(&mut events, tools);
     events.extend(contradiction::find(&events, tools, evidence));
     let mut rows = timeline::rows(host, &events, secrets.redact);

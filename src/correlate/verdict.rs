@@ -215,7 +215,7 @@ fn exposed(tool: &Tool, f: &Findings<'_>) -> Vec<Exposed> {
     let mut out: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for (index, event) in f.events.iter().enumerate() {
         let record = &event.record;
-        if !event.hits.iter().any(|h| h.tool == tool.id) {
+        if !event.hits.iter().any(|h| h.tool == tool.id && Level::of_score(h.score) >= Level::Low) {
             continue;
         }
         let text = |f: &str| record.text(f).unwrap_or_default().to_owned();

@@ -1,0 +1,231 @@
+//! A configuration and nothing else of its tool: written here, kept here, used by nobody
+//! that the host knows of.
+//!
+//! Where somebody keeps work or documents, such a file is most often an example, a
+//! sample of a repository or a note; it is scored down with its reason and stays on the
+//! list. Where nobody keeps such (a system folder, one for all users, hidden ones, the
+//! tool's own), it is what an intruder's clean-up leaves, and keeps its score.
+
+use std::fmt::Write as _;
+
+use super::{Evidence, Exists, Tool, path};
+use crate::model::{Event, Hit, RowStage};
+
+/// What is left of a configuration among sources or samples.
+const LISTED: u8 = 15;
+/// What is left of one that somebody keeps, or that holds a secret.
+const KEPT: u8 = 35;
+/// From this score on, a hit of another stage is the tool's company.
+const COMPANY: u8 = 20;
+/// A configuration of this score opens a way in.
+const RISKY: u8 = 75;
+/// Folders of sources, below a person's or a drive's own.
+const SOURCES: &[&str] = &[
+    "code",
+    "dev",
+    "git",
+    "github",
+    "github.com",
+    "gitlab",
+    "project",
+    "projects",
+    "repo",
+    "repos",
+    "source",
+    "sources",
+    "src",
+    "workspace",
+    "workspaces",
+];
+/// Folders of what is fetched to be built with or read, wherever they are.
+const FETCHED: &[&str] = &[
+    ".cargo\\registry",
+    "_work",
+    "dist-packages",
+    "go\\pkg\\mod",
+    "node_modules",
+    "site-packages",
+    "testdata",
+    "usr\\share\\doc",
+];
+/// What lies in the topmost folder of sources.
+const MARKS: &[&str] = &[
+    ".git",
+    "Cargo.toml",
+    "CMakeLists.txt",
+    "go.mod",
+    "package.json",
+    "pom.xml",
+    "pyproject.toml",
+];
+/// Folders above a file of which marks are looked for.
+const MAX_ABOVE: usize = 6;
+
+/// Where a file lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Among samples, or what was fetched to be built with or read.
+    Samples,
+    /// Among somebody's sources.
+    Sources,
+    /// Where a person keeps files.
+    Kept,
+    /// Anywhere else.
+    Elsewhere,
+}
+
+/// Scores down the configurations of every tool of which there is nothing else.
+pub fn score_down(events: &mut [Event], tools: &[Tool], evidence: &Evidence<'_>) {
+    let cleaned = events.iter().flat_map(|e| &e.hits).any(|h| counts(h) && is_cleanup(h));
+    for tool in tools.iter().filter(|tool| &*tool.id != "tunnel") {
+        let mine = || events.iter().flat_map(|e| e.hits.iter().map(move |h| (e, h)));
+        let mine = || mine().filter(|(_, hit)| hit.tool == tool.id && counts(hit));
+        if mine().any(|(event, hit)| is_company(event, hit)) {
+            continue;
+        }
+        let configured = || mine().filter(|(_, hit)| hit.stage == RowStage::Configured);
+        let place = configured().map(|(event, _)| place(subject(event), evidence.exists)).max();
+        let has_secret = configured().any(|(event, _)| has_secret(event));
+        let is_risky = configured().any(|(_, hit)| hit.score >= RISKY);
+        let (left, why) = match place {
+            Some(Place::Samples) => (LISTED, "it lies among samples"),
+            Some(Place::Sources) if has_secret || cleaned => (KEPT, "it lies among sources"),
+            Some(Place::Sources) => (LISTED, "it lies among sources"),
+            Some(Place::Kept) if !cleaned && !is_risky => {
+                (KEPT, "it lies where somebody keeps files")
+            }
+            _ => continue,
+        };
+        let hits = events.iter_mut().flat_map(|e| &mut e.hits);
+        let hits = hits.filter(|hit| hit.tool == tool.id && hit.stage == RowStage::Configured);
+        for hit in hits.filter(|hit| hit.score > left) {
+            hit.score = left;
+            let _ = write!(
+                hit.message,
+                "; scored down: a configuration alone ({why}), no program, run, service or log of \
+                 {} is known here",
+                tool.id
+            );
+        }
+    }
+}
+
+fn counts(hit: &Hit) -> bool {
+    hit.score >= COMPANY && hit.suppressed_by.is_none()
+}
+
+fn is_cleanup(hit: &Hit) -> bool {
+    hit.stage == RowStage::CleanedUp
+}
+
+/// Whether a hit says that more of the tool was here than a configuration. Pages that
+/// were read are no more.
+fn is_company(event: &Event, hit: &Hit) -> bool {
+    let read = matches!(event.record.category, "browser_visit" | "browser_search");
+    !matches!(hit.stage, RowStage::Configured | RowStage::Context) && !read
+}
+
+fn has_secret(event: &Event) -> bool {
+    ["Authtoken", "ApiKey", "Credential"].iter().any(|field| event.record.text(field).is_some())
+}
+
+/// The file that an event speaks of.
+fn subject(event: &Event) -> &str {
+    let named = ["TargetFilename", "Image"].iter().find_map(|field| event.record.text(field));
+    named.filter(|_| !is_content(event)).unwrap_or(event.path.as_str())
+}
+
+fn is_content(event: &Event) -> bool {
+    matches!(event.record.category, "config" | "tunnel_endpoint")
+}
+
+fn place(file: &str, exists: &Exists<'_>) -> Place {
+    let tail = path::tail(file);
+    let folders: Vec<&str> = tail.split('\\').filter(|part| !part.is_empty()).collect();
+    let lies_in = |part: &&str| tail.contains(&format!("\\{part}\\"));
+    let (home, own) = match folders.as_slice() {
+        ["users" | "home" | "documents and settings", user, own @ ..] => (Some(*user), own),
+        own => (None, own),
+    };
+    let is_sample = |name: &&str| {
+        name.split(['.', '_', '-', ' '])
+            .any(|word| matches!(word, "example" | "sample" | "template"))
+    };
+    if FETCHED.iter().any(|part| lies_in(part))
+        || home.is_some() && own.last().is_some_and(is_sample)
+    {
+        return Place::Samples;
+    }
+    if is_marked(file, own.len(), exists) {
+        return Place::Sources;
+    }
+    let hidden = |part: &&str| {
+        part.starts_with('.') || matches!(*part, "appdata" | "application data" | "library")
+    };
+    let is_source = |part: &&str| SOURCES.contains(part);
+    match home {
+        Some("public" | "shared" | "default" | "all users") => Place::Elsewhere,
+        Some(_) if own.iter().any(hidden) => Place::Elsewhere,
+        Some(_) if own.iter().rev().skip(1).any(is_source) => Place::Sources,
+        Some(_) => Place::Kept,
+        None if file.get(1..2) == Some(":") && own.first().is_some_and(is_source) => Place::Sources,
+        None => Place::Elsewhere,
+    }
+}
+
+/// Whether a folder above the file, below the person's or the drive's own, is the
+/// topmost one of sources.
+fn is_marked(file: &str, depth: usize, exists: &Exists<'_>) -> bool {
+    let separator = if file.contains('\\') { '\\' } else { '/' };
+    let above = std::iter::successors(file.rsplit_once(separator), |(above, _)| {
+        above.rsplit_once(separator)
+    });
+    above.take(depth.saturating_sub(1).min(MAX_ABOVE)).any(|(folder, _)| {
+        MARKS.iter().any(|mark| exists(&format!("{folder}{separator}{mark}")) == Some(true))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The place of a file on a volume that holds these others.
+    fn check(file: &str, others: &[&str], expected: Place) {
+        let exists = |path: &str| Some(others.contains(&path));
+        assert_eq!(place(file, &exists), expected, "{file}");
+    }
+
+    #[test]
+    fn sources_and_samples_are_told_from_hiding_places() {
+        check(r"C:\Users\dev\src\cf\config.yml", &[], Place::Sources);
+        check(r"D:\repos\infra\frpc.toml", &[], Place::Sources);
+        check("/home/lena/projects/x/frpc.ini", &[], Place::Sources);
+        check("/srv/shop/deploy/frpc.ini", &["/srv/shop/.git"], Place::Sources);
+        check(r"C:\x\frpc.toml", &[r"C:\package.json"], Place::Elsewhere);
+        check(r"C:\Users\a\frpc.toml", &[r"C:\Users\a\package.json"], Place::Kept);
+        check("/usr/share/doc/frp/frpc.toml", &[], Place::Samples);
+        check(r"C:\Users\a\Desktop\frpc.example.toml", &[], Place::Samples);
+        check(r"C:\Users\a\go\pkg\mod\frp\conf\frpc.toml", &[], Place::Samples);
+        check(r"C:\Users\a\Desktop\frpc.toml", &[], Place::Kept);
+        check("/home/a/frpc.toml", &[], Place::Kept);
+    }
+
+    #[test]
+    fn where_nobody_keeps_work_a_configuration_stands() {
+        for file in [
+            r"C:\Users\Public\frpc.toml",
+            r"C:\ProgramData\x\svc.dat",
+            r"C:\Windows\Temp\c.toml",
+            r"C:\Users\a\AppData\Local\ngrok\ngrok.yml",
+            r"C:\Users\a\.cloudflared\config.yml",
+            "/dev/shm/c.toml",
+            "/usr/local/src/c.toml",
+            "/root/frpc.ini",
+            "/opt/frp/frpc.toml",
+            "/home/a/.config/ngrok/ngrok.yml",
+            "/Users/a/Library/Application Support/ngrok/ngrok.yml",
+        ] {
+            check(file, &[], Place::Elsewhere);
+        }
+    }
+}
