@@ -62,6 +62,10 @@ impl Learner<'_> {
             }
             "config" => self.add_path(self.event.path.as_str(), Target::Config),
             "process_creation" if self.is_agent_process() => self.process(),
+            // Arguments of its own betray an agent under another name.
+            "process_creation" if self.hit.rule.ends_with("-arguments-process") => {
+                self.program(record.text("Image").unwrap_or_default());
+            }
             "service" | "service_install" => {
                 self.command(record.text("ImagePath"));
                 self.command(record.text("Wrapped").or_else(|| record.text("Application")));
@@ -75,6 +79,8 @@ impl Learner<'_> {
             }
             "run_key" => self.command(record.text("Details")),
             "startup_shortcut" | "startup_script" => self.command(record.text("CommandLine")),
+            "systemd_unit" | "cron" | "rc_script" | "shell_profile" | "launchd"
+            | "desktop_autostart" => self.started(),
             "prefetch" | "crash_report" => self.ran(),
             "task_file" => {
                 self.command(record.text("CommandLine"));
@@ -192,6 +198,24 @@ impl Learner<'_> {
         }
         for file in path::config_arguments(line) {
             self.add_path(&file, Target::Config);
+        }
+    }
+
+    /// Learns the program that a line of a Unix autostart runs: the agent by its name,
+    /// else the first file that no shell or helper is.
+    fn started(&mut self) {
+        let record = &self.event.record;
+        let Some(line) = record.text("CommandLine") else { return };
+        let home = path::home_of(record.text("User"), self.event.path.as_str());
+        let words = path::words(line).into_iter().map(|word| path::at_home(&word, &home));
+        let words: Vec<String> = words.collect();
+        let named = words.iter().find(|w| self.tool.is_binary(path::base_name(w)));
+        let first = words.iter().find(|w| w.starts_with('/') && is_hunted(w));
+        if let Some(agent) = named.or(first) {
+            self.program(agent);
+        }
+        for file in path::config_arguments(line) {
+            self.add_path(&path::at_home(&file, &home), Target::Config);
         }
     }
 

@@ -140,6 +140,120 @@ pub fn config_arguments(command_line: &str) -> Vec<String> {
     out
 }
 
+/// The home of the account that a Unix file of settings belongs to: by the account's
+/// name, else by where the file lies.
+pub fn home_of(user: Option<&str>, file: &str) -> String {
+    let below = |root: &str| {
+        let name = file.strip_prefix(root)?.split('/').next()?;
+        Some(format!("{root}{name}"))
+    };
+    match user {
+        Some("root") => "/root".to_owned(),
+        Some(user) if below("/Users/").is_some() || file.starts_with("/private/") => {
+            format!("/Users/{user}")
+        }
+        Some(user) => format!("/home/{user}"),
+        None => below("/home/").or_else(|| below("/Users/")).unwrap_or_else(|| "/root".to_owned()),
+    }
+}
+
+/// A word of a Unix command with the home folder for `~` or `$HOME`, and without what a
+/// shell or a unit puts before or behind it: `-@/x` and `(/x;` are `/x`.
+pub fn at_home(word: &str, home: &str) -> String {
+    let word = word.trim_start_matches(['(', '{', '`', '-', '@', '+', '!', ':']);
+    let word = word.trim_matches(['\'', '"', ';', '&', ')', '`']);
+    let below = ["~/", "$HOME/", "${HOME}/"].iter().find_map(|mark| word.strip_prefix(mark));
+    below.map_or_else(|| word.to_owned(), |rest| format!("{home}/{rest}"))
+}
+
+/// Programs of Unix that start or host others, or only handle files, and what is no
+/// program at all.
+const UNIX_HOSTS: &[&str] = &[
+    "anacron",
+    "ash",
+    "at",
+    "autossh",
+    "awk",
+    "bash",
+    "busybox",
+    "cat",
+    "chmod",
+    "chown",
+    "containerd-shim-runc-v2",
+    "cp",
+    "crond",
+    "cron",
+    "curl",
+    "dash",
+    "date",
+    "doas",
+    "docker",
+    "docker-compose",
+    "dockerd",
+    "echo",
+    "env",
+    "expect",
+    "find",
+    "flock",
+    "git",
+    "grep",
+    "ionice",
+    "kill",
+    "ksh",
+    "kubectl",
+    "launchctl",
+    "logger",
+    "mkdir",
+    "mv",
+    "nerdctl",
+    "nice",
+    "nohup",
+    "null",
+    "perl",
+    "pgrep",
+    "php",
+    "pidof",
+    "pkexec",
+    "pkill",
+    "podman",
+    "ps",
+    "python",
+    "rm",
+    "run-parts",
+    "runc",
+    "runuser",
+    "screen",
+    "sed",
+    "service",
+    "setsid",
+    "sh",
+    "sleep",
+    "ssh",
+    "sshd",
+    "sshpass",
+    "stdbuf",
+    "strace",
+    "su",
+    "sudo",
+    "systemctl",
+    "systemd",
+    "systemd-run",
+    "tail",
+    "tar",
+    "tee",
+    "test",
+    "time",
+    "timeout",
+    "tmux",
+    "touch",
+    "true",
+    "unzip",
+    "watch",
+    "wget",
+    "xargs",
+    "zsh",
+];
+
 /// Programs that start or host others: naming one says nothing about it.
 pub fn is_host_program(path: &str) -> bool {
     const HOSTS: &[&str] = &[
@@ -161,6 +275,12 @@ pub fn is_host_program(path: &str) -> bool {
         "explorer.exe",
         "services.exe",
         "schtasks.exe",
+        "wmic.exe",
+        "psexec.exe",
+        "ssh.exe",
+        "plink.exe",
+        "docker.exe",
+        "code.exe",
         "sc.exe",
         "wsl.exe",
         "bash.exe",
@@ -197,6 +317,7 @@ pub fn is_host_program(path: &str) -> bool {
     ];
     let name = base_name(path).to_ascii_lowercase();
     name.is_empty()
+        || UNIX_HOSTS.contains(&name.as_str())
         || HOSTS.contains(&name.as_str())
         || HOSTS.contains(&format!("{name}.exe").as_str())
 }

@@ -12,6 +12,9 @@ use crate::model::{DnsFacts, Event, Hit, Level, Moment, Record, Row, RowStage, T
 /// Logons from loopback below this score make no row of their own.
 const IDLE_LOGON: u8 = 20;
 
+/// From this score on, a tool's name stands before a higher score that names none.
+const NAMED_FOR_SURE: u8 = 40;
+
 /// A row and the event it came from.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -104,21 +107,22 @@ pub fn index(rows: &[Built]) -> RowsOf {
 }
 
 /// The hit that speaks for the row: the highest score, a named tool before none,
-/// a rule before a pivot.
+/// a rule before a pivot; a tool named for sure before one of the same stage that
+/// names none.
 pub fn best_hit(hits: &[Hit]) -> Option<&Hit> {
     // A known use stays known where its shape alone would speak of a tunnel.
     let allowed = hits.iter().any(|h| h.suppressed_by.is_some());
-    hits.iter().filter(|h| !allowed || &*h.tool != "tunnel").max_by(|a, b| {
-        let rank = |h: &Hit| {
-            (
-                h.suppressed_by.is_none(),
-                h.score,
-                &*h.tool != "tunnel",
-                !h.rule.starts_with("pivot-"),
-            )
-        };
-        rank(a).cmp(&rank(b)).then_with(|| b.rule.cmp(&a.rule))
-    })
+    let hits = || hits.iter().filter(|h| !allowed || &*h.tool != "tunnel");
+    let best = hits().max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.rule.cmp(&a.rule)))?;
+    let named = hits()
+        .filter(|h| &*best.tool == "tunnel" && h.stage == best.stage && h.score >= NAMED_FOR_SURE);
+    let named = named.filter(|h| &*h.tool != "tunnel" && h.suppressed_by.is_none());
+    named.max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.rule.cmp(&a.rule))).or(Some(best))
+}
+
+fn rank(hit: &Hit) -> impl Ord + use<> {
+    let is_pivot = hit.rule.starts_with("pivot-");
+    (hit.suppressed_by.is_none(), hit.score, &*hit.tool != "tunnel", !is_pivot)
 }
 
 fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> String) -> Row {
@@ -126,7 +130,10 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
     let text =
         |names: &[&str]| names.iter().find_map(|n| record.text(n)).map(redact).unwrap_or_default();
     let suppressed = best.suppressed_by.is_some();
-    let score = if suppressed { best.score.min(10) } else { best.score };
+    // Another hit may weigh more than the one that names the tool.
+    let same = event.hits.iter().filter(|h| h.stage == best.stage && h.suppressed_by.is_none());
+    let highest = same.filter(|h| &*h.tool == "tunnel").map(|h| h.score);
+    let score = if suppressed { best.score.min(10) } else { highest.fold(best.score, u8::max) };
     let mut row = Row {
         message: redact(&message(event, best)),
         host: host.to_owned(),

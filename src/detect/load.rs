@@ -103,16 +103,22 @@ impl Loaded {
         Ok(())
     }
 
-    /// Gives every profile of a tool that names no needs those of all.
+    /// Gives every profile of a tool the needs of all, before its own.
     fn add_needs(&mut self) -> Result<(), DetectError> {
         let Some((path, bytes)) = builtin::files().find(|(path, _)| *path == NEEDS) else {
             return Ok(());
         };
         let common: Needs = yaml_serde::from_slice(bytes)
             .map_err(|e| DetectError::Invalid { path: (*path).into(), reason: e.to_string() })?;
-        for profile in &mut self.profiles {
-            if profile.names_a_tool() && profile.needs.is_empty() {
-                profile.needs.clone_from(&common);
+        for profile in self.profiles.iter_mut().filter(|profile| profile.names_a_tool()) {
+            let own = std::mem::replace(&mut profile.needs, common.clone());
+            for (os, rungs) in own {
+                let all = profile.needs.entry(os).or_default();
+                for (rung, own) in rungs {
+                    let all = all.entry(rung).or_default();
+                    let new: Vec<String> = own.into_iter().filter(|id| !all.contains(id)).collect();
+                    all.extend(new);
+                }
             }
         }
         Ok(())

@@ -72,6 +72,7 @@ fn verdict_lines(report: &HostReport, found: &[&ToolVerdict]) -> Vec<String> {
     }
     if found.is_empty() {
         lines.push(plain(&nothing_found(report), MAX_SENTENCE));
+        lines.extend(unnamed(report).map(|line| plain(&line, MAX_SENTENCE)));
     }
     let open = &report.verdict.unattributed;
     if !open.is_empty() {
@@ -147,6 +148,17 @@ fn volume(traffic: &Traffic) -> String {
         clock(traffic.first),
         clock(traffic.last)
     )
+}
+
+/// What looks like a tunnel's start or autostart and bears no tool's name, if it is
+/// an alarm.
+fn unnamed(report: &HostReport) -> Option<String> {
+    let is_alarm = |row: &&Row| row.tool == "tunnel" && row.level >= Level::Medium;
+    let sets_up = |row: &&Row| matches!(row.stage, RowStage::Executed | RowStage::Persisted);
+    let rows = || report.rows.iter().filter(is_alarm).filter(sets_up);
+    let gravest = rows().max_by_key(|row| (row.score, Reverse(row.datetime)))?;
+    let (level, many) = (gravest.level.as_str().to_uppercase(), rows().count());
+    Some(format!("LOOK ({level}): {many} rows of a tunnel that names no tool: {}", gravest.message))
 }
 
 fn nothing_found(report: &HostReport) -> String {
