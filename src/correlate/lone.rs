@@ -6,6 +6,7 @@
 //! list. Where nobody keeps such (a system folder, one for all users, hidden ones, the
 //! tool's own), it is what an intruder's clean-up leaves, and keeps its score.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{Evidence, Exists, Tool, path};
@@ -40,7 +41,6 @@ const SOURCES: &[&str] = &[
 /// Folders of what is fetched to be built with or read, wherever they are.
 const FETCHED: &[&str] = &[
     ".cargo\\registry",
-    "_work",
     "dist-packages",
     "go\\pkg\\mod",
     "node_modules",
@@ -74,38 +74,94 @@ enum Place {
     Elsewhere,
 }
 
-/// Scores down the configurations of every tool of which there is nothing else.
+/// Scores down what lies among samples, and the configurations of every tool of which
+/// there is nothing else.
 pub fn score_down(events: &mut [Event], tools: &[Tool], evidence: &Evidence<'_>) {
     let cleaned = events.iter().flat_map(|e| &e.hits).any(|h| counts(h) && is_cleanup(h));
-    for tool in tools.iter().filter(|tool| &*tool.id != "tunnel") {
-        let mine = || events.iter().flat_map(|e| e.hits.iter().map(move |h| (e, h)));
-        let mine = || mine().filter(|(_, hit)| hit.tool == tool.id && counts(hit));
-        if mine().any(|(event, hit)| is_company(event, hit)) {
-            continue;
+    let places: Vec<Place> = events.iter().map(|e| place_of(e, evidence.exists)).collect();
+    let used = used(events);
+    for (event, _) in events.iter_mut().zip(&places).filter(|(_, place)| **place == Place::Samples)
+    {
+        if !used.contains(&path::tail(event.path.as_str())) {
+            event.hits.iter_mut().for_each(|hit| lower(hit, LISTED, "it lies among samples"));
         }
-        let configured = || mine().filter(|(_, hit)| hit.stage == RowStage::Configured);
-        let place = configured().map(|(event, _)| place(subject(event), evidence.exists)).max();
-        let has_secret = configured().any(|(event, _)| has_secret(event));
-        let is_risky = configured().any(|(_, hit)| hit.score >= RISKY);
-        let (left, why) = match place {
-            Some(Place::Samples) => (LISTED, "it lies among samples"),
-            Some(Place::Sources) if has_secret || cleaned => (KEPT, "it lies among sources"),
-            Some(Place::Sources) => (LISTED, "it lies among sources"),
-            Some(Place::Kept) if !cleaned && !is_risky => {
-                (KEPT, "it lies where somebody keeps files")
+    }
+    for tool in tools.iter().filter(|tool| &*tool.id != "tunnel") {
+        let left = Remains::of(events, &places, tool).left(cleaned);
+        let Some((score, why)) = left else { continue };
+        let why = format!(
+            "a configuration alone ({why}), no program, run, service or log of {} is known here",
+            tool.id
+        );
+        for (event, place) in events.iter_mut().zip(&places) {
+            let mine = event.hits.iter_mut().filter(|hit| hit.tool == tool.id);
+            let mine = mine.filter(|hit| is_setting(hit, *place));
+            mine.for_each(|hit| lower(hit, score, &why));
+        }
+    }
+}
+
+/// Whether a hit is of a configuration, or of what lies unpacked beside it in sources.
+fn is_setting(hit: &Hit, place: Place) -> bool {
+    hit.stage == RowStage::Configured || hit.stage == RowStage::Delivered && place == Place::Sources
+}
+
+/// Tails of the files that something was run or is started with.
+fn used(events: &[Event]) -> BTreeSet<String> {
+    let runs = |hit: &&Hit| matches!(hit.stage, RowStage::Executed | RowStage::Persisted);
+    let hits = events.iter().flat_map(|event| &event.hits).filter(runs);
+    let reasons = hits.filter(|hit| &*hit.rule == "pivot-config").filter_map(|hit| {
+        let (_, known) = hit.message.split_once("(known from ")?;
+        Some(path::tail(known.rsplit_once(' ')?.0))
+    });
+    reasons.collect()
+}
+
+fn lower(hit: &mut Hit, score: u8, why: &str) {
+    if hit.score > score {
+        hit.score = score;
+        let _ = write!(hit.message, "; scored down: {why}");
+    }
+}
+
+/// What there is of a tool, where it is only configured.
+#[derive(Default)]
+struct Remains {
+    company: bool,
+    secret: bool,
+    risky: bool,
+    place: Option<Place>,
+}
+
+impl Remains {
+    fn of(events: &[Event], places: &[Place], tool: &Tool) -> Self {
+        let mut out = Self::default();
+        for (event, place) in events.iter().zip(places) {
+            let mine = |hit: &&Hit| hit.tool == tool.id && counts(hit);
+            for hit in event.hits.iter().filter(mine) {
+                if is_setting(hit, *place) {
+                    out.place = out.place.max(Some(*place));
+                    out.risky |= hit.score >= RISKY;
+                    out.secret |= has_secret(event);
+                } else {
+                    out.company |= is_company(event, hit);
+                }
             }
-            _ => continue,
-        };
-        let hits = events.iter_mut().flat_map(|e| &mut e.hits);
-        let hits = hits.filter(|hit| hit.tool == tool.id && hit.stage == RowStage::Configured);
-        for hit in hits.filter(|hit| hit.score > left) {
-            hit.score = left;
-            let _ = write!(
-                hit.message,
-                "; scored down: a configuration alone ({why}), no program, run, service or log of \
-                 {} is known here",
-                tool.id
-            );
+        }
+        out
+    }
+
+    /// The score that is left, and why; none where nothing is taken off.
+    fn left(&self, cleaned: bool) -> Option<(u8, &'static str)> {
+        match self.place? {
+            _ if self.company => None,
+            Place::Samples => Some((LISTED, "it lies among samples")),
+            Place::Sources if self.secret || cleaned => Some((KEPT, "it lies among sources")),
+            Place::Sources => Some((LISTED, "it lies among sources")),
+            Place::Kept if !cleaned && !self.risky => {
+                Some((KEPT, "it lies where somebody keeps files"))
+            }
+            Place::Kept | Place::Elsewhere => None,
         }
     }
 }
@@ -129,14 +185,25 @@ fn has_secret(event: &Event) -> bool {
     ["Authtoken", "ApiKey", "Credential"].iter().any(|field| event.record.text(field).is_some())
 }
 
-/// The file that an event speaks of.
-fn subject(event: &Event) -> &str {
-    let named = ["TargetFilename", "Image"].iter().find_map(|field| event.record.text(field));
-    named.filter(|_| !is_content(event)).unwrap_or(event.path.as_str())
-}
-
-fn is_content(event: &Event) -> bool {
-    matches!(event.record.category, "config" | "tunnel_endpoint")
+/// Where the file lies that an event speaks of. Only a configuration is told by where
+/// a person keeps it, and no program by the place of its sources.
+fn place_of(event: &Event, exists: &Exists<'_>) -> Place {
+    let category = event.record.category;
+    let configures = event.hits.iter().any(|hit| hit.stage == RowStage::Configured);
+    let file = match category {
+        "executable" => return Place::Elsewhere,
+        "config" | "tunnel_endpoint" => event.path.as_str(),
+        "file" if !configures => return Place::Elsewhere,
+        _ if configures => {
+            let named = ["TargetFilename", "Image"].iter().find_map(|f| event.record.text(f));
+            named.unwrap_or(event.path.as_str())
+        }
+        _ => event.path.as_str(),
+    };
+    match place(file, exists) {
+        Place::Kept if !configures => Place::Elsewhere,
+        place => place,
+    }
 }
 
 fn place(file: &str, exists: &Exists<'_>) -> Place {

@@ -229,6 +229,9 @@ fn weight(category: &str, own: bool) -> Weight {
 fn config(record: &Record) -> Weight {
     match record.category {
         "config" | "tunnel_endpoint" => (RowStage::Configured, 60, "the agent's configuration"),
+        "process_creation" if is_reader(record) => {
+            (RowStage::Context, 20, "names the agent's configuration")
+        }
         "process_creation" => (RowStage::Executed, 60, "started with the agent's configuration"),
         "service" | "service_install" => {
             (RowStage::Persisted, 75, "a service runs with the agent's configuration")
@@ -252,29 +255,56 @@ fn config(record: &Record) -> Weight {
 
 /// Whether the record's program opens files of any kind: editors, indexers, scanners.
 fn is_reader(record: &Record) -> bool {
-    const READERS: [&str; 18] = [
-        "7z.exe",
-        "7zfm.exe",
-        "7zg.exe",
-        "certutil.exe",
-        "code.exe",
-        "findstr.exe",
-        "git.exe",
-        "msmpeng.exe",
-        "notepad++.exe",
-        "notepad.exe",
-        "onedrive.exe",
-        "robocopy.exe",
-        "searchindexer.exe",
-        "searchprotocolhost.exe",
-        "winrar.exe",
-        "wordpad.exe",
-        "write.exe",
-        "xcopy.exe",
+    const READERS: [&str; 44] = [
+        "7z",
+        "7zfm",
+        "7zg",
+        "atom",
+        "bat",
+        "cat",
+        "certutil",
+        "clion64",
+        "code",
+        "code - insiders",
+        "cp",
+        "cursor",
+        "devenv",
+        "dropbox",
+        "emacs",
+        "findstr",
+        "gedit",
+        "git",
+        "goland64",
+        "grep",
+        "gvim",
+        "idea64",
+        "less",
+        "msmpeng",
+        "nano",
+        "notepad",
+        "notepad++",
+        "nvim",
+        "onedrive",
+        "phpstorm64",
+        "pycharm64",
+        "rg",
+        "rider64",
+        "robocopy",
+        "rsync",
+        "searchindexer",
+        "searchprotocolhost",
+        "sublime_text",
+        "vi",
+        "vim",
+        "webstorm64",
+        "winrar",
+        "wordpad",
+        "xcopy",
     ];
     let image = record.text("Image").unwrap_or_default();
     let name = path::base_name(image).to_ascii_lowercase();
-    path::is_host_program(image) || READERS.contains(&name.as_str())
+    let stem = name.strip_suffix(".exe").unwrap_or(&name);
+    path::is_host_program(image) || READERS.contains(&stem)
 }
 
 fn program(record: &Record, tail: &str) -> Option<Weight> {

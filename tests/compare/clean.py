@@ -6,7 +6,8 @@
 Scans each clean source (a host without a tunnel, or real files of other hosts) and lists every
 row of level medium or above by source, tool and rule. Those that clean.md explains, in the
 lines `| source | tool | rule | rows | why |`, are counted; any other fails. A source in clean.md
-is the name of its folder or file; `*` in a cell is any text.
+is the name of its folder or file (of a folder `tree`, the one above); `*` in a cell is any text.
+A source that adit cannot read at all (exit code 4) is said, and holds no row.
 """
 import argparse
 import csv
@@ -32,13 +33,21 @@ def explained():
     return rows
 
 
+def name_of(source):
+    """What clean.md calls a source."""
+    path = Path(source)
+    return path.parent.name if path.name == "tree" else path.name
+
+
 def alarms(adit, source):
     """Rows of level medium or above, by tool and rule."""
     found = Counter()
     with tempfile.TemporaryDirectory() as place:
         run = subprocess.run([adit, "scan", source, "-o", f"{place}/o", "--no-bundle", "--progress", "none"],
                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if run.returncode not in (0, 3):
+        if run.returncode == 4:
+            print(f"{name_of(source)}: not read: {run.stdout.splitlines()[-1:]}")
+        elif run.returncode not in (0, 3):
             sys.exit(f"{source}: exit {run.returncode}: {run.stderr[:400]}")
         for name in ("timeline.csv", "notime.csv"):
             for path in Path(place).rglob(name):
@@ -58,12 +67,14 @@ def main():
     for source in options.sources:
         for (tool, rule), count in sorted(alarms(options.adit, source).items()):
             rows += count
-            why = [k[4] for k in known if fnmatch.fnmatch(Path(source).name, k[0])
-                   and fnmatch.fnmatch(tool, k[1]) and fnmatch.fnmatch(rule, k[2])]
+            why = [k[4] for k in known if fnmatch.fnmatch(name_of(source), k[0])
+                   and fnmatch.fnmatch(tool, k[1]) and fnmatch.fnmatch(rule, k[2])
+                   and count <= int(k[3])]
             if not why:
                 unexplained += count
-            print(f"{Path(source).name}: {tool}, {rule}: {count} rows, {why[0] if why else 'NOT EXPLAINED'}")
-    print(f"{rows - unexplained} explained, {unexplained} not")
+            print(f"{name_of(source)}: {tool}, {rule}: {count} rows, {why[0] if why else 'NOT EXPLAINED'}",
+                  flush=True)
+    print(f"{len(options.sources)} sources: {rows - unexplained} explained, {unexplained} not")
     return 1 if unexplained else 0
 
 

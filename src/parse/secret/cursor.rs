@@ -177,7 +177,10 @@ impl Cursor<'_> {
                 }
                 continue;
             }
-            let fits = named || command || looks_random(word);
+            // What ends a sentence or a clause behind a token is none of it.
+            let bare = word.trim_end_matches([':', ',', ';', '.', ')']);
+            let end = if looks_random(bare) { start.saturating_add(bare.len()) } else { end };
+            let fits = named || command || looks_random(bare);
             return (fits && start < end).then_some((start, end));
         }
         None

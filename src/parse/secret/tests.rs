@@ -107,6 +107,15 @@ fn shown_forms() {
     );
     assert_eq!(redact_text("authtoken: abc"), format!("authtoken: …sha256:{}", fingerprint("abc")));
     assert_eq!(fingerprint("abc"), "ba7816bf");
+    // What a sentence puts behind it is none of a token.
+    for text in ["--authtoken {}: the agent started", "ngrok config add-authtoken {}, and"] {
+        let shown = redact_text(&text.replace("{}", LEGACY)).into_owned();
+        assert_eq!(
+            shown,
+            text.replace("{}", &format!("…sha256:{}", fingerprint(LEGACY))),
+            "{text}"
+        );
+    }
 }
 
 #[test]
