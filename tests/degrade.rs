@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -152,13 +153,19 @@ fn not_kept(why: &str, id: &str) -> bool {
 
 fn check(host: &str) -> usize {
     let place = TempDir::new().unwrap();
+    let root = place.path().join("sources");
+    whole(host, &root);
+    degrade(&place, &|to| whole(host, to), &sources(&root))
+}
+
+/// Scans a host whole, and once without each source; how many denials there are of the whole.
+fn degrade(place: &TempDir, make: &dyn Fn(&Path), sources: &[Source]) -> usize {
     let whole_root = place.path().join("whole");
-    whole(host, &whole_root);
-    let sources = sources(&whole_root);
+    make(&whole_root);
     let mut roots = vec![whole_root.clone()];
     for (n, (_, start)) in sources.iter().enumerate() {
         let root = place.path().join(format!("without-{n}"));
-        whole(host, &root);
+        make(&root);
         if remove(&root, start) > 0 {
             roots.push(root);
         }
@@ -175,8 +182,8 @@ fn check(host: &str) -> usize {
                 ("yes", "yes" | "unknown") | ("unknown", "unknown") => true,
                 // A denial that rested on the source must name it.
                 ("no", "unknown") => !basis.contains(id) || why.contains(id),
-                // Servers leave Prefetch off: there it is said to be not kept.
-                ("no", "no") if OPTIONAL.contains(id) && not_kept(&why, id) => true,
+                // What not every system keeps is said to be not kept.
+                ("no", "no") if is_optional(id) && not_kept(&why, id) => true,
                 ("no", "no") => !basis.split(NOT_KEPT).next().unwrap().contains(id),
                 _ => false,
             };
@@ -185,8 +192,59 @@ fn check(host: &str) -> usize {
             }
         }
     }
-    assert!(faults.is_empty(), "{host}:\n{}", faults.join("\n"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     before.values().filter(|(answer, _)| answer == "no").count()
+}
+
+/// Whether systems may be without that source; of Linux none but these are everywhere.
+fn is_optional(id: &str) -> bool {
+    let linux = id.starts_with("linux.");
+    OPTIONAL.contains(&id) || linux && !["linux.log.journal", "linux.log.logins"].contains(&id)
+}
+
+/// The sources of a made Linux host, and the sample of each or its text.
+const LINUX: [(&str, &str, &str); 13] = [
+    ("linux.log.journal", "var/log/journal/1/system.journal", "@journal/regular.journal.gz"),
+    ("linux.log.logins", "var/log/wtmp", "@logins/wtmp"),
+    ("linux.log.audit", "var/log/audit/audit.log", "@audit/plain.log"),
+    ("linux.log.syslog", "var/log/syslog", "@syslog/classic.log"),
+    ("linux.log.auth", "var/log/auth.log", "Mar  1 10:00:00 web sshd[7]: Server listening.\n"),
+    ("linux.user.shell_history", "home/jane/.bash_history", "ls\nssh db\n"),
+    ("linux.user.wget_hsts", "home/jane/.wget-hsts", "# HSTS 1.0\nexample.com\t0\t0\t1\t1\n"),
+    (
+        "linux.package.installed",
+        "var/lib/dpkg/status",
+        "Package: vim\nStatus: install ok installed\n\n",
+    ),
+    ("linux.package.log", "var/log/dpkg.log", "2024-03-01 10:00:00 install vim:amd64 <none> 9\n"),
+    ("linux.persistence.cron_user", "var/spool/cron/crontabs/root", "@daily /usr/bin/true\n"),
+    ("linux.persistence.systemd", "etc/systemd/system/a.service", "[Service]\nExecStart=/bin/a\n"),
+    ("linux.persistence.rc_script", "etc/rc.local", "#!/bin/sh\nexit 0\n"),
+    ("linux.persistence.shell_profile", "home/jane/.bashrc", "alias l=ls\n"),
+];
+
+/// Makes the Linux host.
+fn linux(to: &Path) {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/parse");
+    put(&to.join("etc/os-release"), b"ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian 12\"\n");
+    put(&to.join("etc/hostname"), b"web\n");
+    put(
+        &to.join("etc/passwd"),
+        b"root:x:0:0::/root:/bin/sh\njane:x:1000:1000::/home/jane:/bin/sh\n",
+    );
+    for (_, path, of) in LINUX {
+        let bytes = match of.strip_prefix('@') {
+            Some(sample) if sample.ends_with(".gz") => {
+                let mut bytes = Vec::new();
+                let packed = fs::File::open(samples.join(sample)).unwrap();
+                flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+                bytes
+            }
+            Some(sample) => fs::read(samples.join(sample)).unwrap(),
+            None => of.as_bytes().to_vec(),
+        };
+        put(&to.join(path), &bytes);
+    }
 }
 
 #[test]
@@ -198,4 +256,11 @@ fn a_denial_without_its_source_is_unknown() {
 #[test]
 fn a_finding_without_one_source_stays_or_is_unknown() {
     check("JUMP-01");
+}
+
+#[test]
+fn on_linux_too() {
+    let place = TempDir::new().unwrap();
+    let sources = LINUX.map(|(id, path, _)| (id, path.to_owned()));
+    assert!(degrade(&place, &linux, &sources) > 0);
 }

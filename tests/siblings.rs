@@ -70,3 +70,59 @@ fn three_tools_on_a_host_get_three_ladders() {
     assert!(exposed("cloudflared").contains("localhost:3389"), "{}", exposed("cloudflared"));
     assert!(!exposed("ngrok").contains("10.0.0.7"), "{}", exposed("ngrok"));
 }
+
+/// The answer of a tool's rung, and the levels of the rows that bear its name.
+fn told(host: &Path, tool: &str, rung: &str) -> (String, Vec<String>) {
+    let ran = lab::scan(host, Duration::from_secs(300));
+    let verdict: Value = serde_json::from_str(&ran.files["DEV-WS-11/verdict.json"]).unwrap();
+    let tools = verdict["tools"].as_array().unwrap().iter();
+    let of = tools.clone().find(|of| of["tool"] == tool).unwrap();
+    let rows = ran.rows("timeline.csv").into_iter().chain(ran.rows("notime.csv"));
+    let mut levels: Vec<String> =
+        rows.filter(|row| row["tool"] == tool).map(|row| row["level"].clone()).collect();
+    levels.sort();
+    levels.dedup();
+    (of["rungs"][rung]["answer"].as_str().unwrap().to_owned(), levels)
+}
+
+/// A clean host with these files, of `testdata/parse`.
+fn host_with(files: &[(&str, &str)]) -> TempDir {
+    let place = TempDir::new().unwrap();
+    let host = place.path().join("DEV-WS-11");
+    clean_host(&host);
+    for (from, to) in files {
+        write(&host.join(to), &fs::read(testdata("parse").join(from)).unwrap());
+    }
+    place
+}
+
+#[test]
+fn a_configuration_alone_counts_by_where_it_lies() {
+    const FRP: &str = "tunnel_config/frpc.toml";
+    const CLOUDFLARED: &str = "tunnel_config/cloudflared.yml";
+    for (tool, from, to, answer, levels) in [
+        ("cloudflared", CLOUDFLARED, "Users/lin/src/cf/config.yml", "unknown", &["informational"]),
+        ("frp", FRP, "Users/lin/go/pkg/mod/frp/frpc.toml", "unknown", &["informational"]),
+        ("frp", FRP, "Users/lin/src/frp/frpc.toml", "yes", &["low"]),
+        // What is left where nobody keeps work, all else cleaned away, stands.
+        ("frp", FRP, "ProgramData/x/svc.dat", "yes", &["high"]),
+        ("cloudflared", CLOUDFLARED, "Users/lin/.cloudflared/config.yml", "yes", &["high"]),
+    ] {
+        let place = host_with(&[(from, to)]);
+        let (said, of) = told(&place.path().join("DEV-WS-11"), tool, "configured");
+        assert_eq!(
+            (said.as_str(), of.as_slice()),
+            (answer, levels.map(str::to_owned).as_slice()),
+            "{to}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_in_company_keeps_its_level() {
+    let place = host_with(&[("tunnel_config/frpc.toml", "Users/lin/src/frp/frpc.toml")]);
+    write(&place.path().join("DEV-WS-11/Tools/frpc.exe"), b"MZ");
+    let (said, levels) = told(&place.path().join("DEV-WS-11"), "frp", "configured");
+    assert_eq!(said, "yes");
+    assert!(levels.contains(&"high".to_owned()), "{levels:?}");
+}

@@ -79,7 +79,7 @@ enum Place {
 pub fn score_down(events: &mut [Event], tools: &[Tool], evidence: &Evidence<'_>) {
     let cleaned = events.iter().flat_map(|e| &e.hits).any(|h| counts(h) && is_cleanup(h));
     let places: Vec<Place> = events.iter().map(|e| place_of(e, evidence.exists)).collect();
-    let used = used(events);
+    let used = used(events, &places);
     for (event, _) in events.iter_mut().zip(&places).filter(|(_, place)| **place == Place::Samples)
     {
         if !used.contains(&path::tail(event.path.as_str())) {
@@ -106,15 +106,21 @@ fn is_setting(hit: &Hit, place: Place) -> bool {
     hit.stage == RowStage::Configured || hit.stage == RowStage::Delivered && place == Place::Sources
 }
 
-/// Tails of the files that something was run or is started with.
-fn used(events: &[Event]) -> BTreeSet<String> {
-    let runs = |hit: &&Hit| matches!(hit.stage, RowStage::Executed | RowStage::Persisted);
-    let hits = events.iter().flat_map(|event| &event.hits).filter(runs);
-    let reasons = hits.filter(|hit| &*hit.rule == "pivot-config").filter_map(|hit| {
+/// Tails of the configurations that something was run or is started with.
+fn used(events: &[Event], places: &[Place]) -> BTreeSet<String> {
+    let tail = |event: &Event| path::tail(event.path.as_str());
+    let configs = events.iter().filter(|event| event.record.category == "config").map(tail);
+    let configs: BTreeSet<String> = configs.collect();
+    let runs = |hit: &&Hit| {
+        matches!(hit.stage, RowStage::Executed | RowStage::Persisted)
+            && &*hit.rule == "pivot-config"
+    };
+    let own = events.iter().zip(places).filter(|(_, place)| **place != Place::Samples);
+    let names = own.flat_map(|(event, _)| event.hits.iter().filter(runs)).filter_map(|hit| {
         let (_, known) = hit.message.split_once("(known from ")?;
         Some(path::tail(known.rsplit_once(' ')?.0))
     });
-    reasons.collect()
+    names.filter(|name| configs.contains(name)).collect()
 }
 
 fn lower(hit: &mut Hit, score: u8, why: &str) {

@@ -363,4 +363,27 @@ mod tests {
         assert_eq!(config_arguments(line), [r"C:\a b\n.yml", r"C:\c.yml"]);
         assert_eq!(config_arguments(r"s.exe -config C:\x.dat"), [r"C:\x.dat"]);
     }
+
+    #[test]
+    fn words_of_unix_at_home() {
+        for (user, file, home) in [
+            (Some("root"), "/var/spool/cron/crontabs/root", "/root"),
+            (Some("jane"), "/var/spool/cron/crontabs/jane", "/home/jane"),
+            (Some("jane"), "/private/var/at/tabs/jane", "/Users/jane"),
+            (None, "/home/jane/.bashrc", "/home/jane"),
+            (None, "/etc/rc.local", "/root"),
+        ] {
+            assert_eq!(home_of(user, file), home, "{file}");
+        }
+        for (word, expected) in [
+            ("$HOME/bin/x", "/home/j/bin/x"),
+            ("~/x", "/home/j/x"),
+            ("${HOME}/x;", "/home/j/x"),
+            ("(/usr/lib/x", "/usr/lib/x"),
+            ("-/usr/lib/x", "/usr/lib/x"),
+            ("--config", "config"),
+        ] {
+            assert_eq!(at_home(word, "/home/j"), expected, "{word}");
+        }
+    }
 }
