@@ -217,7 +217,7 @@ const LINUX: [(&str, &str, &str); 13] = [
         "Package: vim\nStatus: install ok installed\n\n",
     ),
     ("linux.package.log", "var/log/dpkg.log", "2024-03-01 10:00:00 install vim:amd64 <none> 9\n"),
-    ("linux.persistence.cron_user", "var/spool/cron/crontabs/root", "@daily /usr/bin/true\n"),
+    ("linux.persistence.cron_user", "var/spool/cron/crontabs/root", "30 5 * * * /usr/bin/true\n"),
     ("linux.persistence.systemd", "etc/systemd/system/a.service", "[Service]\nExecStart=/bin/a\n"),
     ("linux.persistence.rc_script", "etc/rc.local", "#!/bin/sh\nexit 0\n"),
     ("linux.persistence.shell_profile", "home/jane/.bashrc", "alias l=ls\n"),

@@ -293,7 +293,7 @@ mod tests {
             r"C:\Users\a\.cloudflared\config.yml",
             "/dev/shm/c.toml",
             "/usr/local/src/c.toml",
-            "/root/frpc.ini",
+            "/etc/x/frpc.ini",
             "/opt/frp/frpc.toml",
             "/home/a/.config/ngrok/ngrok.yml",
             "/Users/a/Library/Application Support/ngrok/ngrok.yml",
