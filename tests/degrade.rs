@@ -183,7 +183,7 @@ fn degrade(place: &TempDir, make: &dyn Fn(&Path), sources: &[Source]) -> usize {
                 // A denial that rested on the source must name it.
                 ("no", "unknown") => !basis.contains(id) || why.contains(id),
                 // What not every system keeps is said to be not kept.
-                ("no", "no") if is_optional(id) && not_kept(&why, id) => true,
+                ("yes" | "no", "no") if is_optional(id) && not_kept(&why, id) => true,
                 ("no", "no") => !basis.split(NOT_KEPT).next().unwrap().contains(id),
                 _ => false,
             };

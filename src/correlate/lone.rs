@@ -48,6 +48,8 @@ const FETCHED: &[&str] = &[
     "testdata",
     "usr\\share\\doc",
 ];
+/// Where programs, too, are none but samples.
+const TESTS: &str = "\\testdata\\";
 /// What lies in the topmost folder of sources.
 const MARKS: &[&str] = &[
     ".git",
@@ -83,7 +85,10 @@ pub fn score_down(events: &mut [Event], tools: &[Tool], evidence: &Evidence<'_>)
     for (event, _) in events.iter_mut().zip(&places).filter(|(_, place)| **place == Place::Samples)
     {
         if !used.contains(&path::tail(event.path.as_str())) {
-            event.hits.iter_mut().for_each(|hit| lower(hit, LISTED, "it lies among samples"));
+            event
+                .hits
+                .iter_mut()
+                .for_each(|hit| lower(hit, LISTED, "it lies among samples or is a copy"));
         }
     }
     for tool in tools.iter().filter(|tool| &*tool.id != "tunnel") {
@@ -197,7 +202,12 @@ fn place_of(event: &Event, exists: &Exists<'_>) -> Place {
     let category = event.record.category;
     let configures = event.hits.iter().any(|hit| hit.stage == RowStage::Configured);
     let file = match category {
-        "executable" => return Place::Elsewhere,
+        "executable" if !path::tail(event.path.as_str()).contains(TESTS) => {
+            return Place::Elsewhere;
+        }
+        "archive" if event.record.text("MemberName").is_some_and(is_collected) => {
+            return Place::Samples;
+        }
         "config" | "tunnel_endpoint" => event.path.as_str(),
         "file" if !configures => return Place::Elsewhere,
         _ if configures => {
@@ -210,6 +220,17 @@ fn place_of(event: &Event, exists: &Exists<'_>) -> Place {
         Place::Kept if !configures => Place::Elsewhere,
         place => place,
     }
+}
+
+/// Whether an archive's member is a copy that a collector took of a whole system's file:
+/// `…/C/Users/…`.
+fn is_collected(member: &str) -> bool {
+    let member = member.replace('\\', "/").to_lowercase();
+    let drives = ["/c/", "/c:/", "/c%3a/"];
+    drives.iter().any(|drive| {
+        let below = member.split_once(drive).map(|(_, below)| below);
+        below.is_some_and(|b| b.starts_with("users/") || b.starts_with("windows/"))
+    })
 }
 
 fn place(file: &str, exists: &Exists<'_>) -> Place {
@@ -281,6 +302,13 @@ mod tests {
         check(r"C:\Users\a\go\pkg\mod\frp\conf\frpc.toml", &[], Place::Samples);
         check(r"C:\Users\a\Desktop\frpc.toml", &[], Place::Kept);
         check("/home/a/frpc.toml", &[], Place::Kept);
+    }
+
+    #[test]
+    fn collected_copies_are_known() {
+        assert!(is_collected("data/evidence/C/Users/jane/Downloads/ngrok.exe"));
+        assert!(is_collected("uploads/auto/C%3A/Windows/Temp/a.exe"));
+        assert!(!is_collected("c/users/a.exe") && !is_collected("bin/x64/ngrok.exe"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::ops::ControlFlow;
 use memchr::memmem;
 
 use super::bytes::{piece, u32_at, u64_at, utf16};
-use super::{ParseError, Parser, address};
+use super::{ParseError, Parser, address, ese};
 use crate::model::{Damage, Extent, Input, Locator, MAX_INLINE_BYTES, Moment, Record, Sink};
 
 const FORMAT: &str = "BITS queue";
@@ -83,6 +83,9 @@ impl Parser for BitsQueue {
         if !of_old && bytes.get(4..8) != Some(&ESE_MARK) {
             let found = format!("{:02x?}", bytes.get(..8).unwrap_or(&bytes));
             return Err(ParseError::Foreign { format: FORMAT, found });
+        }
+        if let Some(damage) = ese::left_open(&bytes) {
+            sink.damaged(damage);
         }
         let jobs = jobs(&bytes);
         let files = files(&bytes);
@@ -281,6 +284,14 @@ mod tests {
             expect(&format!("bits_queue/{name}"), &kept.shown());
             assert!(kept.damage.is_empty());
         }
+    }
+
+    #[test]
+    fn a_database_that_was_not_closed_is_said() {
+        let mut bytes = sample("bits_queue/qmgr.db");
+        bytes[52] = 2;
+        let kept = parse(&BitsQueue, &bytes).unwrap();
+        assert!(kept.damage.iter().any(|damage| damage.message.contains("dirty")));
     }
 
     #[test]

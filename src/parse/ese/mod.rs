@@ -96,15 +96,7 @@ impl<'a> Database<'a> {
 
     /// What is to be said of a database that was not closed; `None` if it was.
     pub(crate) fn unclosed(&self) -> Option<String> {
-        let state = match self.state {
-            CLEAN => return None,
-            DIRTY => "it was not closed (dirty shutdown)".to_owned(),
-            other => format!("its state is {other}, 3 expected"),
-        };
-        Some(format!(
-            "{FORMAT}: {state}: read as it stands on its pages, what only its transaction \
-             logs hold is missing"
-        ))
+        unclosed(self.state)
     }
 
     /// The table of that name.
@@ -192,6 +184,27 @@ impl<'a> Database<'a> {
         }
         Ok(tables)
     }
+}
+
+/// What is to be said of a database whose header (its beginning) says that it was not
+/// closed, where it is read otherwise; `None` if it was, or is none.
+pub(crate) fn left_open(header: &[u8]) -> Option<Damage> {
+    let is_database = u32_at(header, 4) == Some(MAGIC);
+    let open = is_database && u32_at(header, 52) == Some(DIRTY);
+    let message = unclosed(DIRTY).filter(|_| open)?;
+    Some(Damage { message, ..lost(0, String::new()) })
+}
+
+fn unclosed(state: u32) -> Option<String> {
+    let state = match state {
+        CLEAN => return None,
+        DIRTY => "it was not closed (dirty shutdown)".to_owned(),
+        other => format!("its state is {other}, 3 expected"),
+    };
+    Some(format!(
+        "{FORMAT}: {state}: read as it stands on its pages, what only its transaction \
+         logs hold is missing"
+    ))
 }
 
 fn lost(offset: u64, what: String) -> Damage {
