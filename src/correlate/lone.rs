@@ -6,7 +6,7 @@
 //! list. Where nobody keeps such (a system folder, one for all users, hidden ones, the
 //! tool's own), it is what an intruder's clean-up leaves, and keeps its score.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{Evidence, Exists, Tool, path};
@@ -80,7 +80,16 @@ enum Place {
 /// there is nothing else.
 pub fn score_down(events: &mut [Event], tools: &[Tool], evidence: &Evidence<'_>) {
     let cleaned = events.iter().flat_map(|e| &e.hits).any(|h| counts(h) && is_cleanup(h));
-    let places: Vec<Place> = events.iter().map(|e| place_of(e, evidence.exists)).collect();
+    let mut known = BTreeMap::new();
+    let mut of = |file: &str| match known.get(file) {
+        Some(place) => *place,
+        None => {
+            let place = place(file, evidence.exists);
+            known.insert(file.to_owned(), place);
+            place
+        }
+    };
+    let places: Vec<Place> = events.iter().map(|event| place_of(event, &mut of)).collect();
     let used = used(events, &places);
     for (event, _) in events.iter_mut().zip(&places).filter(|(_, place)| **place == Place::Samples)
     {
@@ -198,27 +207,22 @@ fn has_secret(event: &Event) -> bool {
 
 /// Where the file lies that an event speaks of. Only a configuration is told by where
 /// a person keeps it, and no program by the place of its sources.
-fn place_of(event: &Event, exists: &Exists<'_>) -> Place {
-    let category = event.record.category;
+fn place_of(event: &Event, place: &mut dyn FnMut(&str) -> Place) -> Place {
+    let (record, own) = (&event.record, event.path.as_str());
     let configures = event.hits.iter().any(|hit| hit.stage == RowStage::Configured);
-    let file = match category {
-        "executable" if !path::tail(event.path.as_str()).contains(TESTS) => {
-            return Place::Elsewhere;
-        }
-        "archive" if event.record.text("MemberName").is_some_and(is_collected) => {
-            return Place::Samples;
-        }
-        "config" | "tunnel_endpoint" => event.path.as_str(),
+    let named = match record.category {
+        "executable" if !path::tail(own).contains(TESTS) => return Place::Elsewhere,
+        "archive" if record.text("MemberName").is_some_and(is_collected) => return Place::Samples,
         "file" if !configures => return Place::Elsewhere,
-        _ if configures => {
-            let named = ["TargetFilename", "Image"].iter().find_map(|f| event.record.text(f));
-            named.unwrap_or(event.path.as_str())
-        }
-        _ => event.path.as_str(),
+        "config" | "tunnel_endpoint" => None,
+        _ if configures => ["TargetFilename", "Image"].iter().find_map(|f| record.text(f)),
+        _ => None,
     };
-    match place(file, exists) {
-        Place::Kept if !configures => Place::Elsewhere,
-        place => place,
+    match (place(own), named) {
+        (Place::Samples, _) => Place::Samples,
+        (_, Some(named)) => place(named),
+        (Place::Kept, None) if !configures => Place::Elsewhere,
+        (place, None) => place,
     }
 }
 
@@ -245,9 +249,7 @@ fn place(file: &str, exists: &Exists<'_>) -> Place {
         name.split(['.', '_', '-', ' '])
             .any(|word| matches!(word, "example" | "sample" | "template"))
     };
-    if FETCHED.iter().any(|part| lies_in(part))
-        || home.is_some() && own.last().is_some_and(is_sample)
-    {
+    if FETCHED.iter().any(lies_in) || home.is_some() && own.last().is_some_and(is_sample) {
         return Place::Samples;
     }
     if is_marked(file, own.len(), exists) {
