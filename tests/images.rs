@@ -175,7 +175,8 @@ fn images_of_other_kinds_say_the_same() {
     let place = tempfile::tempdir().unwrap();
     let raw = place.path().join("disk.raw");
     lab::write_sparse(&raw, &lab::disk());
-    let kinds = [("vpc", "vhd"), ("vhdx", "vhdx"), ("vmdk", "vmdk"), ("qcow2", "qcow2")];
+    let kinds =
+        [("vpc", "vhd"), ("vhdx", "vhdx"), ("vmdk", "vmdk"), ("qcow2", "qcow2"), ("vdi", "vdi")];
     for (format, ending) in kinds {
         let image = place.path().join(format!("disk.{ending}"));
         let mut command = Command::new("qemu-img");

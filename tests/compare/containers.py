@@ -152,6 +152,8 @@ def make_all(images, raw):
     for option in ("compat=0.10", "compat=1.1", "cluster_size=4096", "cluster_size=2M",
                    "extended_l2=on,cluster_size=128k", "refcount_bits=1"):
         images.convert(f"qcow2-{option}", raw, "qcow2", "disk.qcow2", "-o", option)
+    images.convert("vdi-dynamic", raw, "vdi", "disk.vdi")
+    images.convert("vdi-static", raw, "vdi", "disk.vdi", "-o", "static=on")
     images.convert("qcow2-zlib", raw, "qcow2", "disk.qcow2", "-c")
     images.convert("qcow2-zstd", raw, "qcow2", "disk.qcow2", "-c", "-o", "compression_type=zstd")
     images.convert("qcow2-zstd-4k", raw, "qcow2", "disk.qcow2", "-c", "-o",

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::model::ReadAt;
 
+use super::vdi;
 use crate::source::file::OpenFile;
 use crate::source::{SourceError, partition};
 
@@ -83,6 +84,7 @@ pub(in crate::source) fn looks_like_image(path: &Path) -> bool {
         return false;
     }
     IMAGE_STARTS.iter().any(|bytes| start.starts_with(bytes))
+        || vdi::begins_as_vdi(start)
         || partition::holds_disk_or_volume(&file)
 }
 

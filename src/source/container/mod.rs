@@ -1,5 +1,5 @@
-//! Disk images as the disk they hold: raw and split raw, EWF (E01), VMDK, VHD, VHDX
-//! and QCOW2, told by their content.
+//! Disk images as the disk they hold: raw and split raw, EWF (E01), VMDK, VHD, VHDX,
+//! VDI and QCOW2, told by their content.
 //!
 //! An image may be made of many files: segments, extents, parents. Segments lie
 //! beside the first one under the name that follows. A parent is named by the
@@ -21,6 +21,7 @@ mod qcow2;
 mod raw;
 mod runs;
 mod series;
+mod vdi;
 mod vhd;
 mod vhdx;
 mod vmdk;
@@ -362,6 +363,9 @@ fn open_one(path: &Path, context: &Context) -> Result<Option<Opened>, ContainerE
     }
     if is(vhdx::SIGNATURE) {
         return vhdx::open(path, context).map(Some);
+    }
+    if vdi::begins_as_vdi(start) {
+        return vdi::open(path, context).map(Some);
     }
     if vmdk::SIGNATURES.iter().any(|bytes| is(bytes)) {
         return vmdk::open(path, context).map(Some);
