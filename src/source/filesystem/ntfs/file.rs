@@ -8,11 +8,12 @@ use crate::source::{Entry, Kind, Remains, SourceError, Start};
 use super::Ntfs;
 use super::find::same;
 use super::kept::Map;
+use super::leftover;
 use super::open::{self, Found, Pick};
 use super::record;
 use super::reparse::{self, Point};
 use super::row::{Node, Stream, node, stream};
-use super::show::{INDEX, NO_STREAM, id, main, unpack};
+use super::show::{INDEX, LEFTOVER, NO_STREAM, id, main, unpack};
 use super::wof::{self, Packed};
 
 /// What is left of a removed stream.
@@ -59,6 +60,13 @@ pub(super) fn open(ntfs: &Ntfs, file: &Entry) -> Result<Box<dyn ReadAt>, SourceE
         };
         return found.and_then(Found::reader).map_err(failed);
     }
+    if at == LEFTOVER {
+        let row = ntfs.table.leftover_of(number).ok_or_else(absent)?;
+        let end = u64::from(row.kept).saturating_add(row.size);
+        let kept = ntfs.table.kept.get(row.kept as usize..usize::try_from(end).unwrap_or_default());
+        let content = leftover::content(ntfs, number, kept).map_err(failed)?;
+        return Ok(Box::new(content));
+    }
     let stream = ntfs.table.streams_of(number).get(at as usize).ok_or_else(absent)?;
     if !node.is(node::IN_USE) && remains_of(ntfs, node, stream) == Remains::Nothing {
         return Err(failed(io::Error::new(
@@ -91,7 +99,9 @@ pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
     }
     let in_record = Start::At(u64::from(number));
     let Some(node) = ntfs.table.node(number) else { return in_record };
-    let Some(mut stream) = ntfs.table.streams_of(number).get(at as usize) else { return in_record };
+    let index = (at == INDEX).then(|| ntfs.table.index_of(number)).flatten();
+    let own = index.or_else(|| ntfs.table.streams_of(number).get(at as usize));
+    let Some(mut stream) = own else { return in_record };
     if node.is(node::WOF) && main(ntfs, number, node).is_some_and(|(own, _)| own == at) {
         match packed(ntfs, number) {
             Some(packed) => stream = packed,

@@ -32,6 +32,7 @@ mod find;
 #[cfg(test)]
 mod hostile;
 mod kept;
+mod leftover;
 mod list;
 mod lznt1;
 mod lzx;

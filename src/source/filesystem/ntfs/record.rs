@@ -80,6 +80,8 @@ pub(super) struct Record<'a> {
     pub(super) base: u64,
     attributes: &'a [u8],
     first: usize,
+    /// What lies behind all attributes, from where an entry of an index may begin.
+    pub(super) slack: &'a [u8],
 }
 
 impl<'a> Record<'a> {
@@ -110,6 +112,7 @@ impl<'a> Record<'a> {
                 base: u64_at(bytes, 32)?,
                 attributes,
                 first,
+                slack: bytes.get(used.next_multiple_of(8)..).unwrap_or_default(),
             })
         };
         header().ok_or(Damage::Header)

@@ -5,9 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::super::bytes::{u16_at, u64_at};
 use super::complaint::{Complaints, Wrong};
 use super::kept::{MAX_CONTENTS, keep_content, keep_map};
+use super::leftover;
 use super::record::{
-    Attribute, Body, DATA, Damage, Extents, FILE_NAME, I30, INDEX_ALLOCATION, REPARSE_POINT,
-    Record, Reference, STANDARD_INFORMATION,
+    Attribute, Body, DATA, Damage, Extents, FILE_NAME, I30, INDEX_ALLOCATION, INDEX_ROOT,
+    REPARSE_POINT, Record, Reference, STANDARD_INFORMATION,
 };
 use super::reparse::Point;
 use super::row::{Claim, Extension, NONE, Name, Node, Piece, Stream, name, node, stream};
@@ -48,6 +49,8 @@ pub(super) struct Segment {
     pub(super) streams: Vec<Stream>,
     /// Of `$I30` in clusters, those of base records only; by owner.
     pub(super) indexes: Vec<Stream>,
+    /// Of directories in whose record names are left over; by owner.
+    pub(super) leftovers: Vec<Stream>,
     pub(super) text: Vec<u8>,
     pub(super) kept: Vec<u8>,
     /// Bytes of short contents that there is room for.
@@ -151,6 +154,11 @@ impl Segment {
                     Point::Packed(_) => node.flags |= node::WOF,
                     Point::Other => node.flags |= node::REPARSE,
                 },
+                (INDEX_ROOT, Body::Resident(root)) if attribute.name == I30 => {
+                    if owner == number && record.in_use() {
+                        self.leftover(&attribute, root, record, owner);
+                    }
+                }
                 (INDEX_ALLOCATION, Body::Extents(extents)) if attribute.name == I30 => {
                     node.flags |= node::INDEXED;
                     if owner == number && extents.first == 0 {
@@ -266,6 +274,30 @@ impl Segment {
         let (id, size) = (attribute.id, extents.size);
         let row = Stream { size, owner, holder: owner, id, length: 0, text: 0, kept, flags: 0 };
         self.indexes.push(row);
+    }
+
+    /// Keeps the index of a directory's record if names are left over in it.
+    fn leftover(
+        &mut self,
+        attribute: &Attribute<'_>,
+        root: &[u8],
+        record: &Record<'_>,
+        owner: u32,
+    ) {
+        let Some(all) = leftover::in_record(root, record, owner) else { return };
+        let kept = keep_content(&mut self.kept, &mut self.room, &all);
+        let (id, size) = (attribute.id, all.len() as u64);
+        let flags = stream::RESIDENT;
+        self.leftovers.push(Stream {
+            size,
+            owner,
+            holder: owner,
+            id,
+            length: 0,
+            text: 0,
+            kept,
+            flags,
+        });
     }
 
     /// Notes the clusters of a removed file; what is wrong with the piece.

@@ -24,6 +24,8 @@ const AHEAD: usize = 32;
 pub(super) const NO_STREAM: u32 = u32::MAX;
 /// A handle's stream where a directory's index is meant.
 pub(super) const INDEX: u32 = u32::MAX - 1;
+/// A handle's stream where what is left over in a directory's record is meant.
+pub(super) const LEFTOVER: u32 = u32::MAX - 2;
 /// Set beside a handle's stream that was judged plain: who asks for it in a hurry need
 /// not look its row up.
 const PLAIN: u32 = 1 << 30;
@@ -48,24 +50,36 @@ pub(super) fn walk(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry), complaints: &mut C
     }
 }
 
-/// Shows the index of every present directory that has blocks of its own, by record.
+/// Shows the index of every present directory that has blocks of its own, and what
+/// is left over in the records of others, by record.
 pub(super) fn indexes(ntfs: &Ntfs, visit: &mut dyn FnMut(Entry)) {
     for number in 0..ntfs.table.records() {
-        let wanted =
-            |node: &&Node| node.is_file() && node.is(node::IN_USE) && node.is(node::INDEXED);
-        let Some(node) = ntfs.table.node(number).filter(wanted) else { continue };
+        let present = |node: &&Node| node.is_file() && node.is(node::IN_USE);
+        let Some(node) = ntfs.table.node(number).filter(present) else { continue };
+        let leftover = ntfs.table.leftover_of(number);
+        if !node.is(node::INDEXED) && leftover.is_none() {
+            continue;
+        }
         let Some(directory) = path(ntfs, number) else { continue };
-        visit(Entry {
-            path: EvidencePath::new(format!("{directory}:$I30")),
-            kind: Kind::File,
-            size: 0,
-            times: Times::default(),
-            name_times: None,
-            id: Some(id(number, node)),
-            state: State::Present,
-            link_target: None,
-            handle: pack(number, INDEX),
-        });
+        let mut show = |name: &str, size: u64, stream: u32| {
+            visit(Entry {
+                path: EvidencePath::new(format!("{directory}:{name}")),
+                kind: Kind::File,
+                size,
+                times: Times::default(),
+                name_times: None,
+                id: Some(id(number, node)),
+                state: State::Present,
+                link_target: None,
+                handle: pack(number, stream),
+            });
+        };
+        if node.is(node::INDEXED) {
+            show("$I30", 0, INDEX);
+        }
+        if let Some(leftover) = leftover {
+            show("$I30:$INDEX_ROOT", leftover.size, LEFTOVER);
+        }
     }
 }
 
@@ -299,7 +313,7 @@ fn marked((at, stream): (u32, &Stream), node: &Node) -> u32 {
 pub(super) fn unpack(handle: u64) -> (u32, u32, bool) {
     let number = u32::try_from(handle >> 32).unwrap_or(NONE);
     let at = u32::try_from(handle & u64::from(u32::MAX)).unwrap_or(NO_STREAM);
-    let plain = at < INDEX && at & PLAIN != 0;
+    let plain = at < LEFTOVER && at & PLAIN != 0;
     (number, if plain { at & !PLAIN } else { at }, plain)
 }
 

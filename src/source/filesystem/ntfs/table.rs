@@ -44,6 +44,8 @@ pub(super) struct Table {
     pub(super) streams: Vec<Stream>,
     /// Of `$I30` in clusters; by owner.
     pub(super) indexes: Vec<Stream>,
+    /// Of directories in whose record names are left over; by owner.
+    pub(super) leftovers: Vec<Stream>,
     pub(super) text: String,
     /// What is kept of records; see [`super::kept`].
     pub(super) kept: Vec<u8>,
@@ -188,6 +190,8 @@ impl Table {
         }));
         let indexes = segment.indexes.into_iter();
         self.indexes.extend(indexes.map(|index| Stream { kept: kept(index.kept), ..index }));
+        let leftovers = segment.leftovers.into_iter();
+        self.leftovers.extend(leftovers.map(|row| Stream { kept: kept(row.kept), ..row }));
         self.targets.extend(segment.targets);
         self.points.extend(segment.points);
         self.pieces.extend(segment.pieces);
@@ -214,6 +218,12 @@ impl Table {
     pub(super) fn index_of(&self, number: u32) -> Option<&Stream> {
         let at = self.indexes.binary_search_by_key(&number, |index| index.owner).ok()?;
         self.indexes.get(at)
+    }
+
+    /// The index in a directory's record, if names are left over there.
+    pub(super) fn leftover_of(&self, number: u32) -> Option<&Stream> {
+        let at = self.leftovers.binary_search_by_key(&number, |row| row.owner).ok()?;
+        self.leftovers.get(at)
     }
 
     /// What can be told only when all stretches are here.
