@@ -1,6 +1,6 @@
 //! Which formats a file may be of, by its first bytes alone.
 
-use crate::parse::Parser;
+use crate::parse::{self, Parser};
 
 use super::{Artifact, Artifacts};
 
@@ -44,8 +44,9 @@ impl<'a> Formats<'a> {
     pub fn of(&self, start: &[u8]) -> impl Iterator<Item = &'a Artifact> {
         let enough = start.len() as u64 >= MIN_SNIFFED_BYTES;
         let start = start.get(..MAX_SNIFFED_BYTES).unwrap_or(start);
+        let is_binary = parse::is_binary(start);
         let found = self.anywhere.iter().filter(move |(artifact, parser)| {
-            parser.recognizes(start)
+            !(is_binary && parser.is_text()) && parser.recognizes(start)
                 || (!artifact.magic.is_empty() && start.starts_with(&artifact.magic))
         });
         found.take_while(move |_| enough).map(|(artifact, _)| *artifact)

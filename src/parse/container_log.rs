@@ -33,6 +33,9 @@ impl Parser for ContainerLog {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
+        if !matches!(start.first(), Some(b'{' | b'2')) {
+            return false;
+        }
         let text = String::from_utf8_lossy(start);
         let Some(first) = text.lines().next().filter(|line| line.starts_with(['{', '2'])) else {
             return false;

@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::sync::OnceLock;
+
+use aho_corasick::packed::Searcher;
 
 use crate::model::ReadAt;
 
@@ -34,6 +37,29 @@ pub(crate) enum Encoding {
 fn count<T: Copy>(items: &[T], is: impl Fn(T) -> bool) -> usize {
     let some = |items: &[T]| items.iter().fold(0_u8, |sum, item| sum + u8::from(is(*item)));
     items.chunks(usize::from(u8::MAX)).map(|items| usize::from(some(items))).sum()
+}
+
+/// Words (ASCII) that are looked for together, again and again.
+pub(crate) struct Words {
+    words: &'static [&'static str],
+    /// `None` where the processor has no instructions for it.
+    compiled: OnceLock<Option<Searcher>>,
+}
+
+impl Words {
+    pub(crate) const fn new(words: &'static [&'static str]) -> Self {
+        Self { words, compiled: OnceLock::new() }
+    }
+
+    fn stand_in(&self, text: &[u8]) -> bool {
+        match self.compiled.get_or_init(|| Searcher::new(self.words)) {
+            Some(compiled) => compiled.find(text).is_some(),
+            None => {
+                let mut words = self.words.iter();
+                words.any(|word| memchr::memmem::find(text, word.as_bytes()).is_some())
+            }
+        }
+    }
 }
 
 impl Encoding {
@@ -68,9 +94,9 @@ impl Encoding {
         }
     }
 
-    /// Whether one of these words (ASCII) stands in the start of a text; a quick look
-    /// before it is decoded.
-    pub(crate) fn mentions(self, start: &[u8], words: &[&str]) -> bool {
+    /// Whether one of these words stands in the start of a text; a quick look before it
+    /// is decoded.
+    pub(crate) fn mentions(self, start: &[u8], words: &Words) -> bool {
         let narrow: Vec<u8>;
         let text = if self.wide().is_some() {
             narrow = start.iter().copied().filter(|b| *b != 0).collect();
@@ -78,7 +104,7 @@ impl Encoding {
         } else {
             start
         };
-        words.iter().any(|word| memchr::memmem::find(text, word.as_bytes()).is_some())
+        words.stand_in(text)
     }
 
     /// `utf-16-le-bom` and the like.
@@ -134,6 +160,21 @@ impl Encoding {
 pub(crate) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Encoding) {
     let encoding = Encoding::of(bytes);
     (encoding.text(bytes.get(encoding.mark_len()..).unwrap_or_default()), encoding)
+}
+
+/// The first byte of a text's first character that is not blank, whatever the encoding;
+/// a quick look before it is decoded.
+pub(crate) fn first_mark(start: &[u8]) -> Option<u8> {
+    const MARKS: [u8; 5] = [0xef, 0xbb, 0xbf, 0xfe, 0xff];
+    let is_blank = |byte: &u8| matches!(byte, 0 | 9..=13 | b' ') || MARKS.contains(byte);
+    start.iter().copied().find(|byte| !is_blank(byte))
+}
+
+/// The first lines of a text in UTF-8 that are not empty, each decoded only when asked for.
+pub(crate) fn first_lines(start: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+    let lines =
+        start.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !line.is_empty()).map(String::from_utf8_lossy)
 }
 
 /// One line.

@@ -87,6 +87,11 @@ pub trait Parser: Sync {
     /// Whether a file that starts with these bytes (up to 4608) is of this format.
     fn recognizes(&self, start: &[u8]) -> bool;
 
+    /// Whether all its files are plain text: then it is not asked about what is none.
+    fn is_text(&self) -> bool {
+        false
+    }
+
     /// Pushes every record that can matter into `sink`; what cannot be read is
     /// said with [`Sink::damaged`] and the rest is still read.
     ///
@@ -126,6 +131,11 @@ pub trait Parser: Sync {
     ) -> Result<(), ParseError> {
         self.parse(input, sink)
     }
+}
+
+/// Whether what starts so is no text.
+pub fn is_binary(start: &[u8]) -> bool {
+    lines::Encoding::of(start) == lines::Encoding::Binary
 }
 
 /// The parser of that name.

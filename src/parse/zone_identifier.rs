@@ -5,7 +5,7 @@
 //! are those of the file. Lost when the file is unpacked by a program that does not
 //! pass it on, or copied to a file system without streams.
 
-use super::lines::{Encoding, decode};
+use super::lines::{self, Encoding, decode};
 use super::{ParseError, Parser, address};
 use crate::model::{Input, Locator, Record, Sink};
 
@@ -31,7 +31,14 @@ impl Parser for ZoneIdentifier {
         "zone_identifier"
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
+        if lines::first_mark(start) != Some(b'[') {
+            return false;
+        }
         let (text, encoding) = decode(start);
         encoding != Encoding::Binary && text.trim_start().starts_with(HEAD)
     }

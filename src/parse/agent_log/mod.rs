@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use line::LogLine;
 pub(super) use stamp::Stamp;
 
-use super::lines::{Encoding, Lines, decode};
+use super::lines::{Encoding, Lines, Words, decode};
 use super::target::{Target, host_and_port};
 use super::{ParseError, Parser};
 use crate::model::{Damage, Extent, Input, Locator, Record, Sink};
@@ -85,6 +85,10 @@ impl Parser for NgrokLog {
 
     fn tells_of_others(&self) -> bool {
         false
+    }
+
+    fn is_text(&self) -> bool {
+        true
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
@@ -192,7 +196,7 @@ fn matters(line: &LogLine) -> bool {
 }
 
 /// One of these words is in every line by which [`is_agents`] knows the agent.
-const WORDS: [&str; 4] = ["obj", "started", "session", "config"];
+static WORDS: Words = Words::new(&["obj", "started", "session", "config"]);
 
 /// Whether the agent wrote this line and not another user of its logging library.
 fn is_agents(line: &LogLine) -> bool {

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use event::AuditEvent;
 use fields::Head;
 
-use super::lines::{Encoding, Lines};
+use super::lines::{Encoding, Lines, first_lines};
 use super::packed::{self, Packing};
 use super::{ParseError, Parser, program};
 use crate::model::{Damage, Extent, Input, Locator, ReadAt, Record, Sink};
@@ -46,10 +46,8 @@ impl Parser for Audit {
             }
             None => start,
         };
-        let text = String::from_utf8_lossy(start);
-        let mut lines = text.lines().filter(|line| !line.is_empty());
         // The first line of a rotated log may be cut.
-        lines.by_ref().take(2).any(|line| Head::read(line).is_some())
+        first_lines(start).take(2).any(|line| Head::read(&line).is_some())
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {

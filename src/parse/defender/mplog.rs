@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use crate::model::{Damage, Extent, Input, Locator, Moment, Precision, Record, Sink, Value};
-use crate::parse::lines::{Encoding, Lines};
+use crate::parse::lines::{Encoding, Lines, Words};
 use crate::parse::{ParseError, Parser, local_time};
 
 const FORMAT: &str = "Defender support log";
@@ -35,10 +35,14 @@ impl Parser for Mplog {
         "defender_mplog"
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         let encoding = Encoding::of(start);
-        const HEAD: [&str; 2] =
-            ["Microsoft Defender Antivirus (77BDAF73-", "Windows Defender (77BDAF73-"];
+        static HEAD: Words =
+            Words::new(&["Microsoft Defender Antivirus (77BDAF73-", "Windows Defender (77BDAF73-"]);
         encoding != Encoding::Binary && encoding.mentions(start, &HEAD)
     }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::lines::{Encoding, Lines};
+use super::lines::{Encoding, Lines, Words};
 use super::offer::offer;
 use super::{ParseError, Parser};
 use crate::model::{Input, Locator, Moment, Record, Sink, Value};
@@ -43,8 +43,13 @@ impl Parser for ErrorReport {
 
     fn recognizes(&self, start: &[u8]) -> bool {
         let text = start.get(..128).unwrap_or(start);
-        Encoding::of(start).mentions(text, &["EventType="])
-            && Encoding::of(start).mentions(text, &["Version="])
+        if !text.contains(&b'=') {
+            return false;
+        }
+        static TYPE: Words = Words::new(&["EventType="]);
+        static VERSION: Words = Words::new(&["Version="]);
+        let encoding = Encoding::of(start);
+        encoding.mentions(text, &TYPE) && encoding.mentions(text, &VERSION)
     }
 
     fn is_store(&self) -> bool {

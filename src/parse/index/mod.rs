@@ -16,6 +16,7 @@ mod block;
 mod name;
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use self::block::Wanted;
@@ -199,13 +200,23 @@ impl<'a> Reading<'a> {
         }
         self.entries = self.entries.saturating_add(contents.counted);
         let known = self.input.paths.is_some();
-        for entry in contents.entries {
-            self.entries = self.entries.saturating_add(1);
-            if known && !entry.slack {
-                continue;
-            }
+        self.entries = self.entries.saturating_add(contents.entries.len() as u64);
+        let mut wanted = contents.entries;
+        wanted.retain(|entry| entry.slack || !known);
+        // Most blocks hold nothing that matters: they are asked about as a whole.
+        let mut text = String::new();
+        for entry in &wanted {
             let path = self.path(&entry.file);
-            if !self.matters(&entry, &path) {
+            describe(entry, &path, &mut text);
+        }
+        if wanted.is_empty() || !self.input.filter.admits_text(text.as_bytes()) {
+            return ControlFlow::Continue(());
+        }
+        for entry in wanted {
+            let path = self.path(&entry.file);
+            text.clear();
+            describe(&entry, &path, &mut text);
+            if !self.input.filter.admits_text(text.as_bytes()) {
                 continue;
             }
             if !entry.slack {
@@ -266,18 +277,24 @@ impl<'a> Reading<'a> {
             _ => file.name.clone(),
         }
     }
+}
 
-    fn matters(&self, entry: &IndexEntry, path: &str) -> bool {
-        let shown = |reference: Option<FileReference>| {
-            reference.map_or_else(String::new, |reference| reference.to_string())
-        };
-        let (file, parent) = (shown(entry.reference), shown(entry.file.parent));
-        let attributes = attributes(&entry.file);
-        let space = entry.file.namespace.as_str();
-        let (bytes, allocated) = (entry.file.bytes, entry.file.allocated_bytes);
-        let text = format!("{path}\n{file} {parent} {attributes}\n{space} {bytes} {allocated}");
-        self.input.filter.admits_text(text.as_bytes())
-    }
+/// Adds whatever the record of an entry can show as text.
+fn describe(entry: &IndexEntry, path: &str, text: &mut String) {
+    let shown = |text: &mut String, reference: Option<FileReference>| {
+        if let Some(reference) = reference {
+            let _ = write!(text, "{reference}");
+        }
+    };
+    text.push_str(path);
+    text.push('\n');
+    shown(text, entry.reference);
+    text.push(' ');
+    shown(text, entry.file.parent);
+    text.push(' ');
+    text.push_str(&attributes(&entry.file));
+    let (bytes, allocated) = (entry.file.bytes, entry.file.allocated_bytes);
+    let _ = writeln!(text, "\n{} {bytes} {allocated}", entry.file.namespace.as_str());
 }
 
 fn record(entry: &IndexEntry, path: String) -> Record {

@@ -13,8 +13,8 @@ use crate::parse::bytes::{piece, read_up_to, u16_at, u32_at, u64_at};
 
 /// The PE header lies within so many bytes.
 const MAX_HEADER_OFFSET: u32 = 64 << 20;
-/// Bytes of headers and section table.
-const MAX_HEADER_BYTES: usize = 24 + 0x1_0000 + 40 * MAX_SECTIONS;
+/// Most programs have all headers within so many bytes.
+const USUAL_HEADER_BYTES: usize = 1024;
 /// The loader takes no more sections.
 const MAX_SECTIONS: usize = 96;
 
@@ -50,7 +50,7 @@ impl<'a> Image<'a> {
     ///
     /// When it is no PE file, or its headers are cut off.
     pub(super) fn read(source: &'a dyn ReadAt) -> Result<Self, ParseError> {
-        let start = read_up_to(source, 0, 64)?;
+        let start = read_up_to(source, 0, USUAL_HEADER_BYTES)?;
         if !start.starts_with(b"MZ") {
             let found = format!("{:02x?}", start.get(..2).unwrap_or(&start));
             return Err(ParseError::Foreign { format: "PE", found });
@@ -59,7 +59,17 @@ impl<'a> Image<'a> {
         if at > MAX_HEADER_OFFSET {
             return Err(broken(60, "PE header out of reach"));
         }
-        let bytes = read_up_to(source, u64::from(at), MAX_HEADER_BYTES)?;
+        let known = usize::try_from(at).ok().and_then(|at| start.get(at..)).unwrap_or_default();
+        let bytes = match header_len(known).filter(|len| *len <= known.len()) {
+            Some(len) => known.get(..len).unwrap_or_default().to_vec(),
+            None => {
+                let fixed = read_up_to(source, u64::from(at), USUAL_HEADER_BYTES)?;
+                match header_len(&fixed).filter(|len| *len > fixed.len()) {
+                    Some(len) => read_up_to(source, u64::from(at), len)?,
+                    None => fixed,
+                }
+            }
+        };
         if !bytes.starts_with(b"PE\0\0") {
             return Err(ParseError::Foreign { format: "PE", found: "MZ without PE header".into() });
         }
@@ -126,6 +136,16 @@ impl<'a> Image<'a> {
             other => format!("{other:#06x}"),
         }
     }
+}
+
+/// Bytes from the PE header to the end of the section table; `None` where that is no
+/// PE header.
+fn header_len(bytes: &[u8]) -> Option<usize> {
+    let sections = usize::from(u16_at(bytes, 6)?).min(MAX_SECTIONS);
+    let optional = usize::from(u16_at(bytes, 20)?);
+    bytes
+        .starts_with(b"PE\0\0")
+        .then(|| sections.saturating_mul(40).saturating_add(optional.saturating_add(24)))
 }
 
 fn section(row: &[u8]) -> Option<Section> {

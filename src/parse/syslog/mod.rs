@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use jiff::{SignedDuration, Timestamp};
 use line::{Line, Time};
 
-use super::lines::{Encoding, Lines};
+use super::lines::{Encoding, Lines, first_lines};
 use super::message::{Message, may_be_agents};
 use super::packed::{self, Packing};
 use super::{ParseError, Parser, program};
@@ -42,15 +42,20 @@ impl Parser for Syslog {
             }
             None => start,
         };
-        if Encoding::of(start) == Encoding::Binary {
-            return false;
+        // The last line may be cut.
+        let end = memchr::memrchr(b'\n', start).unwrap_or(start.len());
+        let (mut good, mut bad) = (0_usize, 0_usize);
+        for line in first_lines(start.get(..end).unwrap_or_default()).take(SAMPLE_LINES) {
+            if Line::read(&line).is_some_and(|l| !l.program.is_empty()) {
+                good = good.saturating_add(1);
+            } else {
+                bad = bad.saturating_add(1);
+            }
+            if bad.saturating_mul(4) > SAMPLE_LINES {
+                return false;
+            }
         }
-        let text = String::from_utf8_lossy(start);
-        let whole = text.rsplit_once('\n').map_or(&*text, |(whole, _)| whole);
-        let lines = || whole.lines().filter(|line| !line.is_empty()).take(SAMPLE_LINES);
-        let good = lines().filter(|line| Line::read(line).is_some_and(|l| !l.program.is_empty()));
-        let good = good.count();
-        good >= 2 && good.saturating_mul(4) >= lines().count().saturating_mul(3)
+        good >= 2 && good >= bad.saturating_mul(3) && Encoding::of(start) != Encoding::Binary
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {

@@ -22,6 +22,10 @@ impl Parser for TaskXml {
         "task_xml"
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         xml::is_task(start)
     }

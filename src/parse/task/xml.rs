@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use crate::model::{Damage, Locator, Record, Sink, Value, Zone};
 use crate::parse::ParseError;
-use crate::parse::lines::{Encoding, decode};
+use crate::parse::lines::{self, Encoding, decode};
 use crate::parse::local_time;
 
 const FORMAT: &str = "task XML";
@@ -60,7 +60,7 @@ const FACTS: &[(&str, &str, &str)] = &[
 
 /// Whether a file that starts so is a task.
 pub(super) fn is_task(start: &[u8]) -> bool {
-    if Encoding::of(start) == Encoding::Binary {
+    if lines::first_mark(start) != Some(b'<') || Encoding::of(start) == Encoding::Binary {
         return false;
     }
     let (text, _) = decode(start);

@@ -17,7 +17,7 @@ use outline::{Node, Outline};
 use schema::Endpoint;
 pub use siblings::TunnelConfig;
 
-use super::lines::{Encoding, decode};
+use super::lines::{Encoding, Words, decode};
 use super::secret::{Token, TokenKind, redact_text};
 use super::{ParseError, Parser};
 use crate::model::{Input, Locator, Moment, Precision, Record, Sink, Value};
@@ -40,6 +40,10 @@ impl Parser for NgrokConfig {
 
     fn is_store(&self) -> bool {
         false
+    }
+
+    fn is_text(&self) -> bool {
+        true
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
@@ -98,7 +102,7 @@ fn read_text(input: &Input<'_>) -> Result<(String, Encoding), ParseError> {
 }
 
 /// One of these words is in every configuration of the agent.
-const WORDS: [&str; 5] = ["tunnels", "authtoken", "auth_token", "endpoints", "agent"];
+static WORDS: Words = Words::new(&["tunnels", "authtoken", "auth_token", "endpoints", "agent"]);
 
 /// A text that is the agent's configuration.
 struct Config {

@@ -18,13 +18,13 @@ use std::ops::ControlFlow;
 use super::outline::{Node, Outline};
 use super::{MAX_ENDPOINTS, START_BYTES, read_text, sections};
 use crate::model::{Input, Locator, Record, Sink};
-use crate::parse::lines::{Encoding, decode};
+use crate::parse::lines::{Encoding, Words, decode};
 use crate::parse::secret::{redact_text, redacted};
 use crate::parse::target::Target;
 use crate::parse::{ParseError, Parser};
 
 /// One of these words is in every such configuration.
-const WORDS: [&str; 10] = [
+static WORDS: Words = Words::new(&[
     "server_addr",
     "serverAddr",
     "remote_addr",
@@ -35,7 +35,7 @@ const WORDS: [&str; 10] = [
     "ziti_identity",
     "secret_key",
     "handler",
-];
+]);
 /// A secret key of playit is so many hexadecimal digits.
 const PLAYIT_KEY: usize = 64;
 /// Tables below which things let out are looked for.
@@ -51,6 +51,10 @@ impl Parser for TunnelConfig {
 
     fn is_store(&self) -> bool {
         false
+    }
+
+    fn is_text(&self) -> bool {
+        true
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
