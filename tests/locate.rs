@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adit::artifact::{Artifacts, Expected, Locations, Presence, locate};
+use adit::artifact::{Artifacts, Expected, Locations, Presence, Questions, locate};
 use adit::model::{EvidencePath, Input, Os, Sink};
 use adit::parse::{ParseError, Parser};
 use adit::source::{self, Clues, Filesystem, HostEvidence, Kind, Layout, SourceError};
@@ -95,7 +95,9 @@ fn problems(filesystem: &dyn Filesystem) -> Vec<String> {
 
 fn located(host: &HostEvidence) -> Locations {
     let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
-    locate(host.filesystem.as_ref(), &artifacts, &parsers(), &|path| path.contains("ngrok"))
+    let names = |path: &str| path.contains("ngrok");
+    let questions = Questions { names: &names, settles: &|_, _, _| None };
+    locate(host.filesystem.as_ref(), &artifacts, &parsers(), &questions)
 }
 
 /// `artifact path +sidecars` of every located file.
@@ -469,7 +471,8 @@ fn a_definition_without_its_parser_is_a_problem() {
     let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
     let mut fewer = parsers();
     fewer.retain(|parser| parser.name() != "usn_journal");
-    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &fewer, &|_| false);
+    let questions = Questions { names: &|_| false, settles: &|_, _, _| None };
+    let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &fewer, &questions);
     assert_eq!(found.problems.len(), 1);
     let message = "windows.filesystem.usn_journal: there is no parser usn_journal";
     assert_eq!(found.problems[0].message, message);

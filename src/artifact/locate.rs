@@ -14,11 +14,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::model::{EvidencePath, Locator, Problem, Stage};
+use crate::model::{Damage, EvidencePath, Locator, Problem, Stage};
 use crate::parse::Parser;
 use crate::source::{Entry, Filesystem, Remains, Start, State};
 
-use super::{Artifact, Artifacts, Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES, pattern};
+use super::look::{Candidate, Look, Questions, Sight};
+use super::places::{Met, Places};
+use super::{Artifact, Artifacts, Formats, MIN_SNIFFED_BYTES, pattern};
 
 /// Folders below `Windows` that the system fills by itself.
 const COMPONENT_STORES: [&str; 4] =
@@ -77,6 +79,8 @@ pub struct Located {
     pub sidecars: Vec<Entry>,
     /// Its content, if it is short and was seen already.
     pub held: Option<Arc<[u8]>>,
+    /// The damage in it where it was read already and nothing else of it matters.
+    pub settled: Option<Vec<Damage>>,
 }
 
 /// Where an expected artifact was found.
@@ -117,22 +121,22 @@ pub struct Locations {
     pub not_looked_into: u64,
 }
 
-/// Finds every file that an artifact claims, and every name that `names` admits.
+/// Finds every file that an artifact claims, and every name that somebody looks for.
 ///
 /// Sidecars are not handed out by themselves to the parser that completes them.
 pub fn locate(
     filesystem: &dyn Filesystem,
     artifacts: &Artifacts,
     parsers: &[&dyn Parser],
-    names: &dyn Fn(&str) -> bool,
+    questions: &Questions<'_>,
 ) -> Locations {
     let (index, mut problems) = Index::new(artifacts, parsers);
-    let mut search = Search::new(&index, filesystem);
+    let mut search = Search::new(&index, filesystem, questions);
     let mut batch = Vec::new();
     filesystem.walk(
         &mut |entry| {
             search.found.entries = search.found.entries.saturating_add(1);
-            let named = names(entry.path.as_str());
+            let named = (questions.names)(entry.path.as_str());
             if named {
                 search.found.names.push(entry.clone());
             }
@@ -146,8 +150,8 @@ pub fn locate(
         &mut |problem| problems.push(problem),
     );
     search.place(batch);
-    search.look_into();
     filesystem.indexes(&mut |entry| search.index(entry));
+    search.look_into();
     problems.append(&mut search.found.problems);
     search.found.problems = problems;
     search.finish()
@@ -157,10 +161,8 @@ pub fn locate(
 struct Index<'a> {
     /// By falling priority, then system, then id.
     artifacts: Vec<&'a Artifact>,
-    /// Positions of artifacts with a pattern that ends in this name.
-    by_name: BTreeMap<String, Vec<usize>>,
-    /// Endings of file names that have wildcards, and positions of their artifacts.
-    by_glob: Vec<(String, usize)>,
+    /// Their patterns.
+    places: Places,
     /// Artifacts found by content.
     formats: Formats<'a>,
     /// Endings of sidecars and ignored files.
@@ -176,16 +178,6 @@ impl<'a> Index<'a> {
         let (mut ordered, unreadable): (Vec<&Artifact>, Vec<&Artifact>) =
             artifacts.iter().partition(|artifact| parser(artifact).is_some());
         ordered.sort_by_key(|artifact| (std::cmp::Reverse(artifact.priority), artifact.os));
-        let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        let mut by_glob = BTreeSet::new();
-        for (at, artifact) in ordered.iter().enumerate() {
-            for pattern in &artifact.patterns {
-                match pattern.file_name() {
-                    Some(name) => by_name.entry(name).or_default().push(at),
-                    None => _ = by_glob.insert((pattern.ending(), at)),
-                }
-            }
-        }
         let problems = unreadable.iter().map(|artifact| Problem {
             path: None,
             locator: None,
@@ -193,8 +185,7 @@ impl<'a> Index<'a> {
             message: format!("{}: there is no parser {}", artifact.id, artifact.parser),
         });
         let index = Self {
-            by_name,
-            by_glob: by_glob.into_iter().collect(),
+            places: Places::new(&ordered),
             formats: Formats::new(artifacts, parsers),
             endings: ordered
                 .iter()
@@ -207,11 +198,8 @@ impl<'a> Index<'a> {
     }
 
     /// The artifacts that claim a path by its place, in order.
-    fn by_place(&self, path: &str) -> Vec<&'a Artifact> {
-        let name = path.rsplit(['\\', '/']).next().unwrap_or_default().to_lowercase();
-        let named = self.by_name.get(name.as_str()).into_iter().flatten();
-        let globs = self.by_glob.iter().filter(|(ending, _)| name.ends_with(ending.as_str()));
-        let candidates: BTreeSet<usize> = named.chain(globs.map(|(_, at)| at)).copied().collect();
+    fn by_place(&self, path: &str, met: &mut Met) -> Vec<&'a Artifact> {
+        let candidates = self.places.of(path, met);
         if candidates.is_empty() {
             return Vec::new();
         }
@@ -227,10 +215,10 @@ impl<'a> Index<'a> {
     fn place(
         &self,
         filesystem: &dyn Filesystem,
-        entry: Entry,
-        named: bool,
+        (entry, named): (Entry, bool),
+        met: &mut Met,
     ) -> (Option<Candidate<'a>>, bool) {
-        let by_place = self.by_place(entry.path.as_str());
+        let by_place = self.by_place(entry.path.as_str(), met);
         let may_be_known = entry.size >= MIN_SNIFFED_BYTES && !self.formats.is_empty();
         let (look, unseen) = match filesystem.start(&entry) {
             Start::At(_) if !may_be_known => (None, false),
@@ -244,38 +232,27 @@ impl<'a> Index<'a> {
         if by_place.is_empty() && look.is_none() && !is_beside() {
             return (None, unseen);
         }
-        let (by_content, held, problem) = (Vec::new(), None, None);
-        (Some(Candidate { entry, by_place, look, by_content, held, problem }), unseen)
+        (Some(Candidate::new(entry, by_place, look, Look::Start)), unseen)
     }
 
     /// The artifact of one's format whose files bear that name, else itself: in
     /// a loose folder a log is known by its name.
     fn by_name_alone(&self, artifact: &'a Artifact, path: &EvidencePath) -> &'a Artifact {
         let name = path.file_name().to_lowercase();
-        let named = self.by_name.get(name.as_str()).into_iter().flatten();
-        named
+        self.places
+            .named(&name)
+            .iter()
             .filter_map(|at| self.artifacts.get(*at).copied())
             .find(|other| other.parser == artifact.parser)
             .unwrap_or(artifact)
     }
 }
 
-/// A file that artifacts claim, or may claim.
-struct Candidate<'a> {
-    entry: Entry,
-    by_place: Vec<&'a Artifact>,
-    /// Where its first bytes lie, if they are to be looked into.
-    look: Option<u64>,
-    by_content: Vec<&'a Artifact>,
-    /// All of its content, if it is short and claimed.
-    held: Option<Arc<[u8]>>,
-    problem: Option<String>,
-}
-
 /// A walk under way.
 struct Search<'a> {
     index: &'a Index<'a>,
     filesystem: &'a dyn Filesystem,
+    questions: &'a Questions<'a>,
     found: Locations,
     /// Files that wait for the look into their content, in walk order.
     waiting: Vec<Candidate<'a>>,
@@ -289,13 +266,19 @@ struct Search<'a> {
     elsewhere: BTreeSet<Arc<str>>,
     /// Files that a limit of the run left out, and the last reason.
     left_out: (usize, String),
+    met: Met,
 }
 
 impl<'a> Search<'a> {
-    fn new(index: &'a Index<'a>, filesystem: &'a dyn Filesystem) -> Self {
+    fn new(
+        index: &'a Index<'a>,
+        filesystem: &'a dyn Filesystem,
+        questions: &'a Questions<'a>,
+    ) -> Self {
         Self {
             index,
             filesystem,
+            questions,
             found: Locations::default(),
             waiting: Vec::new(),
             looks: 0,
@@ -304,6 +287,7 @@ impl<'a> Search<'a> {
             in_place: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
             left_out: (0, String::new()),
+            met: Met::default(),
         }
     }
 
@@ -312,11 +296,11 @@ impl<'a> Search<'a> {
         let (index, filesystem) = (self.index, self.filesystem);
         let placed: Vec<_> = batch
             .into_par_iter()
-            .map(|(entry, named)| index.place(filesystem, entry, named))
+            .map_init(Met::default, |met, found| index.place(filesystem, found, met))
             .collect();
         for (candidate, unseen) in placed {
             self.found.not_looked_into += u64::from(unseen);
-            self.looks += usize::from(candidate.as_ref().is_some_and(|c| c.look.is_some()));
+            self.looks += usize::from(candidate.as_ref().is_some_and(|c| c.place.is_some()));
             self.waiting.extend(candidate);
         }
         if self.looks >= LOOKED_INTO {
@@ -326,23 +310,15 @@ impl<'a> Search<'a> {
 
     /// Looks into the files that wait for it, and keeps what is claimed of all that wait.
     fn look_into(&mut self) {
-        let (index, filesystem) = (self.index, self.filesystem);
+        let (filesystem, settles) = (self.filesystem, self.questions.settles);
+        let sight = Sight { formats: &self.index.formats, filesystem, settles };
         let mut waiting = std::mem::take(&mut self.waiting);
         self.looks = 0;
         let mut looks: Vec<&mut Candidate<'a>> =
-            waiting.iter_mut().filter(|candidate| candidate.look.is_some()).collect();
-        looks.sort_by_key(|candidate| candidate.look);
+            waiting.iter_mut().filter(|candidate| candidate.place.is_some()).collect();
+        looks.sort_by_key(|candidate| candidate.place);
         looks.into_par_iter().for_each_init(Vec::new, |start, candidate| {
-            match read_start(filesystem, &candidate.entry, start) {
-                Ok(()) => {
-                    candidate.by_content.extend(index.formats.of(start));
-                    let claimed = !candidate.by_content.is_empty();
-                    if claimed && candidate.entry.size == start.len() as u64 {
-                        candidate.held = Some(Arc::from(start.as_slice()));
-                    }
-                }
-                Err(message) => candidate.problem = Some(message),
-            }
+            candidate.look_into(&sight, start);
         });
         for mut candidate in waiting {
             candidate.held = candidate.held.filter(|held| {
@@ -354,7 +330,7 @@ impl<'a> Search<'a> {
     }
 
     fn keep(&mut self, candidate: Candidate<'a>) {
-        let Candidate { entry, by_place, by_content, held, problem, .. } = candidate;
+        let Candidate { entry, by_place, by_content, settled, held, problem, .. } = candidate;
         let path = entry.path.as_str();
         if self.index.endings.iter().any(|ending| ends_with_any_case(path, ending)) {
             self.beside.insert(path.to_lowercase(), entry.clone());
@@ -371,31 +347,39 @@ impl<'a> Search<'a> {
         }
         let mut parsers = BTreeSet::new();
         for artifact in &by_place {
-            self.claim(artifact, (&entry, held.as_ref()), &mut parsers);
+            self.claim(artifact, (&entry, held.as_ref(), &settled), &mut parsers);
         }
         for artifact in by_content {
             let refused = by_place.iter().any(|other| other.id == artifact.id);
             if !refused && !parsers.contains(artifact.parser.as_str()) {
                 let named = self.index.by_name_alone(artifact, &entry.path);
                 self.elsewhere.insert(Arc::clone(&named.id));
-                self.claim(named, (&entry, held.as_ref()), &mut parsers);
+                self.claim(named, (&entry, held.as_ref(), &settled), &mut parsers);
             }
         }
     }
 
-    /// Gives a list of names to whoever claims its place.
+    /// Lets a list of names wait for whoever claims its place.
     fn index(&mut self, entry: Entry) {
-        let mut parsers = BTreeSet::new();
-        for artifact in self.index.by_place(entry.path.as_str()) {
-            self.claim(artifact, (&entry, None), &mut parsers);
+        let mut met = std::mem::take(&mut self.met);
+        let by_place = self.index.by_place(entry.path.as_str(), &mut met);
+        self.met = met;
+        if by_place.is_empty() {
+            return;
         }
+        let place = match self.filesystem.start(&entry) {
+            Start::At(place) => Some(place),
+            Start::Plain | Start::Nowhere => None,
+        };
+        self.looks += usize::from(place.is_some());
+        self.waiting.push(Candidate::new(entry, by_place, place, Look::Whole));
     }
 
     /// Gives the file to the artifact's parser, if it has not got it and may.
     fn claim(
         &mut self,
         artifact: &'a Artifact,
-        (entry, held): (&Entry, Option<&Arc<[u8]>>),
+        (entry, held, settled): (&Entry, Option<&Arc<[u8]>>, &[(&str, Vec<Damage>)]),
         parsers: &mut BTreeSet<&'a str>,
     ) {
         if parsers.contains(artifact.parser.as_str()) {
@@ -419,6 +403,10 @@ impl<'a> Search<'a> {
             parser: Arc::from(artifact.parser.as_str()),
             sidecars: Vec::new(),
             held: held.cloned(),
+            settled: settled
+                .iter()
+                .find(|(parser, _)| *parser == artifact.parser)
+                .map(|(_, damage)| damage.clone()),
         });
     }
 
@@ -510,24 +498,6 @@ fn is_ordinary(entry: &Entry) -> bool {
 /// Whether a file is what the machine had last: neither removed nor of a snapshot.
 fn is_current(entry: &Entry) -> bool {
     !entry.is_deleted() && !entry.path.as_str().starts_with("vss")
-}
-
-/// Reads the first bytes of a file.
-///
-/// # Errors
-///
-/// Why there are none.
-fn read_start(
-    filesystem: &dyn Filesystem,
-    entry: &Entry,
-    start: &mut Vec<u8>,
-) -> Result<(), String> {
-    let file = filesystem.open(entry).map_err(|error| error.to_string())?;
-    let size = usize::try_from(entry.size).unwrap_or(MAX_SNIFFED_BYTES);
-    start.resize(size.min(MAX_SNIFFED_BYTES), 0);
-    let n = file.read_at(0, start).map_err(|error| format!("cannot be read: {error}"))?;
-    start.truncate(n);
-    Ok(())
 }
 
 fn met(entry: &Entry, message: String) -> Problem {

@@ -6,7 +6,9 @@
 mod definition;
 mod formats;
 mod locate;
+mod look;
 mod pattern;
+mod places;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use std::sync::Arc;
 pub use definition::Artifact;
 pub use formats::{Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES};
 pub use locate::{Expected, Located, Locations, Presence, locate};
+pub use look::Questions;
 pub use pattern::{Pattern, PatternError};
 
 use crate::model::Os;

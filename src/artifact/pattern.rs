@@ -107,6 +107,11 @@ impl<'a> Spelled<'a> {
         Self { path, by_os: Default::default() }
     }
 
+    /// The second component in lowercase, as Windows tells components apart.
+    pub(super) fn second(&self) -> Option<&str> {
+        self.parts(Os::Windows).get(1).map(String::as_str)
+    }
+
     fn parts(&self, os: Os) -> &[String] {
         let [windows, linux, macos] = &self.by_os;
         let (cell, separators): (_, &[char]) = match os {
@@ -119,6 +124,32 @@ impl<'a> Spelled<'a> {
             let own = path.split(separators).map(str::to_owned);
             if os == Os::Linux { own.collect() } else { own.map(|p| p.to_lowercase()).collect() }
         })
+    }
+}
+
+/// What the folder of a pattern's files is called.
+pub(super) struct Folders {
+    os: Os,
+    components: Vec<Component>,
+}
+
+impl Folders {
+    /// The lowercase name that the second component of every such path has, where the
+    /// first is one component too (`*:`, or nothing before a `/`).
+    pub(super) fn second(&self) -> Option<String> {
+        match self.components.as_slice() {
+            [Component::Name(_) | Component::Glob(_), Component::Name(name), ..] => {
+                Some(name.to_lowercase())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether files of that folder can be meant; for paths of Windows in the notation
+    /// of the others always.
+    pub(super) fn admit(&self, folder: &Spelled<'_>) -> bool {
+        self.os != Os::Windows && folder.path.contains('\\')
+            || matches_all(&self.components, folder.parts(self.os))
     }
 }
 
@@ -156,6 +187,22 @@ impl Pattern {
     /// Whether a path is one that the pattern means.
     pub(super) fn matches_spelled(&self, path: &Spelled<'_>) -> bool {
         self.alternatives.iter().any(|pattern| matches_all(pattern, path.parts(self.os)))
+    }
+
+    /// The folders that its files lie in.
+    pub(super) fn folders(&self) -> impl Iterator<Item = Folders> + '_ {
+        let os = self.os;
+        self.alternatives.iter().flat_map(move |path| {
+            let (last, folder) = path.split_last().map_or((None, &[][..]), |(l, f)| (Some(l), f));
+            // `**` at the end is any file below, and the last folder itself.
+            let below = matches!(last, Some(Component::AnyFolders)).then(|| path.clone());
+            let own = match below {
+                Some(_) => folder.split_last().map_or(&[][..], |(_, above)| above),
+                None => folder,
+            };
+            let all = below.into_iter().chain(std::iter::once(own.to_vec()));
+            all.map(move |components| Folders { os, components })
+        })
     }
 
     /// What the file name of every match ends with, in lowercase; may be empty.
@@ -225,13 +272,21 @@ fn matches_all(pattern: &[Component], path: &[String]) -> bool {
         |component| *component == Component::AnyFolders,
         |component, name| match component {
             Component::Name(own) => own == name,
-            Component::Glob(glob) => {
-                let name: Vec<char> = name.chars().collect();
-                backtrack(glob, &name, |c| *c == '*', |c, other| *c == '?' || c == other)
-            }
+            Component::Glob(glob) => matches_glob(glob, name),
             Component::AnyFolders => false,
         },
     )
+}
+
+/// Whether a name is one that the wildcards mean.
+fn matches_glob(glob: &[char], name: &str) -> bool {
+    let same = |c: &char, other: char| *c == '?' || *c == other;
+    if name.is_ascii() {
+        let same = |c: &char, other: &u8| same(c, char::from(*other));
+        return backtrack(glob, name.as_bytes(), |c| *c == '*', same);
+    }
+    let name: Vec<char> = name.chars().collect();
+    backtrack(glob, &name, |c| *c == '*', |c, other| same(c, *other))
 }
 
 /// Wildcard matching over anything: a `star` stands for any run of `text`.

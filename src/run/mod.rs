@@ -21,13 +21,13 @@ use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::artifact::{self, Artifacts};
+use crate::artifact::{self, Artifacts, Questions};
 use crate::correlate::{self, Settings};
 use crate::detect::Detector;
 use crate::export::{ExportError, ExportOptions, HostOutput};
-use crate::model::{Actions, HostReport, Level, Limits, Problem, Reached, Stage, Stop};
+use crate::model::{Actions, HostReport, Level, Limits, Problem, Reached, ReadAt, Stage, Stop};
 use crate::parse::{PARSERS, secret};
-use crate::source::{self, Clues, HostEvidence, SourceError, live};
+use crate::source::{self, Clues, Entry, HostEvidence, SourceError, live};
 
 pub use progress::{Counts, Progress, SourceProgress};
 
@@ -171,7 +171,11 @@ fn examine(
         |path: &str| definitions.screen.admits_name(path) || loose && source::is_log_or_hive(path);
     let os = evidence.layout.os();
     let artifacts = definitions.artifacts_of(os);
-    let found = artifact::locate(&*evidence.filesystem, artifacts, PARSERS, &names);
+    let settles = |entry: &Entry, parser: &str, bytes: &dyn ReadAt| {
+        definitions.settles(&*evidence.filesystem, entry, parser, bytes)
+    };
+    let questions = Questions { names: &names, settles: &settles };
+    let found = artifact::locate(&*evidence.filesystem, artifacts, PARSERS, &questions);
     let total: u64 = found.files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
     let mut system = facts::of(evidence, &found);

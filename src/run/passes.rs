@@ -7,17 +7,18 @@ use std::sync::atomic::Ordering;
 
 use super::SourceProgress;
 use super::files;
-use super::read::{FileReading, Pass, name_computer};
+use super::read::{self, FileReading, Pass, name_computer};
 use super::snapshots;
 use crate::artifact::{Artifacts, Located, Locations};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
 use crate::model::{
-    Cut, Event, Everything, Filter, Hit, Os, Record, Requirement, RungName, SystemFacts,
+    Cut, Damage, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName,
+    SystemFacts,
 };
 use crate::parse::{self, Parser};
 use crate::screen::Screen;
-use crate::source::{Entry, HostEvidence};
+use crate::source::{Entry, Filesystem, HostEvidence};
 
 /// Further passes after which hunting stops, whatever is still to be learned.
 const MAX_PASSES: u64 = 8;
@@ -54,6 +55,20 @@ impl<'a> Definitions<'a> {
     /// The screen, or what rejects nothing where it is not used.
     fn filter<'s>(&self, screen: &'s dyn Filter) -> &'s dyn Filter {
         if self.use_screen { screen } else { &Everything }
+    }
+
+    /// Reads a file that is no log or store: the damage in it, if it holds nothing that
+    /// a rule could care for; `None` without the screen.
+    pub fn settles(
+        &self,
+        filesystem: &dyn Filesystem,
+        entry: &Entry,
+        parser: &str,
+        bytes: &dyn ReadAt,
+    ) -> Option<Vec<Damage>> {
+        let parser = parse::by_name(parser).filter(|parser| !parser.is_store());
+        let parser = parser.filter(|_| self.use_screen)?;
+        read::only_damage(parser, (filesystem, entry), bytes, &self.screen)
     }
 
     /// Id and digest of every profile in use.
@@ -172,7 +187,8 @@ impl Hunt<'_> {
         let judge = |record: &Record| detector.evaluate(record);
         let files: Vec<&Located> = self.found.files.iter().collect();
         let filter = self.definitions.filter(&self.definitions.screen);
-        let mut readings = self.pass(filter, &judge).read(&files);
+        let pass = Pass { is_first: true, ..self.pass(filter, &judge) };
+        let mut readings = pass.read(&files);
         for (file, reading) in readings.iter_mut().enumerate() {
             for event in std::mem::take(&mut reading.events) {
                 self.keep(file, event);
@@ -327,6 +343,7 @@ impl Hunt<'_> {
             filter,
             judge,
             progress: self.progress,
+            is_first: false,
         }
     }
 
@@ -406,5 +423,6 @@ fn as_file(entry: &Entry, os: Os) -> Located {
         parser: Arc::from(""),
         sidecars: Vec::new(),
         held: None,
+        settled: None,
     }
 }

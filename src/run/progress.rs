@@ -53,6 +53,12 @@ impl Counts {
 }
 
 impl SourceProgress {
+    /// Counts a file, or a part of one, of that many bytes as read.
+    pub(super) fn done(&self, bytes: u64) {
+        self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+        self.items.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The numbers now.
     pub fn counts(&self) -> Counts {
         let read = |value: &AtomicU64| value.load(Ordering::Relaxed);

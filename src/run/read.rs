@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -14,7 +13,7 @@ use crate::model::{
     Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink, Zone,
 };
 use crate::parse::{self, ParseError, Parser};
-use crate::source::{Filesystem, Start};
+use crate::source::{Entry, Filesystem, Start};
 
 /// Files that are read whole: above this size one at a time, so that memory holds
 /// the copies of one only.
@@ -55,6 +54,8 @@ pub struct Pass<'a> {
     pub filter: &'a dyn Filter,
     pub judge: &'a Judge<'a>,
     pub progress: &'a SourceProgress,
+    /// Files are left out of which it is known that the first pass finds nothing in them.
+    pub is_first: bool,
 }
 
 struct Unit {
@@ -66,16 +67,20 @@ struct Unit {
 impl Pass<'_> {
     /// Reads the files; one reading per file, in their order, whatever the threads.
     pub fn read(&self, files: &[&Located]) -> Vec<FileReading> {
-        let opened: Vec<_> = files.par_iter().map(|file| self.open(file)).collect();
-        let units: Vec<Unit> = opened.iter().enumerate().flat_map(|(i, o)| units(i, o)).collect();
-        let mut out: Vec<FileReading> = files.iter().map(|_| FileReading::default()).collect();
+        let unread = |file: &Located| !(self.is_first && file.settled.is_some());
+        let opened: Vec<_> =
+            files.par_iter().map(|file| unread(file).then(|| self.open(file))).collect();
+        let known = opened.iter().enumerate();
+        let known = known.filter_map(|(file, opened)| Some((file, opened.as_ref()?)));
+        let units: Vec<Unit> = known.flat_map(|(file, opened)| units(file, opened)).collect();
+        let mut out: Vec<FileReading> = files.iter().map(|file| self.settled(file)).collect();
         let mut pieces: Vec<(usize, usize, FileReading, Vec<Extent>)> = self
             .in_place_order(files, &units)
             .par_iter()
             .map(|(number, unit)| {
                 let (reading, extents) = match (opened.get(unit.file), files.get(unit.file)) {
-                    (Some(Ok(open)), Some(file)) => self.unit(open, file, unit.parts.clone()),
-                    (Some(Err(error)), _) => {
+                    (Some(Some(Ok(open))), Some(file)) => self.unit(open, file, unit.parts.clone()),
+                    (Some(Some(Err(error))), _) => {
                         (FileReading { error: Some(error.clone()), ..Default::default() }, vec![])
                     }
                     _ => (FileReading::default(), Vec::new()),
@@ -99,6 +104,15 @@ impl Pass<'_> {
         }
         self.name_by_store(&mut out);
         out
+    }
+
+    /// What is known of a file before it is read: of one that was read already, all.
+    fn settled(&self, file: &Located) -> FileReading {
+        let Some(damages) = file.settled.as_ref().filter(|_| self.is_first) else {
+            return FileReading::default();
+        };
+        self.progress.done(file.entry.size);
+        FileReading { damages: damages.clone(), ..FileReading::default() }
     }
 
     /// The units, numbered, as they lie in the source: neighbours are read together,
@@ -171,10 +185,51 @@ impl Pass<'_> {
         }
         let share = whole.map_or(1, |r| open.parts.div_ceil(r.end.saturating_sub(r.start).max(1)));
         let done = file.entry.size / share.max(1);
-        self.progress.bytes_done.fetch_add(done, Ordering::Relaxed);
-        self.progress.items.fetch_add(1, Ordering::Relaxed);
+        self.progress.done(done);
         (sink.reading, sink.extents)
     }
+}
+
+/// The damage in a file that gives no record that can match.
+pub fn only_damage(
+    parser: &dyn Parser,
+    (filesystem, entry): (&dyn Filesystem, &Entry),
+    bytes: &dyn ReadAt,
+    filter: &dyn Filter,
+) -> Option<Vec<Damage>> {
+    let filter = Named { filter, path: entry.path.as_str() };
+    let input = Input {
+        bytes,
+        sidecars: Vec::new(),
+        name: entry.path.file_name(),
+        modified: entry.times.modified,
+        filter: filter.for_parser(parser.name()),
+        paths: filesystem.directories(&entry.path),
+        zone: None,
+    };
+    let mut silence = Silence::default();
+    guarded(|| parser.parse(&input, &mut silence)).ok()?;
+    (!silence.is_broken).then_some(silence.damages)
+}
+
+/// Notes whether anything is told but damage.
+#[derive(Default)]
+struct Silence {
+    is_broken: bool,
+    damages: Vec<Damage>,
+}
+
+impl Sink for Silence {
+    fn record(&mut self, _: Record) -> ControlFlow<()> {
+        self.is_broken = true;
+        ControlFlow::Break(())
+    }
+
+    fn damaged(&mut self, damage: Damage) {
+        self.damages.push(damage);
+    }
+
+    fn extent(&mut self, _: Extent) {}
 }
 
 fn is_whole(open: &Open<'_>) -> bool {
