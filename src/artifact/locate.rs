@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::model::{Damage, EvidencePath, Locator, Problem, Stage};
+use crate::model::{EvidencePath, Locator, Problem, Stage};
 use crate::parse::Parser;
 use crate::source::{Entry, Filesystem, Remains, Start, State};
 
-use super::look::{Candidate, Look, Questions, Sight};
+use super::gather;
+use super::look::{Candidate, Look, Questions, Settled, Sight};
 use super::places::{Met, Places};
 use super::{Artifact, Artifacts, Formats, MIN_SNIFFED_BYTES, pattern};
 
@@ -79,8 +80,8 @@ pub struct Located {
     pub sidecars: Vec<Entry>,
     /// Its content, if it is short and was seen already.
     pub held: Option<Arc<[u8]>>,
-    /// The damage in it where it was read already and nothing else of it matters.
-    pub settled: Option<Vec<Damage>>,
+    /// What it came to where it was read already and nothing of it matters.
+    pub settled: Option<Settled>,
 }
 
 /// Where an expected artifact was found.
@@ -314,12 +315,7 @@ impl<'a> Search<'a> {
         let sight = Sight { formats: &self.index.formats, filesystem, settles };
         let mut waiting = std::mem::take(&mut self.waiting);
         self.looks = 0;
-        let mut looks: Vec<&mut Candidate<'a>> =
-            waiting.iter_mut().filter(|candidate| candidate.place.is_some()).collect();
-        looks.sort_by_key(|candidate| candidate.place);
-        looks.into_par_iter().for_each_init(Vec::new, |start, candidate| {
-            candidate.look_into(&sight, start);
-        });
+        gather::look_into(&sight, waiting.iter_mut().filter(|candidate| candidate.place.is_some()));
         for mut candidate in waiting {
             candidate.held = candidate.held.filter(|held| {
                 self.held = self.held.saturating_add(held.len());
@@ -379,7 +375,7 @@ impl<'a> Search<'a> {
     fn claim(
         &mut self,
         artifact: &'a Artifact,
-        (entry, held, settled): (&Entry, Option<&Arc<[u8]>>, &[(&str, Vec<Damage>)]),
+        (entry, held, settled): (&Entry, Option<&Arc<[u8]>>, &[(&str, Settled)]),
         parsers: &mut BTreeSet<&'a str>,
     ) {
         if parsers.contains(artifact.parser.as_str()) {
@@ -406,7 +402,7 @@ impl<'a> Search<'a> {
             settled: settled
                 .iter()
                 .find(|(parser, _)| *parser == artifact.parser)
-                .map(|(_, damage)| damage.clone()),
+                .map(|(_, settled)| settled.clone()),
         });
     }
 

@@ -18,9 +18,17 @@ pub struct Questions<'a> {
     pub settles: &'a Settles<'a>,
 }
 
-/// Reads a file with the parser of that name: the damage in it if nothing else of it
-/// matters; `None` is always true.
-pub type Settles<'a> = dyn Fn(&Entry, &str, &dyn ReadAt) -> Option<Vec<Damage>> + Sync + 'a;
+/// Reads a file with the parser of that name: what it came to if nothing of it matters;
+/// `None` is always true.
+pub type Settles<'a> = dyn Fn(&Entry, &str, &dyn ReadAt) -> Option<Settled> + Sync + 'a;
+
+/// What reading a file came to in which nothing matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    pub damages: Vec<Damage>,
+    /// Of a program that was hashed, in lowercase hexadecimal.
+    pub sha256: Option<String>,
+}
 
 /// A file that artifacts claim, or may claim.
 pub(super) struct Candidate<'a> {
@@ -28,10 +36,10 @@ pub(super) struct Candidate<'a> {
     pub(super) by_place: Vec<&'a Artifact>,
     /// Where its first bytes lie, if they are to be looked into.
     pub(super) place: Option<u64>,
-    look: Look,
+    pub(super) look: Look,
     pub(super) by_content: Vec<&'a Artifact>,
-    /// Parsers to which nothing in it matters, and the damage that they met.
-    pub(super) settled: Vec<(&'a str, Vec<Damage>)>,
+    /// Parsers to which nothing in it matters, and what it came to for them.
+    pub(super) settled: Vec<(&'a str, Settled)>,
     /// All of its content, if it is short and claimed.
     pub(super) held: Option<Arc<[u8]>>,
     pub(super) problem: Option<String>,
@@ -70,22 +78,26 @@ impl<'a> Candidate<'a> {
             read_start(&*file, self.entry.size, start)?;
             self.by_content.extend(sight.formats.of(start));
         }
-        let begun = Begun { start, file: &*file };
-        for artifact in self.by_place.iter().chain(&self.by_content) {
-            let parser = artifact.parser.as_str();
-            let alone = artifact.sidecars.is_empty();
-            let fits = artifact.max_size.is_none_or(|limit| self.entry.size <= limit);
-            if alone && fits && !self.is_settled(parser) {
-                let damage = (sight.settles)(&self.entry, parser, &begun);
-                self.settled.extend(damage.map(|damage| (parser, damage)));
-            }
-        }
+        self.settle(sight, &Begun { start, file: &*file });
         let mut all = self.by_content.iter().chain(&self.by_place);
         let is_wanted = all.any(|artifact| !self.is_settled(&artifact.parser));
         if is_wanted && !self.by_content.is_empty() && self.entry.size == start.len() as u64 {
             self.held = Some(Arc::from(start.as_slice()));
         }
         Ok(())
+    }
+
+    /// Lets those who claim the file read it.
+    pub(super) fn settle(&mut self, sight: &Sight<'a, '_>, bytes: &dyn ReadAt) {
+        for artifact in self.by_place.iter().chain(&self.by_content) {
+            let parser = artifact.parser.as_str();
+            let alone = artifact.sidecars.is_empty();
+            let fits = artifact.max_size.is_none_or(|limit| self.entry.size <= limit);
+            if alone && fits && !self.is_settled(parser) {
+                let settled = (sight.settles)(&self.entry, parser, bytes);
+                self.settled.extend(settled.map(|settled| (parser, settled)));
+            }
+        }
     }
 
     fn is_settled(&self, parser: &str) -> bool {

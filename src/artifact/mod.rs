@@ -5,6 +5,7 @@
 
 mod definition;
 mod formats;
+mod gather;
 mod locate;
 mod look;
 mod pattern;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 pub use definition::Artifact;
 pub use formats::{Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES};
 pub use locate::{Expected, Located, Locations, Presence, locate};
-pub use look::Questions;
+pub use look::{Questions, Settled};
 pub use pattern::{Pattern, PatternError};
 
 use crate::model::Os;

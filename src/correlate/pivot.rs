@@ -62,6 +62,16 @@ pub enum Target {
     ScriptBlock(String),
 }
 
+impl Target {
+    /// The hash that is looked for, in hexadecimal.
+    pub fn hash(&self) -> Option<&str> {
+        match self {
+            Self::Hash(hex) => Some(hex),
+            _ => None,
+        }
+    }
+}
+
 impl Pivot {
     /// What the screen must see for this pivot to match.
     pub fn requirement(&self) -> Requirement {

@@ -9,12 +9,11 @@ use super::SourceProgress;
 use super::files;
 use super::read::{self, FileReading, Pass, name_computer};
 use super::snapshots;
-use crate::artifact::{Artifacts, Located, Locations};
+use crate::artifact::{Artifacts, Located, Locations, Settled};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
 use crate::model::{
-    Cut, Damage, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName,
-    SystemFacts,
+    Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName, SystemFacts,
 };
 use crate::parse::{self, Parser};
 use crate::screen::Screen;
@@ -57,7 +56,7 @@ impl<'a> Definitions<'a> {
         if self.use_screen { screen } else { &Everything }
     }
 
-    /// Reads a file that is no log or store: the damage in it, if it holds nothing that
+    /// Reads a file that is no log or store: what it came to, if it holds nothing that
     /// a rule could care for; `None` without the screen.
     pub fn settles(
         &self,
@@ -65,10 +64,10 @@ impl<'a> Definitions<'a> {
         entry: &Entry,
         parser: &str,
         bytes: &dyn ReadAt,
-    ) -> Option<Vec<Damage>> {
+    ) -> Option<Settled> {
         let parser = parse::by_name(parser).filter(|parser| !parser.is_store());
         let parser = parser.filter(|_| self.use_screen)?;
-        read::only_damage(parser, (filesystem, entry), bytes, &self.screen)
+        read::settle(parser, (filesystem, entry), bytes, &self.screen)
     }
 
     /// Id and digest of every profile in use.
@@ -283,9 +282,10 @@ impl Hunt<'_> {
             add_hits(event, hits);
         }
         self.volatile(&judge);
-        let hashes = pivots.iter().any(|p| matches!(p.target, Target::Hash(_)));
+        let hashes: Vec<&str> = pivots.iter().filter_map(|p| p.target.hash()).collect();
         let again = |f: &&Located| {
-            tells_of_others(f) || (hashes && matches!(&*f.parser, "pe" | "elf" | "macho"))
+            tells_of_others(f)
+                || !hashes.is_empty() && read::is_program(&f.parser) && may_have(f, &hashes)
         };
         let known = |p: &&Pivot| {
             let mut tools = self.tools().iter();
@@ -409,6 +409,14 @@ fn add_hits(event: &mut Event, hits: Vec<Hit>) {
             event.hits.push(hit);
         }
     }
+}
+
+/// Whether a program may have one of these hashes: what its first reading said, if it
+/// said anything.
+fn may_have(file: &Located, hashes: &[&str]) -> bool {
+    let Some(settled) = &file.settled else { return true };
+    let own = settled.sha256.as_deref().unwrap_or_default();
+    hashes.iter().any(|hash| own.contains(&hash.to_ascii_lowercase()))
 }
 
 /// Whether what was learned of other files may stand in this one.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::SourceProgress;
 use super::files;
-use crate::artifact::{Artifacts, Located};
+use crate::artifact::{Artifacts, Located, Settled};
 use crate::model::{
     Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink, Zone,
 };
@@ -108,11 +108,11 @@ impl Pass<'_> {
 
     /// What is known of a file before it is read: of one that was read already, all.
     fn settled(&self, file: &Located) -> FileReading {
-        let Some(damages) = file.settled.as_ref().filter(|_| self.is_first) else {
+        let Some(settled) = file.settled.as_ref().filter(|_| self.is_first) else {
             return FileReading::default();
         };
         self.progress.done(file.entry.size);
-        FileReading { damages: damages.clone(), ..FileReading::default() }
+        FileReading { damages: settled.damages.clone(), ..FileReading::default() }
     }
 
     /// The units, numbered, as they lie in the source: neighbours are read together,
@@ -190,26 +190,59 @@ impl Pass<'_> {
     }
 }
 
-/// The damage in a file that gives no record that can match.
-pub fn only_damage(
+/// What reading a file comes to that gives no record which can match.
+pub fn settle(
     parser: &dyn Parser,
     (filesystem, entry): (&dyn Filesystem, &Entry),
     bytes: &dyn ReadAt,
     filter: &dyn Filter,
-) -> Option<Vec<Damage>> {
+) -> Option<Settled> {
     let filter = Named { filter, path: entry.path.as_str() };
+    let filter = Overhearing { filter: filter.for_parser(parser.name()), hash: Mutex::default() };
     let input = Input {
         bytes,
         sidecars: Vec::new(),
         name: entry.path.file_name(),
         modified: entry.times.modified,
-        filter: filter.for_parser(parser.name()),
+        filter: if is_program(parser.name()) { &filter } else { filter.filter },
         paths: filesystem.directories(&entry.path),
         zone: None,
     };
     let mut silence = Silence::default();
     guarded(|| parser.parse(&input, &mut silence)).ok()?;
-    (!silence.is_broken).then_some(silence.damages)
+    let sha256 = filter.hash.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (!silence.is_broken).then_some(Settled { damages: silence.damages, sha256 })
+}
+
+/// Whether a parser reads programs.
+pub fn is_program(parser: &str) -> bool {
+    matches!(parser, "pe" | "elf" | "macho")
+}
+
+/// A filter that keeps the hash which a program's record would have: whoever looks for
+/// it later need not read the program again.
+struct Overhearing<'a> {
+    filter: &'a dyn Filter,
+    hash: Mutex<Option<String>>,
+}
+
+impl Filter for Overhearing<'_> {
+    fn admits(&self, block: &[u8]) -> bool {
+        self.filter.admits(block)
+    }
+
+    fn admits_text(&self, text: &[u8]) -> bool {
+        // The last one: what a program says of itself stands before it.
+        const BEFORE: &[u8] = b"\nHashes=SHA256=";
+        let hash = memchr::memmem::rfind(text, BEFORE);
+        let hash = hash.and_then(|at| text.get(at.saturating_add(BEFORE.len())..));
+        if let Some(hash) = hash {
+            let digits = hash.iter().take_while(|byte| byte.is_ascii_hexdigit());
+            let hash: String = digits.map(|byte| char::from(byte.to_ascii_lowercase())).collect();
+            *self.hash.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+        }
+        self.filter.admits_text(text)
+    }
 }
 
 /// Notes whether anything is told but damage.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::model::{EvidencePath, Limits, PathResolver, Problem, Reached, ReadAt, Stage};
 
-use super::{Entry, Filesystem, SourceError, Start};
+use super::{Entry, Filesystem, Piece, SourceError, Start};
 
 /// Another tree, within limits.
 pub struct Limited {
@@ -60,6 +60,10 @@ impl Filesystem for Limited {
 
     fn directories(&self, path: &EvidencePath) -> Option<&dyn PathResolver> {
         self.tree.directories(path)
+    }
+
+    fn pieces(&self, file: &Entry) -> Vec<Piece> {
+        self.tree.pieces(file)
     }
 
     fn start(&self, file: &Entry) -> Start {

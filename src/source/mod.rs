@@ -64,6 +64,12 @@ pub trait Filesystem: Send + Sync {
         Start::At(file.handle)
     }
 
+    /// Where the pieces of a content lie that has several, in the order of the content;
+    /// places are those of [`Start::At`]. Empty where that is not known.
+    fn pieces(&self, _file: &Entry) -> Vec<Piece> {
+        Vec::new()
+    }
+
     /// What is present at that path, with the names as stored; letter case is
     /// ignored where the system's own rules ignore it.
     fn entry(&self, path: &EvidencePath) -> Option<Entry>;
@@ -108,6 +114,16 @@ pub enum Start {
     Plain,
     /// Only the file's name is in the evidence.
     Nowhere,
+}
+
+/// A part of a content that lies in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// As in [`Start::At`].
+    pub place: u64,
+    /// First byte of the content, and how many.
+    pub offset: u64,
+    pub len: u64,
 }
 
 /// Tells whether a content that starts with these bytes is of a format that is

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use crate::model::{EvidencePath, PathResolver, Problem, ReadAt};
 
-use super::{Entry, Filesystem, SourceError, Start};
+use super::{Entry, Filesystem, Piece, SourceError, Start};
 
 /// Volumes side by side, told apart by what their paths begin with.
 pub(super) struct Volumes {
@@ -61,6 +61,10 @@ impl Filesystem for Volumes {
             Some(member) => member.filesystem.open(file),
             None => Err(SourceError::NotInEvidence { path: file.path.clone() }),
         }
+    }
+
+    fn pieces(&self, file: &Entry) -> Vec<Piece> {
+        self.member(&file.path).map_or(Vec::new(), |member| member.filesystem.pieces(file))
     }
 
     fn start(&self, file: &Entry) -> Start {

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::model::ReadAt;
-use crate::source::{Entry, Kind, Remains, SourceError, Start};
+use crate::source::{Entry, Kind, Piece, Remains, SourceError, Start};
 
 use super::Ntfs;
 use super::find::same;
@@ -13,6 +13,7 @@ use super::open::{self, Found, Pick};
 use super::record;
 use super::reparse::{self, Point};
 use super::row::{Node, Stream, node, stream};
+use super::runs::Run;
 use super::show::{INDEX, LEFTOVER, NO_STREAM, id, main, unpack};
 use super::wof::{self, Packed};
 
@@ -115,6 +116,24 @@ pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
     };
     let resident = stream.flags & stream::RESIDENT != 0;
     if resident { in_record } else { place().map_or(in_record, Start::At) }
+}
+
+/// Where the pieces of a directory's index lie; of other contents nothing is said.
+pub(super) fn pieces(ntfs: &Ntfs, file: &Entry) -> Vec<Piece> {
+    let (number, at, _) = unpack(file.handle);
+    let index = (at == INDEX).then(|| ntfs.table.index_of(number)).flatten();
+    let found = index.and_then(|row| open::kept(&ntfs.volume, &ntfs.table, row));
+    let Some(Ok(Found::Extents { content, unit: 0, flags: 0 })) = found else { return Vec::new() };
+    if content.initialized < content.size {
+        return Vec::new();
+    }
+    let bytes = |clusters: u64| clusters.saturating_mul(content.cluster);
+    let piece = |run: &Run| {
+        Some(Piece { place: bytes(run.lcn?), offset: bytes(run.vcn), len: bytes(run.length) })
+    };
+    // A hole is no part of an index.
+    let pieces: Option<Vec<Piece>> = content.runs.iter().map(piece).collect();
+    pieces.unwrap_or_default()
 }
 
 /// An error for a file whose reparse point stands for content that is not here:

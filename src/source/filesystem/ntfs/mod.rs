@@ -57,7 +57,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::model::{EvidencePath, FileReference, PathResolver, Problem, ReadAt, Stage};
-use crate::source::{Entry, FileId, Filesystem, Knows, SourceError, Start};
+use crate::source::{Entry, FileId, Filesystem, Knows, Piece, SourceError, Start};
 
 pub use boot::Geometry;
 
@@ -240,6 +240,10 @@ impl Filesystem for Ntfs {
 
     fn start(&self, file: &Entry) -> Start {
         file::start(self, file)
+    }
+
+    fn pieces(&self, file: &Entry) -> Vec<Piece> {
+        file::pieces(self, file)
     }
 
     fn entry(&self, path: &EvidencePath) -> Option<Entry> {
