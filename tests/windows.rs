@@ -4,6 +4,7 @@
 //! the tests say what they left out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod kills;
 mod lab;
 #[path = "windows/wine.rs"]
 mod wine;

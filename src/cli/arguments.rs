@@ -80,7 +80,8 @@ pub struct Live {
     /// Folder for the results, on no volume of this machine [default: beside the program]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Windows: this volume alone (repeatable); a foreign Windows on it is a host of its own
+    /// Windows: this volume alone, by letter, as `volume1:` (one without a letter) or
+    /// `\\?\Volume{…}` (repeatable); a foreign Windows on it is a host of its own
     #[arg(long = "volume", value_name = "X:")]
     pub volumes: Vec<String>,
     /// Linux: the system below a folder, with its own proc, instead of the running one
@@ -89,9 +90,6 @@ pub struct Live {
     /// Linux: also walk file systems of other machines
     #[arg(long)]
     pub network_mounts: bool,
-    /// Windows: make a shadow copy and read from it (changes the machine)
-    #[arg(long)]
-    pub create_vss: bool,
     /// Do not give way to other programs
     #[arg(long)]
     pub full_speed: bool,

@@ -14,16 +14,8 @@ use crate::source::live::{self, Wanted};
 
 /// Examines the running system; the exit code says how complete it was.
 pub fn run(arguments: Live) -> Exit {
-    let Live {
-        output,
-        volumes,
-        root,
-        network_mounts,
-        create_vss,
-        full_speed,
-        query_agent,
-        options,
-    } = arguments;
+    let Live { output, volumes, root, network_mounts, full_speed, query_agent, options } =
+        arguments;
     let Some(output) = output.or_else(beside_program) else {
         eprintln!("adit: where the program lies cannot be told: say --output");
         return Exit::Usage;
@@ -39,7 +31,6 @@ pub fn run(arguments: Live) -> Exit {
         volumes,
         root,
         network_mounts,
-        create_vss,
         query_agent,
         output: job.output.clone(),
         volatile: true,

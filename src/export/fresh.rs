@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,16 @@ impl Fresh {
         Ok(())
     }
 
+    /// Hands everything to the operating system.
+    pub(super) fn pass(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+
+    /// Ends the file at a byte; what is not handed over yet stays behind.
+    pub(super) fn cut(&mut self, size: u64) -> io::Result<()> {
+        self.file.get_ref().set_len(size)
+    }
+
     /// The name the file will have.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -117,6 +127,13 @@ impl Write for Fresh {
 
     fn flush(&mut self) -> io::Result<()> {
         self.settle()
+    }
+}
+
+impl Read for Fresh {
+    /// Only behind a seek, which hands over what was written.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.file.get_mut().read(buf)
     }
 }
 

@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 use crate::model::{HostReport, Problem};
 
 pub use bodyfile::{append_finished as append_bodyfile, start as start_bodyfile};
-pub use bundle::{Begun, Collected, begin as begin_bundle};
+pub use bundle::{Begun, Collected, begin as begin_bundle, whole_of};
 pub use column::COLUMNS as TIMELINE_COLUMNS;
 pub use coverage::{COVERAGE_COLUMNS, PROBLEM_COLUMNS};
 pub use csv::{CsvStyle, escape_controls};

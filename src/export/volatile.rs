@@ -3,7 +3,7 @@
 //!
 //! `.adit-live.jsonl` in the output folder appears whole or not at all, before any file
 //! is read, and goes when the run has come to its end. Its first line says whose facts
-//! they are. It holds them as they were found, secrets too, as the bundle's raw copies do.
+//! they are.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

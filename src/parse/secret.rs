@@ -24,6 +24,8 @@ const KSUID_EPOCH: i64 = 1_400_000_000;
 /// Characters after the `_`; 20 to 22 by the provider's documentation, a little
 /// more is let pass so that no odd token stays readable.
 const TAIL_CHARS: std::ops::RangeInclusive<usize> = 20..=24;
+/// Hexadecimal digits of a fingerprint.
+const FINGERPRINT_CHARS: usize = 8;
 /// Rounds until nothing more is found (a replaced text can lay bare another).
 const MAX_ROUNDS: usize = 4;
 
@@ -61,7 +63,18 @@ impl Token {
         };
         Self { id, minted, kind, redacted: redacted(secret) }
     }
+
+    /// The token that this stands for, in the form that may be shown.
+    fn of_redacted(shown: &str, kind: TokenKind) -> Option<Self> {
+        let (public, fingerprint) = shown.split_once(MARK)?;
+        let plain = Self::new(&format!("{public}_{}", "0".repeat(*TAIL_CHARS.start())), kind);
+        let id = if public.is_empty() { format!("sha256:{fingerprint}") } else { plain.id };
+        Some(Self { id, redacted: shown.to_owned(), ..plain })
+    }
 }
+
+/// What stands between a token's public part and the fingerprint of the whole.
+const MARK: &str = "…sha256:";
 
 /// Whether this is a token of today's shape and nothing else.
 pub fn is_ksuid_token(text: &str) -> bool {
@@ -117,7 +130,7 @@ pub fn redacted(secret: &str) -> String {
         return secret.to_owned();
     }
     let shown = ksuid_of(secret).unwrap_or_default();
-    format!("{shown}…sha256:{}", fingerprint(secret))
+    format!("{shown}{MARK}{}", fingerprint(secret))
 }
 
 /// `user:password` with the password made unreadable; all of it without a colon.
@@ -132,10 +145,10 @@ pub fn redacted_login(login: &str) -> String {
 
 /// Whether a secret was already replaced in this text, or in a part of it.
 fn is_redacted(text: &str) -> bool {
-    const MARK: &str = "…sha256:";
-    text.split(MARK)
-        .skip(1)
-        .any(|after| after.len() >= 8 && after.bytes().take(8).all(|b| b.is_ascii_hexdigit()))
+    text.split(MARK).skip(1).any(|after| {
+        let digits = after.bytes().take(FINGERPRINT_CHARS);
+        after.len() >= FINGERPRINT_CHARS && digits.into_iter().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 /// The text with every secret made unreadable: a token keeps its public part.
@@ -180,7 +193,8 @@ fn redact_once(text: &str) -> Option<String> {
 }
 
 /// The tokens of a text, in order of appearance, each once; those that are no
-/// KSUID only where the text says that they are tokens.
+/// KSUID only where the text says that they are tokens. A redacted one is known by what
+/// is shown of it.
 pub fn tokens_in(text: &str) -> Vec<Token> {
     let mut found: Vec<Token> = Vec::new();
     let mut done = 0usize;
@@ -188,10 +202,11 @@ pub fn tokens_in(text: &str) -> Vec<Token> {
         let (Some(kind), true) = (span.token, span.start >= done) else { continue };
         let secret = text.get(span.start..span.end).unwrap_or_default();
         done = span.end;
-        if is_redacted(secret) {
-            continue;
-        }
-        let token = Token::new(secret, kind);
+        let token = match is_redacted(secret) {
+            true => Token::of_redacted(secret, kind),
+            false => Some(Token::new(secret, kind)),
+        };
+        let Some(token) = token else { continue };
         if !found.iter().any(|t| t.id == token.id && t.kind == kind) {
             found.push(token);
         }
@@ -294,9 +309,19 @@ fn spans(text: &str) -> Vec<Span> {
     found
 }
 
-/// Tokens by their shape alone.
+/// Tokens by their shape alone, in clear and redacted.
 fn ksuid_spans(text: &str, found: &mut Vec<Span>) {
     let bytes = text.as_bytes();
+    for at in memchr::memmem::find_iter(bytes, MARK) {
+        let before = bytes.get(..at).unwrap_or_default();
+        let public =
+            before.iter().rev().take(KSUID_CHARS + 1).take_while(|b| b.is_ascii_alphanumeric());
+        let end = at.saturating_add(MARK.len()).saturating_add(FINGERPRINT_CHARS);
+        if public.count() == KSUID_CHARS && is_redacted(text.get(at..end).unwrap_or_default()) {
+            let (start, token) = (at - KSUID_CHARS, Some(TokenKind::Authtoken));
+            found.push(Span { start, end, login: false, token });
+        }
+    }
     let alnum = |b: &&u8| b.is_ascii_alphanumeric();
     for at in memchr::memchr_iter(b'_', bytes) {
         let before = bytes.get(..at).unwrap_or_default();

@@ -13,6 +13,7 @@ mod pipeline;
 mod progress;
 mod read;
 mod resume;
+mod services;
 mod snapshots;
 mod volatile;
 

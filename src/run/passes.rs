@@ -14,6 +14,13 @@ use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
 use crate::model::{
     Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName, SystemFacts,
+use super::read::{FileReading, Pass, name_computer};
+use super::{services, snapshots};
+use crate::artifact::{Artifacts, Located, Locations};
+use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
+use crate::detect::{Detector, Profile};
+use crate::model::{
+    Cut, Event, Everything, Filter, Hit, Os, Record, Requirement, RungName, SystemFacts, Volatile,
 };
 use crate::parse::{self, Parser};
 use crate::screen::Screen;
@@ -144,6 +151,8 @@ struct Hunt<'a> {
     progress: &'a SourceProgress,
     system: &'a SystemFacts,
     source: Arc<str>,
+    /// What comparing views of the running system gave.
+    compared: Vec<Volatile>,
     events: BTreeMap<Place, Event>,
 }
 
@@ -162,6 +171,7 @@ pub fn read(
         found,
         progress,
         source: Arc::from(evidence.label.as_str()),
+        compared: services::known_to_one(evidence, found),
         events: BTreeMap::new(),
     };
     hunt.volatile(&|record| definitions.detector.evaluate(record));
@@ -201,7 +211,8 @@ impl Hunt<'_> {
     fn volatile(&mut self, judge: &dyn Fn(&Record) -> Vec<Hit>) {
         let (evidence, found) = (self.evidence, self.found);
         let after = found.files.len().saturating_add(found.names.len());
-        for (n, fact) in evidence.volatile.iter().enumerate() {
+        let compared = std::mem::take(&mut self.compared);
+        for (n, fact) in evidence.volatile.iter().chain(&compared).enumerate() {
             let mut record = fact.record.clone();
             name_computer(&mut record, self.system.name.as_deref());
             let hits = judge(&record);
@@ -218,6 +229,7 @@ impl Hunt<'_> {
             };
             self.keep(after.saturating_add(n), event);
         }
+        self.compared = compared;
     }
 
     /// Names that rules know; a name adds to what its file's content gave.

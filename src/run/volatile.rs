@@ -64,6 +64,8 @@ pub fn open(
             None => {
                 ask_agent_records(machine);
                 cut_environments(&mut machine.volatile, definitions);
+                // From here on as a resumed run finds them, so that it comes to the same.
+                machine.volatile = shown(&machine.volatile, &|text| super::shown(job, text));
                 export::keep_volatile(&job.output, &identity, &machine.volatile)?;
                 let n = machine.volatile.len();
                 wanted.actions.note(format!("recorded {n} facts of processes and connections"));

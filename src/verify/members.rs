@@ -35,6 +35,9 @@ const LOCAL_TERMS: Range<usize> = 4..14;
 const CENTRAL_KIND: Range<usize> = 34..42;
 /// Bytes of the record that ends a zip file without a comment.
 const END_BYTES: i64 = 22;
+/// Where the end of an unfinished file is looked for, in bytes: a directory that was just
+/// being written may lie behind the one in force.
+const TAIL_BYTES: u64 = 8 << 20;
 /// Largest manifest or tag file that is kept, in bytes.
 const MAX_KEPT_BYTES: usize = 256 << 20;
 /// Bytes decompressed at once.
@@ -95,7 +98,8 @@ pub(super) fn read(path: &Path) -> io::Result<Contents> {
     let mut file = BufReader::new(File::open(path)?);
     let ends = has_end(&mut file)?;
     if !ends {
-        return by_headers(file);
+        let whole = crate::export::whole_of(&tail(&mut file)?);
+        return by_headers(file, whole);
     }
     match ZipArchive::new(file) {
         Ok(archive) => by_directory(archive),
@@ -116,6 +120,15 @@ fn has_end(file: &mut BufReader<File>) -> io::Result<bool> {
     let mut signature = [0; 4];
     file.read_exact(&mut signature)?;
     Ok(signature == END)
+}
+
+/// The last bytes of the file.
+fn tail(file: &mut BufReader<File>) -> io::Result<Vec<u8>> {
+    let size = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The members of a finished file.
@@ -213,13 +226,17 @@ fn is_plain_file(kind: &[u8]) -> bool {
     disk == Some(0) && dos == Some(0) && matches!(unix, Some(0 | 0o10))
 }
 
-/// The members of a file without a directory, up to where it was cut off.
-fn by_headers(mut file: BufReader<File>) -> io::Result<Contents> {
+/// The members of an unfinished file, up to where it was cut off; `whole` is the byte up
+/// to which it says itself to be whole, if it does.
+fn by_headers(mut file: BufReader<File>, whole: Option<u64>) -> io::Result<Contents> {
     let end = file.seek(SeekFrom::End(0))?;
     let mut contents = Contents { members: Vec::new(), failures: Vec::new(), end: End::Whole };
     let mut at = 0_u64;
     contents.end = loop {
+        // Behind that byte may lie a part of a member, or nothing.
+        let unsure = whole.is_some_and(|whole| at >= whole);
         match signature(&mut file, at, end)? {
+            found if unsure && found != LOCAL => break End::Cut(format!("ends at byte {at}")),
             found if found == CENTRAL || found == END || found == END_64 => {
                 break End::Cut(format!("cut off in the directory, after byte {at}"));
             }
@@ -246,10 +263,15 @@ fn by_headers(mut file: BufReader<File>) -> io::Result<Contents> {
         }
         match one(&mut file, &name, at, next) {
             Ok(member) => contents.members.push(member),
+            Err(_) if unsure => break End::Cut(format!("{name}: was being written")),
             Err(error) => contents.failures.push(format!("{name}: {error}")),
         }
         at = next;
     };
+    if let Some(whole) = whole.filter(|whole| at < *whole) {
+        let said = format!("byte {at}: no more members, though it says to be whole up to {whole}");
+        contents.failures.push(said);
+    }
     Ok(contents)
 }
 

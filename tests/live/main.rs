@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod cut;
+#[path = "../kills/mod.rs"]
+mod kills;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use kills::{bundle, verify};
 use tree::{HOST, PASSWORD, TOKEN};
 
 pub fn adit(arguments: &[&str]) -> Command {
@@ -66,26 +69,6 @@ fn texts(out: &Path) -> BTreeMap<String, String> {
             (name, String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned())
         })
         .collect()
-}
-
-/// The bundle's members and their content.
-pub fn bundle(out: &Path) -> BTreeMap<String, Vec<u8>> {
-    let path = bundles(out).pop().expect("a bundle");
-    let mut archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
-    let count = archive.len();
-    let member = |n| {
-        let mut file = archive.by_index(n).unwrap();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).unwrap();
-        (String::from_utf8_lossy(file.name_raw()).into_owned(), bytes)
-    };
-    (0..count).map(member).collect()
-}
-
-pub fn bundles(out: &Path) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(out).into_iter().flatten();
-    let paths = files.map(walkdir::DirEntry::into_path);
-    paths.filter(|path| path.to_string_lossy().contains(".zip")).collect()
 }
 
 #[test]
@@ -180,13 +163,6 @@ fn limits_are_kept_and_named() {
     run(live(&root, &out, &["--resume"]), 0);
     assert!(!texts(&out)[&format!("{HOST}/problems.csv")].contains("left out"));
     assert!(verify(&out).1.contains(": complete"));
-}
-
-/// Exit code and words of `adit verify`.
-pub fn verify(path: &Path) -> (i32, String) {
-    let output = adit(&["verify"]).arg(path).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
 }
 
 #[test]

@@ -3,11 +3,11 @@
 //! Streamed to `NAME.partial`, results first, then evidence, manifests last, and
 //! renamed when it is safe on the disk. That of a running machine is begun before
 //! any file of it is read, with its volatile facts. A run that dies leaves the `.partial`:
-//! `adit verify` reads it by the headers before the members, and tools that
-//! repair zip files do the same.
+//! every zip tool opens it, and `adit verify` reads it by the headers before the members.
 
 mod bag;
 mod copy;
+mod ending;
 mod names;
 mod zip;
 
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use self::bag::Entry;
+pub use self::ending::whole_of;
 use self::names::Names;
 use self::zip::Archive;
 use super::verdict::to_text;

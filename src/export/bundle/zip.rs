@@ -2,7 +2,7 @@
 //!
 //! Every member's sizes and checksum stand in the header before it as soon as it
 //! is complete, so a file that was cut off can be read up to the member that was
-//! being written. Member times are 1980-01-01: the clock stays out of the bundle.
+//! being written; `ending` keeps a directory behind them all the while. Member times are 1980-01-01: the clock stays out of the bundle.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
 use super::super::ExportError;
 use super::super::fresh::Fresh;
+use super::ending::Ending;
 
 /// Members that may reach this size get 64-bit sizes. Below 4 GiB, because
 /// deflate can grow what it cannot shrink.
@@ -20,13 +21,13 @@ const LARGE_BYTES: u64 = 0xF000_0000;
 /// A zip file in the making, under its `.partial` name until finished.
 pub(super) struct Archive {
     /// None once finished.
-    zip: Option<ZipWriter<Fresh>>,
+    zip: Option<ZipWriter<Ending>>,
     path: PathBuf,
 }
 
 impl Archive {
     pub(super) fn create(path: &Path) -> Result<Self, ExportError> {
-        let zip = Some(ZipWriter::new(Fresh::create(path)?.kept_on_disk()));
+        let zip = Some(ZipWriter::new(Ending::new(Fresh::create(path)?.kept_on_disk())));
         Ok(Self { zip, path: path.to_owned() })
     }
 
@@ -60,13 +61,13 @@ impl Archive {
     /// Writes the directory, brings everything to the disk and names the file.
     pub(super) fn finish(mut self) -> Result<(), ExportError> {
         let Some(zip) = self.zip.take() else { return Ok(()) };
-        let failed = |error| ExportError::at(&self.path, io::Error::from(error));
-        zip.finish().map_err(failed)?.finish_durably()
+        let whole = zip.finish().map_err(io::Error::from).and_then(Ending::cut);
+        whole.map_err(|error| ExportError::at(&self.path, error))?.finish_durably()
     }
 
     fn act(
         &mut self,
-        act: impl FnOnce(&mut ZipWriter<Fresh>) -> io::Result<()>,
+        act: impl FnOnce(&mut ZipWriter<Ending>) -> io::Result<()>,
     ) -> Result<(), ExportError> {
         let closed = || io::Error::other("the bundle is finished already");
         let result = self.zip.as_mut().ok_or_else(closed).and_then(act);

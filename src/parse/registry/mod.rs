@@ -42,6 +42,7 @@ mod zone;
 
 pub use hive::Hive;
 pub use key::{Data, Key, NamedValue};
+pub use services::services_of_hive;
 pub use system::{drive_letters_of_hive, facts, facts_of_hive, merge, profiles, profiles_of_hive};
 
 use std::collections::HashSet;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::model::{Record, Value, to_iso};
+use crate::model::{Input, Record, Value, to_iso};
+use crate::parse::ParseError;
 
 use super::{Data, Hive, Key, Output, add, record_of};
 
@@ -38,6 +39,19 @@ pub fn push_live(hive: &mut Hive, output: &mut Output<'_>) -> ControlFlow<()> {
         }
     }
     ControlFlow::Continue(())
+}
+
+/// The services of the control set that Windows runs with, in the hive's order; of another
+/// hive than SYSTEM none.
+///
+/// # Errors
+///
+/// When the bytes cannot be read or are no hive.
+pub fn services_of_hive(input: &Input<'_>) -> Result<Vec<Record>, ParseError> {
+    let mut hive = Hive::open(input)?.0;
+    let Some(set) = preferred_set(&mut hive) else { return Ok(Vec::new()) };
+    let keys = hive.below(&format!("{set}\\Services"), 1);
+    Ok(keys.iter().map(|key| service(key, None, &set, true)).collect())
 }
 
 /// Pushes carved services and event-log sources. A key whose place is lost or

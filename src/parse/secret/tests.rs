@@ -135,6 +135,20 @@ fn ids_and_mint_times() {
 }
 
 #[test]
+fn a_redacted_token_is_the_same_token() {
+    for text in [
+        format!("authtoken: {LEGACY}\napi_key: {KSUID}\nauthtoken: {KSUID}"),
+        format!("NGROK_AUTHTOKEN={KSUID}"),
+        format!("ngrok tcp 22 --authtoken {KSUID} --log stdout"),
+        format!("said {KSUID}, twice"),
+    ] {
+        let shown = redact_text(&text);
+        assert!(!shown.contains(KSUID) && !shown.contains(LEGACY), "{shown}");
+        assert_eq!(tokens_in(&shown), tokens_in(&text), "{shown}");
+    }
+}
+
+#[test]
 fn any_mixture_is_stable_and_never_panics() {
     let parts = [
         "authtoken",

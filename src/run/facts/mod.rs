@@ -4,8 +4,8 @@
 mod unix;
 
 use crate::artifact::{Located, Locations};
-use crate::model::{Everything, EvidencePath, Input, Os, ReadAt, SystemFacts};
-use crate::parse::registry;
+use crate::model::{Everything, EvidencePath, Input, Os, ReadAt, Record, SystemFacts};
+use crate::parse::{ParseError, registry};
 use crate::source::HostEvidence;
 
 /// Facts of the files that the host's system keeps them in.
@@ -64,6 +64,26 @@ fn may_tell(file: &Located) -> bool {
 }
 
 fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
+    ask(evidence, hive, registry::facts_of_hive)
+}
+
+/// The services in the living SYSTEM hive, and where that lies; none without one.
+pub fn services(evidence: &HostEvidence, found: &Locations) -> Option<(EvidencePath, Vec<Record>)> {
+    let is_system = |hive: &&Located| {
+        &*hive.parser == "registry"
+            && in_place(hive)
+            && hive.entry.path.file_name().eq_ignore_ascii_case("SYSTEM")
+    };
+    let hive = found.files.iter().filter(is_system).min_by_key(|hive| &hive.entry.path)?;
+    Some((hive.entry.path.clone(), ask(evidence, hive, registry::services_of_hive)?))
+}
+
+/// The answer of a hive with its logs; none when it cannot be read.
+fn ask<T>(
+    evidence: &HostEvidence,
+    hive: &Located,
+    question: impl Fn(&Input<'_>) -> Result<T, ParseError>,
+) -> Option<T> {
     let bytes = evidence.filesystem.open(&hive.entry).ok()?;
     let sidecars: Vec<_> =
         hive.sidecars.iter().filter_map(|entry| evidence.filesystem.open(entry).ok()).collect();
@@ -76,7 +96,7 @@ fn of_hive(evidence: &HostEvidence, hive: &Located) -> Option<SystemFacts> {
         paths: None,
         zone: None,
     };
-    registry::facts_of_hive(&input).ok()
+    question(&input).ok()
 }
 
 /// The drive letters that a SYSTEM hive gave, replayed with its logs; none when it

@@ -42,14 +42,12 @@ pub const LABEL: &str = "live";
 /// What of the running system is wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Windows: these volumes alone (`D:`); empty means the machine with all of them.
+    /// Windows: these volumes alone (`D:`, `volume1:`); empty means the machine with all.
     pub volumes: Vec<String>,
     /// Linux: this tree, with its own `proc`, instead of the running system.
     pub root: Option<PathBuf>,
     /// Whether file systems of other machines are walked, too.
     pub network_mounts: bool,
-    /// Windows: whether a shadow copy is made to read from.
-    pub create_vss: bool,
     /// Whether a tunnel agent's own local interface is asked.
     pub query_agent: bool,
     /// Where results go; never part of the evidence.

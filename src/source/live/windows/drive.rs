@@ -1,4 +1,8 @@
-//! One drive: raw if the system lets us, else file by file.
+//! One volume: raw if the system lets us, else file by file.
+//!
+//! A volume has a letter, or stands in a folder, or nowhere at all: recovery and boot
+//! partitions, and what somebody wants to be overlooked. Without a letter it is called
+//! `volume1:`, `volume2:` … in the order of the names that Windows gave them.
 //!
 //! Raw, `\\.\C:` is the volume as its driver sees it: a file that is locked, hidden or
 //! removed is read like any other, and a BitLocker volume in use comes decrypted. That
@@ -27,9 +31,63 @@ const SHARE_ALL: u32 = 7;
 /// Bytes of a boot sector, with room for the largest sector.
 const BOOT_BYTES: usize = 4096;
 
-/// A drive, opened one way or another.
+/// Where a volume is to be had.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) letter: Option<char>,
+    /// `C:`, `volume1:`
+    pub(super) name: String,
+    /// Windows' own name, without the last separator: `\\?\C:`, `\\?\Volume{…}`.
+    pub(super) path: String,
+}
+
+impl Place {
+    pub(super) fn of_letter(letter: char) -> Self {
+        let name = format!("{letter}:");
+        Self { letter: Some(letter), path: format!(r"\\?\{name}"), name }
+    }
+
+    /// The volume without a letter of that number, from 1.
+    pub(super) fn of_volume(number: usize, path: &str) -> Self {
+        let path = path.trim_end_matches('\\').to_owned();
+        Self { letter: None, name: format!("volume{number}:"), path }
+    }
+
+    /// What paths begin with.
+    pub(super) fn prefix(&self) -> String {
+        format!("{}\\", self.name)
+    }
+
+    /// The root folder, below which every name stands for itself: `aux`, `a. `.
+    pub(super) fn root(&self) -> PathBuf {
+        PathBuf::from(format!("{}\\", self.path))
+    }
+
+    /// The root folder as questions about the volume take it.
+    pub(super) fn asked(&self) -> String {
+        match self.letter {
+            Some(_) => self.prefix(),
+            None => format!("{}\\", self.path),
+        }
+    }
+
+    /// What is opened to read the volume raw.
+    fn device(&self) -> String {
+        match self.letter {
+            Some(_) => format!(r"\\.\{}", self.name),
+            None => self.path.clone(),
+        }
+    }
+
+    /// What tells the volume among those of the machine.
+    pub(super) fn id(&self) -> Vec<u8> {
+        self.name.clone().into_bytes()
+    }
+}
+
+/// A volume, opened one way or another.
 pub(super) struct Part {
-    pub(super) letter: char,
+    pub(super) place: Place,
     pub(super) opened: Opened,
     pub(super) problems: Vec<Problem>,
     pub(super) unread: Option<Unread>,
@@ -52,14 +110,15 @@ impl Part {
     }
 }
 
-/// Opens a drive; what could not be had of it is a problem of the part.
-pub(super) fn open(letter: char, wanted: &Wanted) -> Part {
-    let root = format!("{letter}:\\");
-    let why = match raw(letter) {
+/// Opens a volume; what could not be had of it is a problem of the part.
+pub(super) fn open(place: Place, wanted: &Wanted) -> Part {
+    let root = place.prefix();
+    let device = place.device();
+    let why = match raw(&place) {
         Ok(volume) => {
-            wanted.actions.note(format!("opened \\\\.\\{letter}: for reading, raw"));
+            wanted.actions.note(format!("opened {device} for reading, raw"));
             let (opened, problems) = (Opened::Raw(Box::new(volume)), Vec::new());
-            return Part { letter, opened, problems, unread: None };
+            return Part { place, opened, problems, unread: None };
         }
         Err(why) => why,
     };
@@ -69,45 +128,36 @@ pub(super) fn open(letter: char, wanted: &Wanted) -> Part {
         stage: Stage::Source,
         message,
     };
-    match std::fs::read_dir(verbatim(letter)) {
+    match std::fs::read_dir(place.root()) {
         Ok(_) => {
             wanted.actions.note(format!("reading {root} file by file, not raw: {why}"));
             let lost = "removed files and what other programs lock are not seen";
             let problems = vec![problem(format!("read file by file, not raw: {why}; {lost}"))];
-            Part { letter, opened: Opened::Files(role(letter)), problems, unread: None }
+            let opened = Opened::Files(role(&place));
+            Part { place, opened, problems, unread: None }
         }
         Err(error) => {
             let why = format!("not raw: {why}; not file by file: {error}");
-            wanted.actions.note(format!("could not open {root}: {why}"));
+            wanted.actions.note(format!("could not open {device} ({root}): {why}"));
             let problems = vec![problem(why.clone())];
-            let unread = Some(Unread { path: root.clone(), what: "drive", why });
-            Part { letter, opened: Opened::Nothing, problems, unread }
+            let unread = Some(Unread { path: root, what: "volume", why });
+            Part { place, opened: Opened::Nothing, problems, unread }
         }
     }
 }
 
-/// The drive's files by their names; paths begin with `prefix`.
-pub(super) fn folder(letter: char, prefix: &str, wanted: &Wanted) -> Folder {
+/// The volume's files by their names; paths begin with `prefix`.
+pub(super) fn folder(place: &Place, prefix: &str, wanted: &Wanted) -> Folder {
     let mut left_out = vec![wanted.output.clone()];
     // The same folder as the walk names it.
     if let Ok(output) = wanted.output.canonicalize() {
         left_out.push(output);
     }
-    Folder::windows(vec![Root::running(prefix, &verbatim(letter), left_out)])
+    Folder::windows(vec![Root::running(prefix, &place.root(), left_out)])
 }
 
-/// The root of a drive, below which every name stands for itself: `aux`, `a. `.
-fn verbatim(letter: char) -> PathBuf {
-    PathBuf::from(format!(r"\\?\{letter}:\"))
-}
-
-/// What tells the drive among those of the machine.
-pub(super) fn device(letter: char) -> Vec<u8> {
-    letter.to_string().into_bytes()
-}
-
-fn role(letter: char) -> Role {
-    let root = verbatim(letter);
+fn role(place: &Place) -> Role {
+    let root = place.root();
     let holds = |folder: &str| {
         let inside = listing::find(&root, folder, '\\', true);
         let inside = inside.and_then(|(at, _)| listing::find(&at, "System32", '\\', true));
@@ -116,9 +166,9 @@ fn role(letter: char) -> Role {
     if ["Windows", "WINNT"].into_iter().any(holds) { Role::Windows } else { Role::Data }
 }
 
-/// The volume of a drive with a file system that adit reads.
-fn raw(letter: char) -> Result<Readable, String> {
-    let at = format!(r"\\.\{letter}:");
+/// The volume, if it holds a file system that adit reads.
+fn raw(place: &Place) -> Result<Readable, String> {
+    let at = place.device();
     let mut options = OpenOptions::new();
     let file =
         options.read(true).share_mode(SHARE_ALL).open(&at).map_err(|error| match error.kind() {
@@ -135,7 +185,7 @@ fn raw(letter: char) -> Result<Readable, String> {
         size,
         type_name: found.name.to_owned(),
         name: None,
-        device: Some(device(letter)),
+        device: Some(place.id()),
         bytes,
     };
     Readable::open(volume, format, None).map_err(|error| error.to_string())

@@ -1,9 +1,9 @@
 //! The running Windows: its volumes, read raw where that is allowed, and what only its
 //! memory tells.
 //!
-//! The machine itself is the first host, with the drive it started from and every drive
-//! without a Windows of its own. A foreign Windows on another drive is a host by itself,
-//! whose paths begin with the letter that it gave itself.
+//! The machine itself is the first host, with the drive it started from and every volume
+//! without a Windows of its own, whether it has a letter or not. A foreign Windows on
+//! another volume is a host by itself, whose paths begin with the letter that it gave itself.
 
 mod ask;
 mod drive;
@@ -19,7 +19,7 @@ use crate::source::volumes::{Member, Volumes};
 use crate::source::{DriveLetters, HostEvidence, Layout, SourceError};
 
 use self::ask::Drive;
-use self::drive::{Opened, Part};
+use self::drive::{Opened, Part, Place};
 
 /// What a run needs to read what others may not: a backup's right to any file, and a
 /// debugger's to ask about any process.
@@ -32,15 +32,21 @@ pub(super) fn open(
     ask::keep_quiet();
     let taken = ask::take_privileges(&PRIVILEGES);
     wanted.actions.note(format!("asked for privileges of this process: got {taken:?}"));
-    let drives = chosen(wanted)?;
-    let system = system_drive();
-    let own_is_meant = wanted.volumes.is_empty() || drives.contains(&system);
-    let mut parts: Vec<Part> = drives.iter().map(|letter| drive::open(*letter, wanted)).collect();
+    let places = chosen(wanted)?;
+    let system = Some(system_drive());
+    let own_is_meant =
+        wanted.volumes.is_empty() || places.iter().any(|place| place.letter == system);
+    let mut parts: Vec<Part> = places.into_iter().map(|place| drive::open(place, wanted)).collect();
     let mut hosts = Vec::new();
     if own_is_meant {
-        let (mut own, foreign): (Vec<Part>, Vec<Part>) =
-            parts.into_iter().partition(|part| part.letter == system || part.role() == Role::Data);
-        own.sort_by_key(|part| (part.letter != system, part.letter));
+        let (mut own, foreign): (Vec<Part>, Vec<Part>) = parts
+            .into_iter()
+            .partition(|part| part.place.letter == system || part.role() == Role::Data);
+        let order = |part: &Part| {
+            let letter = part.place.letter;
+            (letter != system, letter.is_none(), letter, part.place.name.clone())
+        };
+        own.sort_by_key(order);
         hosts.push(machine(own, wanted));
         parts = foreign;
     }
@@ -59,21 +65,43 @@ pub(super) fn open(
     Ok(hosts)
 }
 
-/// The letters of the drives to be read, in order.
-fn chosen(wanted: &Wanted) -> Result<Vec<char>, SourceError> {
-    let drives = ask::drives();
+/// Where the volumes are that are to be read, in order.
+fn chosen(wanted: &Wanted) -> Result<Vec<Place>, SourceError> {
+    let all = all();
     if wanted.volumes.is_empty() {
-        let reads = |(letter, kind): &(char, Drive)| left_out(*letter, *kind, wanted).is_none();
-        return Ok(drives.into_iter().filter(reads).map(|(letter, _)| letter).collect());
+        let reads = |(place, kind): &(Place, Drive)| left_out(place, *kind, wanted).is_none();
+        return Ok(all.into_iter().filter(reads).map(|(place, _)| place).collect());
     }
-    let mut letters = Vec::new();
+    let mut places = Vec::new();
     for name in &wanted.volumes {
-        let letter = letter_in(name).filter(|letter| drives.iter().any(|(l, _)| l == letter));
-        letters.push(letter.ok_or_else(|| SourceError::Missing { path: name.into() })?);
+        let place = all.iter().find(|(place, _)| is_called(place, name));
+        let missing = || SourceError::Missing { path: name.into() };
+        places.push(place.ok_or_else(missing)?.0.clone());
     }
-    letters.sort_unstable();
-    letters.dedup();
-    Ok(letters)
+    places.sort();
+    places.dedup();
+    Ok(places)
+}
+
+/// Every volume with a letter, then those without, and how they are connected.
+fn all() -> Vec<(Place, Drive)> {
+    let letters = ask::drives().into_iter();
+    let mut all: Vec<_> = letters.map(|(l, kind)| (Place::of_letter(l), kind)).collect();
+    let mut unlettered = ask::volumes_without_letter();
+    unlettered.sort();
+    for (at, (path, kind)) in unlettered.iter().enumerate() {
+        all.push((Place::of_volume(at.saturating_add(1), path), *kind));
+    }
+    all
+}
+
+/// Whether a volume is meant by `d`, `D:`, `volume1:` or `\\?\Volume{…}\`.
+fn is_called(place: &Place, name: &str) -> bool {
+    let trimmed = name.trim_end_matches('\\');
+    match letter_in(name) {
+        Some(letter) => place.letter == Some(letter),
+        None => [&place.name, &place.path].iter().any(|n| n.eq_ignore_ascii_case(trimmed)),
+    }
 }
 
 /// The letter of `d`, `D:` or `D:\`.
@@ -83,17 +111,25 @@ fn letter_in(name: &str) -> Option<char> {
     (letter.is_ascii_uppercase() && matches!(letters.as_str(), "" | ":")).then_some(letter)
 }
 
-/// Why a drive is not read when none is named.
-fn left_out(letter: char, kind: Drive, wanted: &Wanted) -> Option<&'static str> {
+/// Why a volume is not read when none is named.
+fn left_out(place: &Place, kind: Drive, wanted: &Wanted) -> Option<&'static str> {
     match kind {
         Drive::Network => Some("of another machine; not read"),
         Drive::Optical => Some("optical; not read"),
         Drive::Other => Some("of no known kind; not read"),
-        _ if letter == system_drive() => None,
-        _ if !may_be_pulled(letter, kind) => None,
-        _ if drive_of(&wanted.output) == Some(letter) => Some("takes the results; not read"),
-        _ if drive_of_program() == Some(letter) => Some("adit was started from it; not read"),
-        _ => None,
+        _ => left_out_letter(place.letter?, kind, wanted),
+    }
+}
+
+fn left_out_letter(letter: char, kind: Drive, wanted: &Wanted) -> Option<&'static str> {
+    if letter == system_drive() || !may_be_pulled(letter, kind) {
+        None
+    } else if drive_of(&wanted.output) == Some(letter) {
+        Some("takes the results; not read")
+    } else if drive_of_program() == Some(letter) {
+        Some("adit was started from it; not read")
+    } else {
+        None
     }
 }
 
@@ -131,13 +167,13 @@ fn machine(parts: Vec<Part>, wanted: &Wanted) -> HostEvidence {
     let mut found = Found::default();
     let is_windows = parts.first().is_some_and(|part| part.role() == Role::Windows);
     for part in parts {
-        let prefix = format!("{}:\\", part.letter);
+        let prefix = part.place.prefix();
         found.problems.extend(part.problems);
         found.unread.extend(part.unread);
         match part.opened {
             Opened::Raw(volume) => found.add(*volume, &prefix, "raw", None),
             Opened::Files(_) => found.members.push(Member {
-                filesystem: Box::new(drive::folder(part.letter, &prefix, wanted)),
+                filesystem: Box::new(drive::folder(&part.place, &prefix, wanted)),
                 prefix,
                 snapshot: String::new(),
                 method: "api",
@@ -154,24 +190,25 @@ fn machine(parts: Vec<Part>, wanted: &Wanted) -> HostEvidence {
 
 /// A drive by itself, as an image of it would be: its Windows is not the one that runs.
 fn foreign(part: Part, wanted: &Wanted, letters: &DriveLetters<'_>) -> HostEvidence {
-    let label = format!("{LABEL}:{}:", part.letter);
-    let name = part.letter.to_string();
+    let place = &part.place;
+    let label = format!("{LABEL}:{}", place.name);
+    let name = place.name.trim_end_matches(':').to_owned();
     let role = part.role();
     let mut host = match part.opened {
         Opened::Raw(volume) => {
             let volumes = vec![*volume];
             let mut known = image::given_by_first(&volumes, letters);
-            if role == Role::Data {
-                known = vec![(part.letter, drive::device(part.letter))];
+            if let Some(letter) = place.letter.filter(|_| role == Role::Data) {
+                known = vec![(letter, place.id())];
             }
             image::assemble((label, name), volumes, &known, "raw", None)
         }
         Opened::Files(Role::Windows) => {
-            let tree = drive::folder(part.letter, "C:\\", wanted);
+            let tree = drive::folder(place, "C:\\", wanted);
             HostEvidence::new(label, name, Layout::WindowsVolume, tree)
         }
         Opened::Files(_) | Opened::Nothing => {
-            let tree = drive::folder(part.letter, &format!("{}:\\", part.letter), wanted);
+            let tree = drive::folder(place, &place.prefix(), wanted);
             HostEvidence::new(label, name, Layout::Loose, tree)
         }
     };
@@ -197,23 +234,21 @@ pub(super) fn preflight(wanted: &Wanted) -> Preflight {
             .to_owned()
     };
     let mut volumes = Vec::new();
-    for (letter, kind) in ask::drives() {
-        let is_named = wanted.volumes.iter().any(|name| letter_in(name) == Some(letter));
+    for (place, kind) in all() {
+        let is_named = wanted.volumes.iter().any(|name| is_called(&place, name));
         let remark = match (wanted.volumes.is_empty(), is_named) {
-            (true, _) => left_out(letter, kind, wanted).map(str::to_owned),
+            (true, _) => left_out(&place, kind, wanted).map(str::to_owned),
             (false, true) => None,
             (false, false) => Some("not asked for; not read".to_owned()),
         };
         // A machine elsewhere and an empty drive are not asked for more.
-        let root = format!("{letter}:\\");
-        let (size, free, _) = match kind {
-            Drive::Network => None,
-            _ => ask::space(Path::new(&root)),
-        }
-        .unwrap_or_default();
+        let root = Some(place.asked()).filter(|_| kind != Drive::Network);
+        let space = root.as_deref().and_then(|root| ask::space(Path::new(root)));
+        let (size, free, _) = space.unwrap_or_default();
+        let file_system = root.as_deref().and_then(ask::file_system);
         volumes.push(VolumeFacts {
-            name: format!("{letter}:"),
-            kind: ask::file_system(&root).filter(|_| kind != Drive::Network).unwrap_or_default(),
+            name: place.name,
+            kind: file_system.unwrap_or_default(),
             size,
             used: size.saturating_sub(free),
             remark: remark.unwrap_or_default(),

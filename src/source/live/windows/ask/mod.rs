@@ -4,7 +4,7 @@
 //! Each function asks one thing, read-only, and gives ordinary values back. Nothing
 //! here goes out to the network: no name is looked up and no account translated, which
 //! might ask a domain controller. Every function used is there since Windows 7 or
-//! longer; `tests/windows_imports.txt` holds the list.
+//! longer; `tests/windows/imports.txt` holds the list.
 #![allow(unsafe_code)]
 
 mod names;
@@ -25,7 +25,9 @@ pub(in super::super) use program::{
 };
 pub(in super::super) use service::{Service, services};
 pub(in super::super) use session::{Session, sessions};
-pub(in super::super) use volume::{Drive, drives, file_system, is_external, length, space};
+pub(in super::super) use volume::{
+    Drive, drives, file_system, is_external, length, space, volumes_without_letter,
+};
 
 /// What a function of Windows gets as text: UTF-16 with a zero at the end.
 fn wide(text: &str) -> Vec<u16> {

@@ -7,9 +7,11 @@ use std::os::windows::io::AsRawHandle;
 use std::path::Path;
 use std::ptr;
 
+use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, GetDiskFreeSpaceExW, GetDriveTypeW,
-    GetLogicalDrives, GetVolumeInformationW,
+    FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FindFirstVolumeW, FindNextVolumeW,
+    FindVolumeClose, GetDiskFreeSpaceExW, GetDriveTypeW, GetLogicalDrives, GetVolumeInformationW,
+    GetVolumePathNamesForVolumeNameW,
 };
 use windows_sys::Win32::System::IO::DeviceIoControl;
 use windows_sys::Win32::System::Ioctl::{
@@ -21,9 +23,13 @@ use super::{bytes_of, last_error, text, wide};
 
 /// Units of the longest name of a file system or volume, with the zero.
 const NAME_UNITS: usize = 261;
+/// Units of the list of places where one volume stands.
+const PLACES_UNITS: usize = 8 << 10;
+/// Volumes that are asked for.
+const MAX_VOLUMES: usize = 1024;
 
 /// How a drive is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Drive {
     Fixed,
     /// A stick, a card, a floppy.
@@ -42,11 +48,55 @@ pub fn drives() -> Vec<(char, Drive)> {
     let letters = ('A'..='Z')
         .enumerate()
         .filter(|(at, _)| used.checked_shr(*at as u32).unwrap_or(0) & 1 == 1);
-    letters.map(|(_, letter)| (letter, kind(letter))).collect()
+    letters.map(|(_, letter)| (letter, kind(&format!("{letter}:\\")))).collect()
 }
 
-fn kind(letter: char) -> Drive {
-    let root = wide(&format!("{letter}:\\"));
+/// The volumes that have no letter, by the names that Windows gave them
+/// (`\\?\Volume{…}\`); they may stand in a folder.
+pub fn volumes_without_letter() -> Vec<(String, Drive)> {
+    let (mut found, mut name) = (Vec::new(), [0_u16; NAME_UNITS]);
+    // SAFETY: the buffer has as many units as is said.
+    let search = unsafe { FindFirstVolumeW(name.as_mut_ptr(), NAME_UNITS as u32) };
+    if search == INVALID_HANDLE_VALUE {
+        return found;
+    }
+    for _ in 0..MAX_VOLUMES {
+        let volume = text(&name);
+        if !has_letter(&volume) {
+            let kind = kind(&volume);
+            found.push((volume, kind));
+        }
+        // SAFETY: an open search; the buffer has as many units as is said.
+        if unsafe { FindNextVolumeW(search, name.as_mut_ptr(), NAME_UNITS as u32) } == 0 {
+            break;
+        }
+    }
+    // SAFETY: open until here, and closed only here.
+    unsafe { FindVolumeClose(search) };
+    found
+}
+
+/// Whether one of the places where a volume stands is a letter's; so it is taken to be
+/// when they are not told.
+fn has_letter(volume: &str) -> bool {
+    let volume = wide(volume);
+    let mut places = vec![0_u16; PLACES_UNITS];
+    let mut used = 0;
+    // SAFETY: `volume` ends with zero; the buffer has as many units as is said.
+    let done = unsafe {
+        GetVolumePathNamesForVolumeNameW(
+            volume.as_ptr(),
+            places.as_mut_ptr(),
+            PLACES_UNITS as u32,
+            &mut used,
+        )
+    };
+    let is_root = |place: &[u16]| matches!(*place, [_, colon, _] if colon == u16::from(b':'));
+    done == 0 || places.split(|unit| *unit == 0).any(is_root)
+}
+
+fn kind(root: &str) -> Drive {
+    let root = wide(root);
     // SAFETY: a text that ends with zero and outlives the call.
     match unsafe { GetDriveTypeW(root.as_ptr()) } {
         2 => Drive::Removable,
