@@ -87,7 +87,7 @@ struct Outcome {
 
 fn scan(sources: &[PathBuf], out: &Path) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_adit"))
-        .args(["scan", "--profile", "ngrok"])
+        .args(["scan", "--profile", "ngrok", "--no-bundle", "--progress", "none"])
         .args(sources)
         .arg("-o")
         .arg(out)

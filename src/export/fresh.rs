@@ -75,9 +75,12 @@ impl Fresh {
         Ok(())
     }
 
-    /// Hands everything to the operating system.
-    pub(super) fn pass(&mut self) -> io::Result<()> {
-        self.file.flush()
+    /// Writes elsewhere than at the present place, at once.
+    pub(super) fn put(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.flush()?;
+        let file = self.file.get_mut();
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(bytes)
     }
 
     /// Ends the file at a byte; what is not handed over yet stays behind.

@@ -69,8 +69,8 @@ fn a_full_target_is_told_and_readable() {
         assert_eq!(confined(&root, &out, kilobytes), 5, "{kilobytes} KiB");
         let said = verify(&out).1;
         assert!(said.contains("incomplete, consistent"), "{kilobytes} KiB: {said}");
-        let opens = bundles(&out).iter().map(|bundle| open(bundle)).count();
-        assert!(opens > 0 || kilobytes == 0, "{kilobytes} KiB: {said}");
+        let listed: usize = bundles(&out).iter().map(|bundle| open(bundle)).sum();
+        assert!(listed > 0 || kilobytes < 16, "{kilobytes} KiB: {said}");
         run(live(&root, &out, &["--resume"]), 0);
         assert_same(&expected, &results(&out), &format!("{kilobytes} KiB"));
     }
@@ -91,7 +91,7 @@ fn a_full_volume_is_told_and_readable() {
         let out = stick.join("out");
         let code = live(&root, &out, &[]).output().unwrap().status.code();
         let said = if out.exists() { verify(&out).1 } else { "incomplete, consistent".into() };
-        bundles(&out).iter().for_each(|bundle| drop(open(bundle)));
+        bundles(&out).iter().for_each(|bundle| assert!(open(bundle) < 1000));
         Command::new("umount").arg(&stick).status().unwrap();
         assert_eq!(code, Some(5), "{size}");
         assert!(said.contains("incomplete, consistent"), "{size}: {said}");

@@ -83,18 +83,22 @@ impl Ending {
         }
     }
 
-    /// Puts a directory of what is whole behind the present one, with room before it.
+    /// Puts a directory of what is whole behind the present one, with room before it if
+    /// the volume has any.
     fn extend(&mut self, needed: u64) -> io::Result<()> {
         self.list()?;
         let listed = self.entries.len() as u64;
         let room = ROOM.max(listed.saturating_mul(ROOM_PER_DIRECTORY));
-        let directory = self.size.max(needed).saturating_add(room);
+        let nearest = self.size.max(needed);
+        let put = self.put(nearest.saturating_add(room)).or_else(|_| self.put(nearest));
+        self.failed = put.is_err();
+        put
+    }
+
+    fn put(&mut self, directory: u64) -> io::Result<()> {
         let bytes = [&self.entries[..], &self.end_record(directory)].concat();
-        self.file.seek(SeekFrom::Start(directory))?;
-        let written = self.file.write_all(&bytes).and_then(|()| self.file.pass());
-        if let Err(error) = written {
-            // Without room for a new one the present one stays in force.
-            self.failed = true;
+        if let Err(error) = self.file.put(directory, &bytes) {
+            // The present one stays in force.
             let _ = self.file.cut(self.size.max(self.top));
             return Err(error);
         }
