@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use adit::export::{Collect, Collected, ExportOptions, write_host};
+use adit::export::{Collect, Collected, ExportOptions, begin_bundle, write_host};
 use adit::model::EvidencePath;
 use adit::verify::{BundleState, verify_bundle};
 
@@ -193,4 +193,55 @@ fn bad_places_become_zeros_and_problems() {
     let text = fs::read_to_string(open.join("data/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(manifest["files"][0]["read_errors"].as_array().unwrap().len(), 1);
+}
+
+/// What a run leaves that ends right after its bundle was begun.
+fn unfinished(dir: &Path) -> std::path::PathBuf {
+    let begun = begin_bundle(dir, "WS-01", &run(), &options(), &[], &[]).unwrap();
+    drop(begun.expect("a bundle"));
+    let files = fs::read_dir(dir.join("WS-01")).unwrap().map(|entry| entry.unwrap().path());
+    files.into_iter().find(|path| path.extension().is_some_and(|e| e == "partial")).unwrap()
+}
+
+#[test]
+fn an_unfinished_bundle_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = unfinished(dir.path());
+    let names = ["bagit.txt", "data/results/volatile.jsonl", "data/started.json"];
+    assert_eq!(members(&bundle), names);
+    unpack(&bundle, &dir.path().join("open"));
+    let archive = zip::ZipArchive::new(fs::File::open(&bundle).unwrap()).unwrap();
+    let comment = String::from_utf8_lossy(archive.comment()).into_owned();
+    assert!(comment.starts_with("unfinished: adit was still writing"), "{comment}");
+    let report = verify_bundle(&bundle).unwrap();
+    assert_eq!((report.state, report.checked), (BundleState::IncompleteConsistent, 3));
+    // The standard tool agrees, where it is at hand.
+    if let Ok(output) = Command::new("unzip").arg("-tq").arg(&bundle).output() {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn an_unfinished_bundle_is_checked_up_to_where_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = unfinished(dir.path());
+    let whole = fs::read(&bundle).unwrap();
+    let state = |bytes: &[u8]| {
+        fs::write(&bundle, bytes).unwrap();
+        verify_bundle(&bundle).unwrap().state
+    };
+    // The next member and the next directory were just begun.
+    let after = memchr::memmem::find(&whole, &[0; 64]).unwrap();
+    let mut begun = whole.clone();
+    begun[after..after + 40].copy_from_slice(&whole[..40]);
+    begun.extend(&whole[whole.len() - 150..whole.len() - 90]);
+    assert_eq!(state(&begun), BundleState::IncompleteConsistent);
+    // A member that is said to be whole was altered, or is gone.
+    let data = memchr::memmem::find(&whole, b"data/started.json").unwrap();
+    let mut altered = whole.clone();
+    altered[data + 30] ^= 1;
+    assert_eq!(state(&altered), BundleState::Damaged);
+    let mut gone = whole.clone();
+    gone[data - 30..data].fill(0);
+    assert_eq!(state(&gone), BundleState::Damaged);
 }
