@@ -8,19 +8,13 @@ use std::sync::atomic::Ordering;
 use super::SourceProgress;
 use super::files;
 use super::read::{self, FileReading, Pass, name_computer};
-use super::snapshots;
+use super::{services, snapshots};
 use crate::artifact::{Artifacts, Located, Locations, Settled};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
 use crate::model::{
     Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName, SystemFacts,
-use super::read::{FileReading, Pass, name_computer};
-use super::{services, snapshots};
-use crate::artifact::{Artifacts, Located, Locations};
-use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
-use crate::detect::{Detector, Profile};
-use crate::model::{
-    Cut, Event, Everything, Filter, Hit, Os, Record, Requirement, RungName, SystemFacts, Volatile,
+    Volatile,
 };
 use crate::parse::{self, Parser};
 use crate::screen::Screen;
