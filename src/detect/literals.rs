@@ -155,7 +155,7 @@ impl Walk<'_> {
             "User" => Some(&['\\']),
             "TaskCommand" | "Wrapped" => Some(&[' ', '"', '\'', '&', '<', '>']),
             "TargetObject" if !from_events => None,
-            "Initiated" | "ClearedChannel" | "RiskyTarget" => None,
+            "Initiated" | "ClearedChannel" | "RiskyTarget" | "Outcome" => None,
             _ => Some(&[]),
         }
     }

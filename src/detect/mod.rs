@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{Hit, Record, Requirement, RowStage, Tag};
+use crate::model::{Category, Hit, Record, Requirement, RowStage, Tag};
 use index::Index;
 use load::Loaded;
 use sigma::Rule;
@@ -105,6 +105,25 @@ impl Detector {
     /// What each rule needs to see, one per rule.
     pub fn requirements(&self) -> Vec<Requirement> {
         self.rules.iter().map(|rule| rule.requirement.clone()).collect()
+    }
+
+    /// What the rules need to see that can speak of records of these categories, where one
+    /// of the texts beside a category stands in each of its records, if there is any.
+    pub fn requirements_of(&self, categories: &[(Category, Vec<String>)]) -> Vec<Requirement> {
+        let of = |rule: &Rule| {
+            let scope = &rule.about.scope.categories;
+            let met = categories.iter().filter(|(category, _)| scope.iter().any(|c| c == category));
+            let met: Vec<&[String]> = met.map(|(_, texts)| texts.as_slice()).collect();
+            if scope.is_empty() || met.iter().any(|texts| texts.is_empty()) {
+                return Some(rule.requirement.clone());
+            }
+            let sources: Vec<_> = met.concat().into_iter().map(Requirement::Text).collect();
+            let needed = || {
+                Requirement::All(vec![rule.requirement.clone(), Requirement::Any(sources.clone())])
+            };
+            (!sources.is_empty()).then(needed)
+        };
+        self.rules.iter().filter_map(of).collect()
     }
 
     /// Names of the rules as hits bear them, in the order of [`Detector::requirements`].

@@ -66,7 +66,7 @@ pub use collect_only::COLLECT_ONLY;
 use std::io;
 use std::ops::Range;
 
-use crate::model::{Input, Sink};
+use crate::model::{Category, Input, Sink};
 
 /// Nothing, or nothing more, can be read from a file.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +110,12 @@ pub trait Parser: Sync {
     /// read again for what was learned elsewhere.
     fn tells_of_others(&self) -> bool {
         self.is_store()
+    }
+
+    /// The categories that its records can have, with texts of which one stands in every
+    /// such record, in lower case; no texts, if none is sure. `None`: they can have any.
+    fn categories(&self) -> Option<Vec<(Category, Vec<String>)>> {
+        None
     }
 
     /// How many parts of the file can be parsed independently of each other.

@@ -2,12 +2,12 @@
 //! nothing new comes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use super::SourceProgress;
 use super::files;
-use super::read::{self, FileReading, Pass, name_computer};
+use super::read::{self, FileReading, FilterOf, Pass, name_computer};
 use super::{services, snapshots};
 use crate::artifact::{Artifacts, Located, Locations, Settled};
 use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
@@ -16,7 +16,7 @@ use crate::model::{
     Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName, SystemFacts,
     Volatile,
 };
-use crate::parse::{self, Parser};
+use crate::parse::{self, PARSERS, Parser};
 use crate::screen::Screen;
 use crate::source::{Entry, Filesystem, HostEvidence};
 
@@ -31,6 +31,8 @@ pub struct Definitions<'a> {
     systems: BTreeMap<Option<Os>, Known>,
     /// What some rule could care for: names of files, and blocks while the screen is used.
     pub screen: Screen,
+    /// The same for parsers whose records are of known categories; made when first asked.
+    narrow: BTreeMap<&'static str, OnceLock<Screen>>,
     use_screen: bool,
 }
 
@@ -39,7 +41,9 @@ impl<'a> Definitions<'a> {
         let screen = Screen::compile(&detector.requirements());
         let systems = Os::ALL.into_iter().map(Some).chain([None]);
         let systems = systems.map(|os| (os, Known::new(os, artifacts, detector))).collect();
-        Self { artifacts, detector, systems, screen, use_screen }
+        let narrow = PARSERS.iter().filter(|parser| parser.categories().is_some());
+        let narrow = narrow.map(|parser| (parser.name(), OnceLock::new())).collect();
+        Self { artifacts, detector, systems, screen, narrow, use_screen }
     }
 
     /// The artifacts that a host of that system can have; all, where it is unknown.
@@ -55,6 +59,18 @@ impl<'a> Definitions<'a> {
     /// The screen, or what rejects nothing where it is not used.
     fn filter<'s>(&self, screen: &'s dyn Filter) -> &'s dyn Filter {
         if self.use_screen { screen } else { &Everything }
+    }
+
+    /// What rejects of a parser's files only what no rule could care for.
+    fn filter_of(&self, parser: &str) -> &dyn Filter {
+        let narrow = self.narrow.get(parser).map(|screen| {
+            screen.get_or_init(|| {
+                let categories = parse::by_name(parser).and_then(|parser| parser.categories());
+                let categories = categories.unwrap_or_default();
+                Screen::compile(&self.detector.requirements_of(&categories))
+            })
+        });
+        self.filter(narrow.unwrap_or(&self.screen))
     }
 
     /// Reads a file that is no log or store: what it came to, if it holds nothing that
@@ -189,8 +205,8 @@ impl Hunt<'_> {
         let detector = self.definitions.detector;
         let judge = |record: &Record| detector.evaluate(record);
         let files: Vec<&Located> = self.found.files.iter().collect();
-        let filter = self.definitions.filter(&self.definitions.screen);
-        let pass = Pass { is_first: true, ..self.pass(filter, &judge) };
+        let filter = |parser: &str| self.definitions.filter_of(parser);
+        let pass = Pass { is_first: true, ..self.pass(&filter, &judge) };
         let mut readings = pass.read(&files);
         for (file, reading) in readings.iter_mut().enumerate() {
             for event in std::mem::take(&mut reading.events) {
@@ -327,7 +343,8 @@ impl Hunt<'_> {
             self.found.files.iter().enumerate().filter(|(_, f)| wanted(f)).unzip();
         let more: u64 = files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
         self.progress.bytes_total.fetch_add(more, Ordering::Relaxed);
-        let readings = self.pass(filter, judge).read(&files);
+        let filter = |_: &str| filter;
+        let readings = self.pass(&filter, judge).read(&files);
         for (file, reading) in indices.into_iter().zip(readings) {
             for event in reading.events {
                 self.keep(file, event);
@@ -337,7 +354,7 @@ impl Hunt<'_> {
 
     fn pass<'p>(
         &'p self,
-        filter: &'p dyn Filter,
+        filter: &'p FilterOf<'p>,
         judge: &'p (dyn Fn(&Record) -> Vec<Hit> + Sync),
     ) -> Pass<'p> {
         Pass {

@@ -31,6 +31,9 @@ static LARGE_WHOLE: Mutex<()> = Mutex::new(());
 /// Says what a record meets; nothing means that nobody cares for it.
 pub type Judge<'a> = dyn Fn(&Record) -> Vec<Hit> + Sync + 'a;
 
+/// The filter for the files of the parser of that name.
+pub type FilterOf<'a> = dyn (Fn(&str) -> &'a dyn Filter) + Sync + 'a;
+
 /// What was read of one located file.
 #[derive(Debug, Default)]
 pub struct FileReading {
@@ -51,7 +54,7 @@ pub struct Pass<'a> {
     pub computer: Option<&'a str>,
     /// The machine's own time zone.
     pub zone: Option<&'a Zone>,
-    pub filter: &'a dyn Filter,
+    pub filter: &'a FilterOf<'a>,
     pub judge: &'a Judge<'a>,
     pub progress: &'a SourceProgress,
     /// Files are left out of which it is known that the first pass finds nothing in them.
@@ -152,7 +155,7 @@ impl Pass<'_> {
             file.sidecars.iter().filter_map(|entry| self.filesystem.open(entry).ok()).collect();
         let paths = self.filesystem.directories(&file.entry.path);
         let mut open = Open { file, parser, bytes, sidecars, paths, zone: self.zone, parts: 1 };
-        let parts = open.input(self.filter, |input| parser.parts(input));
+        let parts = open.input((self.filter)(&file.parser), |input| parser.parts(input));
         open.parts = parts;
         Ok(open)
     }
@@ -175,7 +178,7 @@ impl Pass<'_> {
         let whole = parts.clone();
         let large = is_whole(open) && file.entry.size > LARGE_WHOLE_BYTES;
         let _alone = large.then(|| LARGE_WHOLE.lock().unwrap_or_else(PoisonError::into_inner));
-        let filter = Named { filter: self.filter, path: file.entry.path.as_str() };
+        let filter = Named { filter: (self.filter)(&file.parser), path: file.entry.path.as_str() };
         let result = open.input(filter.for_parser(&file.parser), |input| match &parts {
             None => guarded(|| open.parser.parse(input, &mut sink)),
             Some(range) => guarded(|| open.parser.parse_part(input, range.clone(), &mut sink)),
@@ -344,14 +347,14 @@ fn units(file: usize, open: &Result<Open<'_>, String>) -> Vec<Unit> {
     }
 }
 
-struct Collector<'a> {
-    pass: &'a Pass<'a>,
+struct Collector<'a, 'p> {
+    pass: &'a Pass<'p>,
     file: &'a Located,
     reading: FileReading,
     extents: Vec<Extent>,
 }
 
-impl Sink for Collector<'_> {
+impl Sink for Collector<'_, '_> {
     fn record(&mut self, mut record: Record) -> ControlFlow<()> {
         files::describe(&mut record, &self.file.entry);
         name_computer(&mut record, self.pass.computer);

@@ -30,7 +30,7 @@ use self::chunk::{Chunk, Counted};
 use self::layout::{CHUNK_BYTES, CHUNK_MAGIC, FILE_HEADER_BYTES, FILE_MAGIC, FileHead};
 pub use self::reach::Reach;
 use super::{ParseError, Parser};
-use crate::model::{Damage, Input, Locator, ReadAt, Sink};
+use crate::model::{Category, Damage, Input, Locator, ReadAt, Sink};
 
 const FORMAT: &str = "event log";
 /// Chunks read from the file at once (256 KiB): they are still in the processor's own
@@ -57,6 +57,10 @@ impl Parser for Evtx {
         start.starts_with(FILE_MAGIC)
             || start.starts_with(CHUNK_MAGIC)
             || first_chunk.starts_with(CHUNK_MAGIC)
+    }
+
+    fn categories(&self) -> Option<Vec<(Category, Vec<String>)>> {
+        Some(normalize::categories())
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {

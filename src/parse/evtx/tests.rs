@@ -154,6 +154,21 @@ fn records_of_a_cleared_log_are_recovered() {
 }
 
 #[test]
+fn every_category_is_known_before() {
+    let known = Evtx.categories().unwrap();
+    let folder = sample("").read_dir().unwrap().flatten();
+    for log in folder.filter(|entry| entry.path().extension().is_some_and(|e| e == "evtx")) {
+        let bytes = std::fs::read(log.path()).unwrap();
+        for record in parse(&bytes, &Everything).records {
+            let texts = &known.iter().find(|(category, _)| *category == record.category).unwrap().1;
+            let named = [record.text("Channel"), record.text("Provider")];
+            let named = named.map(|name| name.unwrap_or_default().to_ascii_lowercase());
+            assert!(texts.is_empty() || texts.iter().any(|text| named.contains(text)));
+        }
+    }
+}
+
+#[test]
 fn the_filter_costs_no_match() {
     for name in ["system.evtx", "powershell.evtx", "sysmon.evtx", "security.evtx", "cleared.evtx"] {
         let bytes = bytes(name);

@@ -74,7 +74,12 @@ impl Message<'_> {
     }
 }
 
-type Said = (Category, Vec<(std::borrow::Cow<'static, str>, crate::model::Value)>);
+pub(super) type Said = (Category, Vec<(std::borrow::Cow<'static, str>, crate::model::Value)>);
+
+/// Category and fields of what an SSH server says of logins and leaving.
+pub(super) fn of_sshd(text: &str) -> Option<Said> {
+    sshd::said(text.trim())
+}
 
 /// Whether a text can be a line of the agent's log: a quick look.
 pub(super) fn may_be_agents(text: &str) -> bool {

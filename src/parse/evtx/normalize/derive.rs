@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::event::whole_number;
-use crate::model::{Record, Value};
+use crate::model::{Category, Record, Value};
+use crate::parse::message;
 
 /// One field added to, or put right in, a record. Later steps see what earlier ones did.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,18 @@ pub(super) enum Step {
     TaskCommand,
     /// ClearedChannel from the second field of the name Channel, the event's own.
     ClearedChannel,
+    /// Category and fields of what the SSH server says in the field payload.
+    Sshd,
+}
+
+impl Step {
+    /// The categories that it may give a record.
+    pub(super) fn categories(&self) -> &'static [Category] {
+        match self {
+            Self::Sshd => &["ssh_login", "ssh_logout"],
+            _ => &[],
+        }
+    }
 }
 
 /// Takes one step.
@@ -52,6 +65,7 @@ pub(super) fn apply(step: &Step, record: &mut Record) {
         Step::Endpoint(from) => endpoint(record, from),
         Step::HostApplication => host_application(record),
         Step::TaskCommand => task_command(record),
+        Step::Sshd => sshd(record),
         Step::ClearedChannel => {
             let own = record.fields.iter().filter(|(name, _)| name == "Channel").nth(1);
             if let Some((_, value)) = own.cloned() {
@@ -132,6 +146,16 @@ fn logon(record: &mut Record, from: &str) {
     };
     if !text.is_empty() && text != "-" {
         set(record, "LogonId", Value::Text(text));
+    }
+}
+
+fn sshd(record: &mut Record) {
+    let Some((category, fields)) = record.text("payload").and_then(message::of_sshd) else {
+        return;
+    };
+    record.category = category;
+    for (name, value) in fields {
+        record.push(name, value);
     }
 }
 

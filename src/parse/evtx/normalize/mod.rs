@@ -10,3 +10,4 @@ mod event;
 mod rules;
 
 pub(crate) use event::{LoggedEvent, system_time, whole_number};
+pub(crate) use rules::categories;

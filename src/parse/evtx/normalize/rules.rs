@@ -4,6 +4,8 @@
 //! Sources: the providers' manifests (field names and positions as Windows ships
 //! them), Sigma's field taxonomy, and the logs in `testdata/parse/evtx`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::derive::Step::{self, *};
 use crate::model::Category;
 
@@ -28,6 +30,21 @@ pub(super) fn rule_for(channel: &str, provider: &str, id: Option<i64>) -> Option
         channel.eq_ignore_ascii_case(source) || provider.eq_ignore_ascii_case(source)
     };
     RULES.iter().find(|rule| rule.ids.contains(&id) && rule.sources.iter().any(from))
+}
+
+/// Every category of events, with the names of the sources that it comes from: channel or
+/// provider stand in every event. Any source has events that mean nothing more.
+pub(crate) fn categories() -> Vec<(Category, Vec<String>)> {
+    let mut known: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
+    for rule in RULES {
+        let said = rule.steps.iter().flat_map(|step| step.categories());
+        for category in said.copied().chain([rule.category]) {
+            let sources = rule.sources.iter().map(|source| source.to_ascii_lowercase());
+            known.entry(category).or_default().extend(sources);
+        }
+    }
+    known.insert("event", BTreeSet::new());
+    known.into_iter().map(|(category, from)| (category, from.into_iter().collect())).collect()
 }
 
 const SYSMON: &[&str] = &["Microsoft-Windows-Sysmon", "Linux-Sysmon"];
@@ -55,6 +72,7 @@ const FIREWALL: &[&str] = &[
     "Microsoft-Windows-Windows Firewall With Advanced Security/Firewall",
 ];
 const NGROK: &[&str] = &["ngrok"];
+const OPENSSH: &[&str] = &["OpenSSH"];
 
 const SUBJECT: (&str, &str) = ("SubjectDomainName", "SubjectUserName");
 const TARGET: (&str, &str) = ("TargetDomainName", "TargetUserName");
@@ -259,5 +277,6 @@ const RULES: &[Rule] = &[
         "firewall",
         &[],
     ),
+    rule(OPENSSH, &[1, 2, 3, 4], "event", &[Sshd]),
     rule(NGROK, &[1, 2, 3], "agent_service_log", &[Positional(&["Message"])]),
 ];
