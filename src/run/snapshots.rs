@@ -33,10 +33,15 @@ pub fn drop_repeated(events: Vec<Event>) -> Vec<Event> {
 /// file's last access.
 fn content(event: &Event) -> String {
     let record = &event.record;
+    // What is left over in an index moves about in it.
+    let place = match record.category {
+        "index_entry" => String::new(),
+        _ => record.locator.to_string(),
+    };
     let mut out = format!(
         "{}\0{}\0{}\0{}",
         without_snapshot(event.path.as_str()).1.to_lowercase(),
-        record.locator,
+        place,
         record.category,
         record.recovered
     );

@@ -80,10 +80,16 @@ impl Filesystem for Volumes {
         self.any_case
     }
 
-    /// Those of the volumes themselves: snapshots repeat them.
+    /// Of a snapshot, those of directories that no newer state has unchanged.
     fn indexes(&self, visit: &mut dyn FnMut(Entry)) {
-        let present = self.members.iter().filter(|member| member.snapshot.is_empty());
-        present.for_each(|member| member.filesystem.indexes(visit));
+        for (at, member) in self.members.iter().enumerate() {
+            let newer = self.members.get(..at).unwrap_or_default();
+            member.filesystem.indexes(&mut |entry| {
+                if member.snapshot.is_empty() || !is_known(&entry, member, newer) {
+                    visit(entry);
+                }
+            });
+        }
     }
 
     fn late_problems(&self) -> Vec<Problem> {
@@ -97,6 +103,22 @@ impl Filesystem for Volumes {
     fn directories(&self, path: &EvidencePath) -> Option<&dyn PathResolver> {
         self.member(path)?.filesystem.directories(path)
     }
+}
+
+/// Whether the directory whose index this is has not changed since: whatever changes an
+/// index changes the directory's times.
+fn is_known(index: &Entry, member: &Member, newer: &[Member]) -> bool {
+    let Some((directory, _)) = index.path.as_str().rsplit_once(":$I30") else { return false };
+    let Some(own) = member.filesystem.entry(&EvidencePath::new(directory)) else { return false };
+    let base = |member: &Member| member.prefix.strip_prefix(&member.snapshot).map(str::to_owned);
+    let below = directory.strip_prefix(&member.snapshot).unwrap_or(directory);
+    let hasher = RandomState::new();
+    let own = hasher.hash_one(identity(&own, &member.snapshot));
+    newer.iter().filter(|newer| base(newer) == base(member)).any(|newer| {
+        let path = EvidencePath::new(format!("{}{below}", newer.snapshot));
+        let there = newer.filesystem.entry(&path);
+        there.is_some_and(|there| hasher.hash_one(identity(&there, &newer.snapshot)) == own)
+    })
 }
 
 /// What two states of one file have in common when nothing of it was changed.
@@ -137,6 +159,13 @@ mod tests {
 
         fn case_insensitive(&self) -> bool {
             true
+        }
+
+        fn indexes(&self, visit: &mut dyn FnMut(Entry)) {
+            for (entry, _) in &self.0 {
+                let path = EvidencePath::new(format!("{}:$I30", entry.path));
+                visit(Entry { path, ..entry.clone() });
+            }
         }
     }
 
@@ -196,6 +225,21 @@ mod tests {
             "vss2:C:\\gone",
             "vss1:C:\\first",
             "volume2:\\same",
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_snapshot_shows_indexes_of_what_changed_since() {
+        let mut seen = Vec::new();
+        volumes().indexes(&mut |entry| seen.push(entry.path.as_str().to_owned()));
+        let expected = [
+            "C:\\same:$I30",
+            "C:\\changed:$I30",
+            "vss2:C:\\changed:$I30",
+            "vss2:C:\\gone:$I30",
+            "vss1:C:\\first:$I30",
+            "volume2:\\same:$I30",
         ];
         assert_eq!(seen, expected);
     }

@@ -198,7 +198,9 @@ def compare_files(a: argparse.Namespace) -> list[tuple[str, tuple[float, float, 
             print(f"{name}: {read['read']:,} of {read['size']:,} bytes of the disk were read ({read['read'] / read['size']:.0%});"
                   f" {read.get('chunks_unpacked', 0):,} chunks unpacked, {read.get('chunks_unpacked_again', 0):,} of them again")
         alone = located(a.adit, image, a.work)
-        rows.append((f"scan, {name}", scans, f"{(scans[1] - alone[1]) / ours[1]:.2f} of the list, without the located artifacts alone ({alone[1]:.2f} s CPU)"))
+        bar = 1.5 * ours[1] + alone[1]
+        rows.append((f"scan, {name}", scans, f"{scans[1] / bar:.2f} of the bar of {bar:.2f} s, 1.5 lists and the located artifacts alone"
+                     f" ({alone[1]:.2f} s CPU); {(scans[1] - alone[1]) / ours[1]:.2f} lists beyond these"))
     return rows
 
 

@@ -102,3 +102,75 @@ fn is_living(ntfs: &Ntfs, directory: u32, all: &[u8], at: usize) -> bool {
     };
     living().unwrap_or(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{Disk, ROOT, Rec};
+    use super::*;
+    use crate::source::Filesystem;
+
+    /// An entry of the index of record 24.
+    fn entry(file: u64, name: &str) -> Vec<u8> {
+        let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let length = (HEAD + NAME + name.len()).next_multiple_of(ALIGNMENT);
+        let mut out = vec![0; length];
+        out[..8].copy_from_slice(&file.to_le_bytes());
+        out[8..10].copy_from_slice(&(length as u16).to_le_bytes());
+        out[10..12].copy_from_slice(&((NAME + name.len()) as u16).to_le_bytes());
+        out[HEAD..HEAD + 8].copy_from_slice(&reference(24, 1).to_le_bytes());
+        out[HEAD + TIMES.start..HEAD + TIMES.end].fill(1);
+        out[HEAD + LETTERS] = (name.len() / 2) as u8;
+        out[HEAD + NAME..HEAD + NAME + name.len()].copy_from_slice(&name);
+        out
+    }
+
+    /// A directory, its index without entries, and that much behind its attributes.
+    fn directory(slack: &[u8]) -> Rec {
+        let mut root = vec![0; 48];
+        root[..4].copy_from_slice(&0x30u32.to_le_bytes());
+        for (at, value) in [(16, 16u32), (20, 32), (24, 32), (40, 16), (44, 2)] {
+            root[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        let mut directory = Rec::new(1, 3).name(ROOT, "dir").resident(INDEX_ROOT, "$I30", &root);
+        directory.bytes[720..720 + slack.len()].copy_from_slice(slack);
+        directory
+    }
+
+    fn shown(ntfs: &Ntfs) -> Vec<(String, Vec<u8>)> {
+        let mut shown = Vec::new();
+        ntfs.indexes(&mut |entry| {
+            let content = ntfs.open(&entry).unwrap();
+            let mut bytes = vec![0; content.size() as usize];
+            content.read_at(0, &mut bytes).unwrap();
+            shown.push((entry.path.to_string(), bytes));
+        });
+        shown
+    }
+
+    #[test]
+    fn names_behind_a_short_index_are_handed_out() {
+        let slack = [entry(reference(30, 2), "gone.exe"), entry(reference(25, 1), "here.txt")];
+        let here = Rec::new(1, 1).name((24, 1), "here.txt").data(b"x");
+        let ntfs = Disk::of(vec![directory(&slack.concat()), here]).open();
+        let shown = shown(&ntfs);
+        let [(path, bytes)] = shown.as_slice() else { panic!("{shown:?}") };
+        assert_eq!(path, "C:\\dir:$I30:$INDEX_ROOT");
+        let found: Vec<bool> = places(bytes, reference(24, 1))
+            .map(|at| bytes[at + TIMES.start..at + TIMES.end] == [1; 32])
+            .collect();
+        assert_eq!(found, [true, false]);
+    }
+
+    #[test]
+    fn nothing_is_shown_where_no_name_is_left() {
+        let other = entry(reference(30, 2), "gone.exe");
+        let mut other_directory = other.clone();
+        other_directory[HEAD] = 77;
+        for slack in [&[][..], &other_directory, &other[..HEAD]] {
+            assert!(shown(&Disk::of(vec![directory(slack)]).open()).is_empty());
+        }
+        // A record that is cut short behind a name is no harm.
+        let cut = &other[..HEAD + 20];
+        assert_eq!(shown(&Disk::of(vec![directory(cut)]).open()).len(), 1);
+    }
+}
