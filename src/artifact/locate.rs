@@ -249,6 +249,13 @@ impl<'a> Index<'a> {
     }
 }
 
+/// A file that was looked at, for those who claim it.
+struct Seen<'s> {
+    entry: &'s Entry,
+    held: Option<&'s Arc<[u8]>>,
+    settled: &'s [(&'s str, Settled)],
+}
+
 /// A walk under way.
 struct Search<'a> {
     index: &'a Index<'a>,
@@ -341,16 +348,17 @@ impl<'a> Search<'a> {
                 self.in_place.insert(Arc::clone(&artifact.id));
             }
         }
+        let seen = Seen { entry: &entry, held: held.as_ref(), settled: &settled };
         let mut parsers = BTreeSet::new();
         for artifact in &by_place {
-            self.claim(artifact, (&entry, held.as_ref(), &settled), &mut parsers);
+            self.claim(artifact, &seen, &mut parsers);
         }
         for artifact in by_content {
             let refused = by_place.iter().any(|other| other.id == artifact.id);
             if !refused && !parsers.contains(artifact.parser.as_str()) {
                 let named = self.index.by_name_alone(artifact, &entry.path);
                 self.elsewhere.insert(Arc::clone(&named.id));
-                self.claim(named, (&entry, held.as_ref(), &settled), &mut parsers);
+                self.claim(named, &seen, &mut parsers);
             }
         }
     }
@@ -372,21 +380,16 @@ impl<'a> Search<'a> {
     }
 
     /// Gives the file to the artifact's parser, if it has not got it and may.
-    fn claim(
-        &mut self,
-        artifact: &'a Artifact,
-        (entry, held, settled): (&Entry, Option<&Arc<[u8]>>, &[(&str, Settled)]),
-        parsers: &mut BTreeSet<&'a str>,
-    ) {
+    fn claim(&mut self, artifact: &'a Artifact, file: &Seen<'_>, parsers: &mut BTreeSet<&'a str>) {
         if parsers.contains(artifact.parser.as_str()) {
             return;
         }
         parsers.insert(&artifact.parser);
-        if let Some(limit) = artifact.max_size.filter(|limit| entry.size > *limit) {
+        if let Some(limit) = artifact.max_size.filter(|limit| file.entry.size > *limit) {
             let message =
-                format!("{} bytes; as {} at most {limit} are read", entry.size, artifact.id);
+                format!("{} bytes; as {} at most {limit} are read", file.entry.size, artifact.id);
             // Another artifact that knows it by content may bear this one's name.
-            let problem = met(entry, message);
+            let problem = met(file.entry, message);
             if self.found.problems.last() != Some(&problem) {
                 self.found.problems.push(problem);
             }
@@ -395,11 +398,12 @@ impl<'a> Search<'a> {
         parsers.extend(artifact.instead_of.as_deref());
         self.found.files.push(Located {
             artifact: Arc::clone(&artifact.id),
-            entry: entry.clone(),
+            entry: file.entry.clone(),
             parser: Arc::from(artifact.parser.as_str()),
             sidecars: Vec::new(),
-            held: held.cloned(),
-            settled: settled
+            held: file.held.cloned(),
+            settled: file
+                .settled
                 .iter()
                 .find(|(parser, _)| *parser == artifact.parser)
                 .map(|(_, settled)| settled.clone()),

@@ -154,10 +154,10 @@ impl Segment {
                     Point::Packed(_) => node.flags |= node::WOF,
                     Point::Other => node.flags |= node::REPARSE,
                 },
-                (INDEX_ROOT, Body::Resident(root)) if attribute.name == I30 => {
-                    if owner == number && record.in_use() {
-                        self.leftover(&attribute, root, record, owner);
-                    }
+                (INDEX_ROOT, Body::Resident(root))
+                    if attribute.name == I30 && owner == number && record.in_use() =>
+                {
+                    self.leftover(&attribute, root, record, owner);
                 }
                 (INDEX_ALLOCATION, Body::Extents(extents)) if attribute.name == I30 => {
                     node.flags |= node::INDEXED;
