@@ -198,7 +198,7 @@ fn bad_places_become_zeros_and_problems() {
 /// What a run leaves that ends right after its bundle was begun.
 fn unfinished(dir: &Path) -> std::path::PathBuf {
     let begun = begin_bundle(dir, "WS-01", &run(), &options(), &[], &[]).unwrap();
-    drop(begun.expect("a bundle"));
+    drop(begun.unwrap());
     let files = fs::read_dir(dir.join("WS-01")).unwrap().map(|entry| entry.unwrap().path());
     files.into_iter().find(|path| path.extension().is_some_and(|e| e == "partial")).unwrap()
 }
