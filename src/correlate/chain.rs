@@ -18,6 +18,9 @@ const FACTS_NAMED: usize = 3;
 const CLEARED_NEAR: u8 = 40;
 /// A row of this score is no developer's doing: it opens a way in, or hides.
 const SERIOUS: u8 = 75;
+/// Ports of web servers, those of developers' among them.
+const WEB_PORTS: &[i64] =
+    &[80, 443, 3000, 3001, 4000, 4200, 5000, 5173, 8000, 8080, 8081, 8443, 8888, 9000];
 /// What is left of a chain that looks like a developer's own use (C10).
 const BENIGN: u8 = 15;
 /// Folders of package managers, lower case: a developer's way to install.
@@ -175,34 +178,54 @@ fn sources(told: &[Told]) -> String {
     }
 }
 
-/// C10: from a package manager, run by a person, for web ports, without a session: a
-/// developer's use; the reason in words.
+/// C10: from a package manager, run by a person, for web ports, without a session but
+/// visits of these: a developer's use; the reason in words.
 fn benign(tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Option<String> {
-    let serious = rows.iter().any(|r| {
+    let (visits, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| is_visit(row));
+    let serious = others.iter().any(|r| {
         matches!(r.stage, RowStage::Persisted | RowStage::Used | RowStage::CleanedUp)
             || r.score >= SERIOUS
             || r.local_port.is_some_and(|port| REMOTE_ACCESS_PORTS.contains(&port))
             || r.stage == RowStage::Executed && is_system(&r.user)
     });
-    if serious || !sessions.is_empty() {
+    if serious || !sessions.iter().all(|s| s.session.kind == "connection" && !visits.is_empty()) {
         return None;
     }
+    // What a package's own list names is the package's file.
+    let listed: BTreeSet<&str> = others
+        .iter()
+        .filter(|row| row.artifact.ends_with(".package.files"))
+        .map(|row| row.path.as_str())
+        .collect();
     let mut folders = BTreeSet::new();
-    for row in rows.iter().filter(|r| matches!(r.stage, RowStage::Delivered | RowStage::Executed)) {
-        let file = if row.path.is_empty() { &row.process } else { &row.path };
-        let file = file.replace('/', "\\").to_lowercase();
+    for row in others.iter().filter(|r| matches!(r.stage, RowStage::Delivered | RowStage::Executed))
+    {
+        let path = if row.path.is_empty() { &row.process } else { &row.path };
+        let file = path.replace('/', "\\").to_lowercase();
         if tool.is_binary(path::base_name(&file)) {
-            folders.insert(PACKAGE_FOLDERS.iter().find(|folder| file.contains(**folder))?);
+            let own = listed.contains(path.as_str()).then_some("\\system packages\\");
+            let folder = PACKAGE_FOLDERS.iter().find(|folder| file.contains(**folder));
+            folders.insert(own.or(folder.copied())?);
         }
     }
     let managers: Vec<&str> = folders.iter().map(|folder| folder.trim_matches('\\')).collect();
+    let came = match visits.is_empty() {
+        true => "nobody came in",
+        false => "only visitors of a web port came",
+    };
     (!managers.is_empty()).then(|| {
         format!(
             "installed by a package manager ({}), run by no system account, no way in is opened, \
-             nothing starts by itself, nobody came in",
+             nothing starts by itself, {came}",
             managers.join(", ")
         )
     })
+}
+
+/// Whether a row of the agent's own log tells of a visit to a web server of a developer.
+fn is_visit(row: &Row) -> bool {
+    let is_web = row.local_port.is_some_and(|port| WEB_PORTS.contains(&port));
+    row.stage == RowStage::Used && is_web && row.artifact.contains(".tunnel.")
 }
 
 /// Whether an account is one of the system, not a person's.
