@@ -31,7 +31,7 @@ use crate::model::{Cut, Filter, Requirement};
 pub struct Screen {
     formulas: Vec<Formula>,
     literals: Vec<Literal>,
-    /// Literal → formulas that name it, in order.
+    /// Literal → formulas that hold nowhere without it or another such literal, in order.
     formulas_of: Vec<Vec<usize>>,
     /// One of these occurs in whatever can match.
     triggers: Triggers,
@@ -52,15 +52,15 @@ impl Screen {
         let formulas: BTreeSet<Formula> =
             simplified.iter().filter_map(|r| formula(r, &literals)).collect();
         let formulas: Vec<Formula> = formulas.into_iter().collect();
+        let triggers = Triggers::of(&formulas, &literals);
         let mut formulas_of = vec![Vec::new(); literals.len()];
         for (number, formula) in formulas.iter().enumerate() {
-            let mut named = BTreeSet::new();
-            literals_of(formula, &mut named);
-            for literal in named {
-                formulas_of.get_mut(literal).into_iter().for_each(|of| of.push(number));
+            let keys = triggers.keys(formula, &literals);
+            // Every formula has a trigger, and so keys; without any, each literal is one.
+            for key in keys.unwrap_or_else(|| literals_of(formula)) {
+                formulas_of.get_mut(key).into_iter().for_each(|of| of.push(number));
             }
         }
-        let triggers = Triggers::of(&formulas, &literals);
         Self { formulas, literals, formulas_of, triggers, rendered: OnceLock::new(), open }
     }
 
@@ -79,8 +79,8 @@ impl Screen {
         self.admits_text(name.as_bytes())
     }
 
-    /// The formulas that name one of these literals, in order.
-    fn naming(&self, literals: impl Iterator<Item = usize>) -> BTreeSet<usize> {
+    /// The formulas that may hold where only these literals stand, in order.
+    fn keyed(&self, literals: impl Iterator<Item = usize>) -> BTreeSet<usize> {
         literals.flat_map(|of| self.formulas_of.get(of).into_iter().flatten().copied()).collect()
     }
 }
@@ -105,7 +105,7 @@ impl Filter for Screen {
                 present.insert(literal);
             });
         });
-        let formulas = self.naming(present.iter().copied());
+        let formulas = self.keyed(present.iter().copied());
         let mut formulas = formulas.iter().filter_map(|number| self.formulas.get(*number));
         formulas.any(|formula| holds(formula, &|literal| present.contains(&literal)))
     }
@@ -135,7 +135,7 @@ impl<'a> Block<'a> {
         let mut block = Self { screen, bytes, sightings, formulas: Vec::new() };
         let whole = block.whole();
         // A formula holds nowhere without a needle.
-        let numbers = screen.naming(whole.possible());
+        let numbers = screen.keyed(whole.possible());
         let formulas = numbers.iter().filter_map(|number| screen.formulas.get(*number));
         block.formulas =
             formulas.filter(|formula| holds(formula, &|l| whole.may_hold(l))).collect();

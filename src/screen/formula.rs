@@ -96,15 +96,11 @@ pub(super) fn holds(formula: &Formula, present: &impl Fn(usize) -> bool) -> bool
     }
 }
 
-/// Adds the literals of the formula.
-pub(super) fn literals_of(formula: &Formula, into: &mut BTreeSet<usize>) {
+/// The literals of the formula.
+pub(super) fn literals_of(formula: &Formula) -> BTreeSet<usize> {
     match formula {
-        Formula::Literal(i) => {
-            into.insert(*i);
-        }
-        Formula::All(parts) | Formula::Any(parts) => {
-            parts.iter().for_each(|p| literals_of(p, into));
-        }
+        Formula::Literal(i) => BTreeSet::from([*i]),
+        Formula::All(parts) | Formula::Any(parts) => parts.iter().flat_map(literals_of).collect(),
     }
 }
 

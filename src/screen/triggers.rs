@@ -121,6 +121,26 @@ impl Triggers {
         sightings
     }
 
+    /// Literals of which one stands wherever the formula holds, each with a needle, rare
+    /// ones where there is a choice; `None`: there are none such.
+    pub(super) fn keys(&self, formula: &Formula, literals: &[Literal]) -> Option<BTreeSet<usize>> {
+        match formula {
+            Formula::Literal(i) => {
+                let has_needle = self.needles_of.get(*i).is_some_and(|of| !of.is_empty());
+                has_needle.then(|| BTreeSet::from([*i]))
+            }
+            Formula::Any(parts) => {
+                let keys: Option<Vec<_>> = parts.iter().map(|p| self.keys(p, literals)).collect();
+                Some(keys?.into_iter().flatten().collect())
+            }
+            Formula::All(parts) => {
+                let known = parts.iter().filter_map(|p| Some((p, self.keys(p, literals)?)));
+                let rarest = known.min_by_key(|(p, _)| std::cmp::Reverse(rarity(p, literals)));
+                rarest.map(|(_, keys)| keys)
+            }
+        }
+    }
+
     /// Whether the literal may stand where only these needles do.
     pub(super) fn may_stand(&self, literal: usize, needles: &BTreeSet<usize>) -> bool {
         let inside = self.needles_of.get(literal);
@@ -188,14 +208,14 @@ impl<'a> Choice<'a> {
             Formula::Any(parts) => parts.iter().for_each(|part| self.choose(part)),
             Formula::All(parts) => {
                 let cost = |part: &&Formula| {
-                    let rarity = self.rarity(part);
+                    let rarity = rarity(part, self.literals);
                     (rarity <= WEAK, self.missing(part), std::cmp::Reverse(rarity))
                 };
                 let Some(best) = parts.iter().min_by_key(cost) else { return };
                 let mut taken = vec![best];
-                if self.every_weak && self.rarity(best) <= WEAK {
+                if self.every_weak && rarity(best, self.literals) <= WEAK {
                     let others = parts.iter().filter(|part| *part != best);
-                    taken.extend(others.filter(|part| self.rarity(part) > ORDINARY));
+                    taken.extend(others.filter(|part| rarity(part, self.literals) > ORDINARY));
                 }
                 taken.into_iter().for_each(|part| self.choose(part));
             }
@@ -213,14 +233,14 @@ impl<'a> Choice<'a> {
             Formula::All(parts) => parts.iter().map(|p| self.missing(p)).min().unwrap_or_default(),
         }
     }
+}
 
-    /// The weight of the weakest literal that triggering on this part would need.
-    fn rarity(&self, formula: &Formula) -> usize {
-        match formula {
-            Formula::Literal(i) => self.literals.get(*i).map_or(0, |l| l.weight()),
-            Formula::Any(parts) => parts.iter().map(|p| self.rarity(p)).min().unwrap_or(0),
-            Formula::All(parts) => parts.iter().map(|p| self.rarity(p)).max().unwrap_or(0),
-        }
+/// The weight of the weakest literal that triggering on this part would need.
+fn rarity(formula: &Formula, literals: &[Literal]) -> usize {
+    match formula {
+        Formula::Literal(i) => literals.get(*i).map_or(0, |l| l.weight()),
+        Formula::Any(parts) => parts.iter().map(|p| rarity(p, literals)).min().unwrap_or(0),
+        Formula::All(parts) => parts.iter().map(|p| rarity(p, literals)).max().unwrap_or(0),
     }
 }
 

@@ -32,18 +32,17 @@ pub(super) fn rule_for(channel: &str, provider: &str, id: Option<i64>) -> Option
     RULES.iter().find(|rule| rule.ids.contains(&id) && rule.sources.iter().any(from))
 }
 
-/// Every category of events, with the names of the sources that it comes from: channel or
-/// provider stand in every event. Any source has events that mean nothing more.
+/// Every category of events; of what only the text of an event makes one, with the names of
+/// the sources that it comes from: channel or provider stand in every event.
 pub(crate) fn categories() -> Vec<(Category, Vec<String>)> {
     let mut known: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
     for rule in RULES {
-        let said = rule.steps.iter().flat_map(|step| step.categories());
-        for category in said.copied().chain([rule.category]) {
+        known.entry(rule.category).or_default();
+        for category in rule.steps.iter().flat_map(Step::categories) {
             let sources = rule.sources.iter().map(|source| source.to_ascii_lowercase());
             known.entry(category).or_default().extend(sources);
         }
     }
-    known.insert("event", BTreeSet::new());
     known.into_iter().map(|(category, from)| (category, from.into_iter().collect())).collect()
 }
 
