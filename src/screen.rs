@@ -64,11 +64,6 @@ impl Screen {
         Self { formulas, literals, formulas_of, triggers, rendered: OnceLock::new(), open }
     }
 
-    /// The texts that the first step searches for, sorted.
-    pub fn triggers(&self) -> &[String] {
-        self.triggers.texts()
-    }
-
     /// Whether the triggers of a block leave it possible that it matches.
     pub fn suspects(&self, block: &[u8]) -> bool {
         self.open || Block::suspect(self, block).is_some()

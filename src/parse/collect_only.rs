@@ -14,10 +14,6 @@ impl Parser for CollectOnly {
         "none"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }

@@ -37,10 +37,6 @@ impl Parser for DockerContainer {
         "docker_container"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -85,10 +81,6 @@ impl Parser for DockerContainer {
 impl Parser for PodmanContainers {
     fn name(&self) -> &'static str {
         "podman_containers"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {

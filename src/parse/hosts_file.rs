@@ -26,10 +26,6 @@ impl Parser for HostsFile {
         "hosts_file"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }

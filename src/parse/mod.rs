@@ -84,8 +84,11 @@ pub trait Parser: Sync {
     /// The name that artifacts call it by.
     fn name(&self) -> &'static str;
 
-    /// Whether a file that starts with these bytes (up to 4608) is of this format.
-    fn recognizes(&self, start: &[u8]) -> bool;
+    /// Whether a file that starts with these bytes (up to 4608) is of this format; never,
+    /// where only the place tells.
+    fn recognizes(&self, _start: &[u8]) -> bool {
+        false
+    }
 
     /// Whether all its files are plain text: then it is not asked about what is none.
     fn is_text(&self) -> bool {

@@ -48,10 +48,6 @@ impl Parser for KnownHosts {
         "ssh_known_hosts"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -64,10 +60,6 @@ impl Parser for KnownHosts {
 impl Parser for SshSettings {
     fn name(&self) -> &'static str {
         "ssh_settings"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {

@@ -29,10 +29,6 @@ impl Parser for UrlCache {
         "url_cache"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }

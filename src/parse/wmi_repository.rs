@@ -56,10 +56,6 @@ impl Parser for WmiRepository {
         "wmi_repository"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let bytes = read_up_to(input.bytes, 0, MAX_BYTES)?;
         if input.bytes.size() > bytes.len() as u64 {

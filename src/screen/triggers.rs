@@ -25,6 +25,8 @@ const NEEDLES_PER_SWEEP: usize = 72;
 const MAX_NEEDLES: usize = 4 * NEEDLES_PER_SWEEP;
 /// Weight of what stands in most blocks.
 const ORDINARY: usize = 1;
+
+/// Whether some of many patterns stands in a text.
 pub(super) enum Trigger {
     Never,
     /// The search could not be built: every block goes to the second step.
@@ -54,7 +56,6 @@ pub(super) struct Triggers {
     pub(super) needles_of: Vec<Vec<usize>>,
     /// Needle → the literal that is the same.
     same: Vec<Option<usize>>,
-    texts: Vec<String>,
     /// In text that something else rendered, byte literals included.
     pub(super) rendered: Trigger,
 }
@@ -101,12 +102,7 @@ impl Triggers {
         }
         let same = needles.iter().map(|needle| literals.binary_search(needle).ok()).collect();
         let rendered = trigger(&rendered);
-        Self { search, literals_of, needles_of, same, texts, rendered }
-    }
-
-    /// The texts among them, sorted.
-    pub(super) fn texts(&self) -> &[String] {
-        &self.texts
+        Self { search, literals_of, needles_of, same, rendered }
     }
 
     /// Where needles stand in a block, by their start.

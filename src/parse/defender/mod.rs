@@ -51,10 +51,6 @@ impl Parser for Quarantine {
         "defender_quarantine"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }

@@ -64,10 +64,6 @@ impl Parser for PackageDatabase {
         "package_database"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn tells_of_others(&self) -> bool {
         false
     }
@@ -144,10 +140,6 @@ impl Parser for PackageFiles {
         "package_files"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -178,10 +170,6 @@ impl Parser for PackageFiles {
 impl Parser for PackageSource {
     fn name(&self) -> &'static str {
         "package_source"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {

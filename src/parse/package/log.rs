@@ -31,10 +31,6 @@ impl Parser for PackageLog {
         "package_log"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let mut lines = Lines::new(input.bytes)?;
         if lines.encoding() == Encoding::Binary {

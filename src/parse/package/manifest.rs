@@ -25,10 +25,6 @@ impl Parser for PackageManifest {
         "package_manifest"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }

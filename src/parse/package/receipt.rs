@@ -34,10 +34,6 @@ impl Parser for HomebrewReceipt {
         "homebrew_receipt"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -75,10 +71,6 @@ impl Parser for HomebrewReceipt {
 impl Parser for SnapState {
     fn name(&self) -> &'static str {
         "snap_state"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {

@@ -39,10 +39,6 @@ impl Parser for UnixPackageLog {
         "unix_package_log"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn tells_of_others(&self) -> bool {
         false
     }

@@ -216,7 +216,7 @@ impl Reader<'_> {
     }
 }
 
-/// `{XXXXXXXX-…}` of a GUID's bytes.
+/// The GUID of 16 bytes as text, in braces and capitals.
 pub(super) fn clsid(bytes: &[u8]) -> Option<String> {
     let (a, b, c) = (u32_at(bytes, 0)?, u16_at(bytes, 4)?, u16_at(bytes, 6)?);
     let rest = u64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?);

@@ -29,10 +29,6 @@ impl Parser for SystemCrontab {
         "system_crontab"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -51,10 +47,6 @@ impl Parser for SystemCrontab {
 impl Parser for UserCrontab {
     fn name(&self) -> &'static str {
         "user_crontab"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {

@@ -38,10 +38,6 @@ impl Parser for RcScript {
         "rc_script"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -58,10 +54,6 @@ impl Parser for RcScript {
 impl Parser for ShellProfile {
     fn name(&self) -> &'static str {
         "shell_profile"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {
@@ -82,10 +74,6 @@ impl Parser for CronScript {
         "cron_script"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -102,10 +90,6 @@ impl Parser for CronScript {
 impl Parser for AtJob {
     fn name(&self) -> &'static str {
         "at_job"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {

@@ -72,10 +72,6 @@ impl Parser for SystemdUnit {
         "systemd_unit"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
@@ -109,10 +105,6 @@ impl Parser for SystemdUnit {
 impl Parser for DesktopEntry {
     fn name(&self) -> &'static str {
         "desktop_entry"
-    }
-
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
     }
 
     fn is_store(&self) -> bool {

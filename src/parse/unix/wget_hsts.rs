@@ -24,10 +24,6 @@ impl Parser for WgetHsts {
         "wget_hsts"
     }
 
-    fn recognizes(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn is_store(&self) -> bool {
         false
     }
