@@ -32,6 +32,10 @@ impl Parser for ContainerLog {
         "container_log"
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         if !matches!(start.first(), Some(b'{' | b'2')) {
             return false;

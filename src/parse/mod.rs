@@ -90,7 +90,8 @@ pub trait Parser: Sync {
         false
     }
 
-    /// Whether all its files are plain text: then it is not asked about what is none.
+    /// Whether all its files are text, some perhaps packed: then it is not asked about
+    /// what is neither.
     fn is_text(&self) -> bool {
         false
     }
@@ -142,9 +143,9 @@ pub trait Parser: Sync {
     }
 }
 
-/// Whether what starts so is no text.
+/// Whether what starts so is no text, nor a packed one.
 pub fn is_binary(start: &[u8]) -> bool {
-    lines::Encoding::of(start) == lines::Encoding::Binary
+    packed::Packing::of(start).is_none() && lines::Encoding::of(start) == lines::Encoding::Binary
 }
 
 /// The parser of that name.

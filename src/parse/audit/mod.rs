@@ -37,6 +37,10 @@ impl Parser for Audit {
         "audit"
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         let unpacked;
         let start = match Packing::of(start) {

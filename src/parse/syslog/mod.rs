@@ -33,6 +33,10 @@ impl Parser for Syslog {
         "syslog"
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
         let unpacked;
         let start = match Packing::of(start) {
