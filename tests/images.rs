@@ -190,6 +190,27 @@ fn images_of_other_kinds_say_the_same() {
 }
 
 #[test]
+fn the_files_that_artifacts_read_are_listed() {
+    let listed = |what: &str| -> Vec<Row> {
+        let mut adit = Command::new(env!("CARGO_BIN_EXE_adit"));
+        let ran = adit.args(["list", what]).arg(lab::image()).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        csv::Reader::from_reader(&*ran.stdout).deserialize().map(Result::unwrap).collect()
+    };
+    let (files, read) = (listed("files"), listed("artifacts"));
+    // Indexes of directories are no files.
+    let mut of_files = read.iter().filter(|one| !one["path"].contains(":$I30"));
+    assert!(of_files.all(|one| files.iter().any(|file| file["path"] == one["path"])));
+    let artifact_of = |end: &str| {
+        let found = read.iter().find(|one| one["path"].ends_with(end));
+        found.map(|one| one["artifact"].as_str())
+    };
+    assert_eq!(artifact_of(r"\config\SYSTEM"), Some("windows.registry.system"));
+    assert_eq!(artifact_of(r"\Security.evtx"), Some("windows.evtx.security"));
+    assert!(read.len() < files.len());
+}
+
+#[test]
 fn an_mft_without_its_volume_shows_what_it_lists() {
     let clues = Clues { letters: &|_, _| Vec::new(), knows: None };
     let hosts = source::open(&lab::image(), clues).unwrap();

@@ -40,7 +40,7 @@ pub enum Command {
     /// Show what is built in
     List {
         what: Listed,
-        /// Disk image, collection or folder, for `files`
+        /// Disk image, collection or folder, for `files` and `artifacts`
         source: Option<PathBuf>,
     },
     /// Validate a profile rule or an artifact definition of one's own
@@ -58,6 +58,7 @@ pub struct Later {
 #[derive(Clone, Debug, ValueEnum)]
 pub enum Listed {
     Profiles,
+    /// The definitions; of a source, the files of it that they have read
     Artifacts,
     /// Paths, sizes, all times, removed files too, as CSV
     Files,

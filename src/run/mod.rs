@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::artifact::{self, Artifacts, Questions};
+use crate::artifact::{self, Artifacts, Locations, Questions};
 use crate::correlate::{self, Settings};
 use crate::detect::Detector;
 use crate::export::{ExportError, ExportOptions, HostOutput};
@@ -160,6 +160,31 @@ pub fn open_source(path: &Path) -> Result<Vec<HostEvidence>, SourceError> {
     source::open(path, Clues { letters: &facts::drive_letters, knows: None })
 }
 
+/// What is to be read of a host.
+fn locate(definitions: &passes::Definitions<'_>, evidence: &HostEvidence) -> Locations {
+    let loose = !evidence.layout.has_fixed_places();
+    let names =
+        |path: &str| definitions.screen.admits_name(path) || loose && source::is_log_or_hive(path);
+    let artifacts = definitions.artifacts_of(evidence.layout.os());
+    let settles = |entry: &Entry, parser: &str, bytes: &dyn ReadAt| {
+        definitions.settles(&*evidence.filesystem, entry, parser, bytes)
+    };
+    let questions = Questions { names: &names, settles: &settles };
+    artifact::locate(&*evidence.filesystem, artifacts, PARSERS, &questions)
+}
+
+/// What a scan with all that is built in reads of each host.
+///
+/// # Errors
+///
+/// When a definition is wrong.
+pub fn located(hosts: &[HostEvidence]) -> Result<Vec<Locations>, RunError> {
+    let artifacts = Artifacts::builtin()?;
+    let detector = Detector::load(&[])?;
+    let definitions = passes::Definitions::new(&artifacts, &detector, true);
+    Ok(hosts.iter().map(|host| locate(&definitions, host)).collect())
+}
+
 /// One source's evidence into the reports of the hosts that it speaks of.
 fn examine(
     job: &Job,
@@ -167,16 +192,9 @@ fn examine(
     evidence: &HostEvidence,
     progress: &SourceProgress,
 ) -> Vec<HostReport> {
-    let loose = !evidence.layout.has_fixed_places();
-    let names =
-        |path: &str| definitions.screen.admits_name(path) || loose && source::is_log_or_hive(path);
     let os = evidence.layout.os();
     let artifacts = definitions.artifacts_of(os);
-    let settles = |entry: &Entry, parser: &str, bytes: &dyn ReadAt| {
-        definitions.settles(&*evidence.filesystem, entry, parser, bytes)
-    };
-    let questions = Questions { names: &names, settles: &settles };
-    let found = artifact::locate(&*evidence.filesystem, artifacts, PARSERS, &questions);
+    let found = locate(definitions, evidence);
     let total: u64 = found.files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
     progress.bytes_total.fetch_add(total, Ordering::Relaxed);
     let mut system = facts::of(evidence, &found);

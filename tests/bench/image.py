@@ -2,26 +2,30 @@
 """Measure the list of files and a whole scan of a disk image against The Sleuth Kit.
 
     image.py [--files 200000] [--rounds 3] [--adit PROGRAM] [--work DIR]
-             [--dissect TARGET_QUERY] [--logs-mb 256] [--only list|logs]
+             [--dissect TARGET_QUERY] [--logs-mb 96]
 
 Makes (once) an NTFS volume of that many files laid out as a Windows machine has them, with
-the packed host of testdata/images for its logs and hives; a raw image and an E01 of it.
+the host of testdata/hosts for its logs and hives, and that many megabytes of further logs
+(make_corpus.py); a raw image and an E01 of it.
 Needs root for the mount, mkntfs and ntfs-3g, sleuthkit, ewfacquire.  Everything is read
 once first; then `adit list files` and `fls -r -p` take turns, each writing to a file, and
-`adit scan` is run on the image and on a folder with the files that it located.
-Where dissect's target-query is found (or given), an image of the same host with large logs
-(make_corpus.py) is scanned against `target-query -f evtx,services,prefetch` of it; the
-image is removed afterwards.
+`adit scan` is run on the image and on one that holds nothing but the files that `adit list
+artifacts` names: that scan without its list is what the located artifacts cost alone.
+Where dissect's target-query is found (or given), `target-query -f evtx,services,prefetch` of
+the raw image follows, once.
 CPU seconds (user and system of all threads) and wall seconds; the best round of each.
 Nothing here fails when a number is bad: it prints what it saw.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
+import csv
 import json
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -35,6 +39,7 @@ KINDS = ["dll", "exe", "txt", "log", "json", "xml", "mui", "manifest", "dat", "p
 PLACES = [("Windows/WinSxS", 40), ("Windows/System32", 10), ("Windows/servicing", 6), ("Windows/assembly", 4),
           ("Program Files", 12), ("Program Files (x86)", 5), ("ProgramData", 5), ("Users/jane/AppData", 15), ("Users/jane", 3)]
 SIZES = [0, 120, 400, 650, 1500, 4000, 9000]
+PROGRAM_SIZES = [2000, 4000, 9000, 30000]
 
 
 def run(command: list[str], out: Path | None = None) -> tuple[float, float, float]:
@@ -45,6 +50,29 @@ def run(command: list[str], out: Path | None = None) -> tuple[float, float, floa
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def program(rng: random.Random, size: int) -> bytes:
+    """A well-formed 64-bit program of one section, half of it noise."""
+    dos = b"MZ".ljust(0x3C, b"\0") + (0x80).to_bytes(4, "little")
+    coff = struct.pack("<4sHHIIIHH", b"PE\0\0", 0x8664, 1, 0x60000000, 0, 0, 240, 0x22)
+    body = size - 0x200
+    optional = struct.pack("<HBBIIIIIQIIHHHHHHIIIIHHQQQQII", 0x20B, 14, 0, body, 0, 0, 0x1000, 0x1000, 0x140000000, 0x1000, 0x200,
+                           6, 0, 0, 0, 6, 0, 0, 0x1000 + body, 0x200, 0, 3, 0x8160, 1 << 20, 4096, 1 << 20, 4096, 0, 16).ljust(240, b"\0")
+    section = struct.pack("<8sIIIIIIHHI", b".text", body, 0x1000, body, 0x200, 0, 0, 0, 0, 0x60000020)
+    head = (dos.ljust(0x80, b"\0") + coff + optional + section).ljust(0x200, b"\0")
+    return head + rng.randbytes(body // 2) + b"a" * (body - body // 2)
+
+
+def content(rng: random.Random, kind: str) -> bytes:
+    if kind in ("dll", "exe"):
+        return program(rng, rng.choice(PROGRAM_SIZES))
+    size = rng.choice(SIZES)
+    if kind in ("png", "dat"):
+        head = b"\x89PNG\r\n\x1a\n" if kind == "png" else b"data"
+        return (head + rng.randbytes(size // 2)).ljust(size, b"a")[:size]
+    line = b"line of text\r\n"
+    return (line * (size // len(line) + 1))[:size]
 
 
 def fill(root: Path, files: int) -> None:
@@ -60,53 +88,70 @@ def fill(root: Path, files: int) -> None:
                 if len(folder.parts) - len(root.parts) < 12:
                     folder.mkdir()
                     folders.append(folder)
-            size = rng.choice(SIZES)
             kind = rng.choice(KINDS)
-            head = b"MZ" if kind in ("dll", "exe") and size else b"\x89PNG\r\n\x1a\n" if kind == "png" else b"line of text\r\n"
             path = rng.choice(folders[-50:]) / f"{rng.choice(WORDS).lower()}-{n}.{kind}"
-            path.write_bytes((head + rng.randbytes(size // 2)).ljust(size, b"a")[:size] if kind in ("dll", "exe", "png", "dat") else (head * (size // len(head) + 1))[:size])
+            path.write_bytes(content(rng, kind))
             made.append(path)
     for path in rng.sample(made, len(made) // 100):
         path.unlink()
 
 
-def make(work: Path, files: int, adit: Path) -> Path:
-    raw = work / f"image-{files}.raw"
-    if raw.exists() and raw.with_suffix(".E01").exists():
-        return raw
-    work.mkdir(parents=True, exist_ok=True)
+def volume(raw: Path, size: int, fill_it) -> None:
+    """An NTFS volume, filled while it is mounted."""
+    raw.parent.mkdir(parents=True, exist_ok=True)
     with raw.open("wb") as f:
-        f.truncate(files * 8192 + (256 << 20))
+        f.truncate(size)
     subprocess.run(["mkntfs", "-q", "-F", "-f", "-T", raw], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with tempfile.TemporaryDirectory(prefix="adit-image-") as tmp:
-        mount = Path(tmp)
-        subprocess.run(["ntfs-3g", "-o", "big_writes", raw, mount], check=True)
-        try:
-            fill(mount, files)
-            copy_host(mount)
-        finally:
-            subprocess.run(["umount", mount], check=True)
-    subprocess.run(["ewfacquire", "-q", "-u", "-c", "fast", "-S", "7900MiB", "-t", raw.with_suffix(""), raw], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return raw
+    with mounted(raw, "big_writes") as root:
+        fill_it(root)
 
 
-def make_logs(work: Path, megabytes: int) -> Path:
-    """An NTFS volume of the packed host with that many megabytes of event logs."""
-    raw = work / f"logs-{megabytes}.raw"
-    work.mkdir(parents=True, exist_ok=True)
-    with raw.open("wb") as f:
-        f.truncate((megabytes + 192) << 20)
-    subprocess.run(["mkntfs", "-q", "-F", "-f", "-T", raw], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@contextlib.contextmanager
+def mounted(raw: Path, options: str):
     with tempfile.TemporaryDirectory(prefix="adit-image-") as tmp:
-        subprocess.run(["ntfs-3g", "-o", "big_writes", raw, tmp], check=True)
+        subprocess.run(["ntfs-3g", "-o", options, raw, tmp], check=True)
         try:
-            copy_host(Path(tmp))
-            corpus = Path(__file__).with_name("make_corpus.py")
-            subprocess.run([sys.executable, corpus, tmp, "--size-mb", str(megabytes)], check=True, stdout=subprocess.DEVNULL)
+            yield Path(tmp)
         finally:
             subprocess.run(["umount", tmp], check=True)
+
+
+def acquire(raw: Path) -> None:
+    raw.with_suffix(".E01").unlink(missing_ok=True)
+    subprocess.run(["ewfacquire", "-q", "-u", "-c", "fast", "-S", "7900MiB", "-t", raw.with_suffix(""), raw], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def make(work: Path, files: int, logs: int) -> Path:
+    raw = work / f"image-{files}-{logs}.raw"
+    corpus = Path(__file__).with_name("make_corpus.py")
+
+    def fill_all(root: Path) -> None:
+        fill(root, files)
+        copy_host(root)
+        subprocess.run([sys.executable, corpus, root, "--size-mb", str(logs)], check=True, stdout=subprocess.DEVNULL)
+
+    if not raw.exists():
+        volume(raw, files * 8192 + (logs + 256 << 20), fill_all)
+        acquire(raw)
     return raw
+
+
+def make_located(raw: Path, adit: Path) -> Path:
+    """A volume with the files alone that artifacts have read of that image."""
+    alone = raw.with_name("located.raw")
+    listed = subprocess.run([adit, "list", "artifacts", raw], check=False, capture_output=True, text=True).stdout
+    paths = {row["path"] for row in csv.DictReader(listed.splitlines())}
+    with mounted(raw, "ro") as source:
+        def copy(root: Path) -> None:
+            for path in sorted(paths):
+                at = Path(*path.split("\\")[1:])
+                if (source / at).is_file():
+                    (root / at).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source / at, root / at)
+        volume(alone, raw.stat().st_size, copy)
+    acquire(alone)
+    return alone
 
 
 def copy_host(to: Path) -> None:
@@ -121,39 +166,8 @@ def copy_host(to: Path) -> None:
             shutil.copyfile(path, target)
 
 
-def compare_logs(a: argparse.Namespace) -> list[tuple[str, tuple[float, float, float], str]]:
-    raw = make_logs(a.work, a.logs_mb)
-    try:
-        scan = [a.adit, "scan", raw, "-o", a.work / "out", "--no-bundle"]
-        run(scan)
-        ours = best([run(scan) for _ in range(a.rounds)])
-        theirs = run([a.dissect, "-q", "-f", "evtx,services,prefetch", raw], a.work / "dissect")
-        records = (a.work / "dissect").stat().st_size
-        (a.work / "dissect").unlink()
-    finally:
-        raw.unlink()
-    print(f"dissect wrote {records / 1e6:.0f} MB of records")
-    times = f"{theirs[1] / ours[1]:.0f} times adit's CPU, {theirs[0] / ours[0]:.0f} times its wall time"
-    return [(f"scan, {a.logs_mb} MB of logs", ours, ""), (f"dissect, {a.logs_mb} MB of logs", theirs, times)]
-
-
 def best(rounds: list[tuple[float, float, float]]) -> tuple[float, float, float]:
     return min(r[0] for r in rounds), min(r[1] for r in rounds), max(r[2] for r in rounds)
-
-
-def located(adit: Path, image: Path, work: Path) -> tuple[float, float, float]:
-    """The cost of the located artifacts alone: a scan of the bundle's own files."""
-    whole = work / "all"
-    shutil.rmtree(whole, ignore_errors=True)
-    run([adit, "scan", image, "-o", whole, "--collect", "all"])
-    bundle = next(whole.rglob("adit_*.zip"), None)
-    if bundle is None:
-        return 0.0, 0.0, 0.0
-    files = work / "located"
-    shutil.rmtree(files, ignore_errors=True)
-    shutil.unpack_archive(bundle, files)
-    evidence = files / "data" / "evidence"
-    return best([run([adit, "scan", evidence, "-o", work / "out", "--no-bundle"]) for _ in range(3)])
 
 
 def main() -> int:
@@ -163,14 +177,9 @@ def main() -> int:
     ap.add_argument("--adit", type=Path, default=ROOT / "target" / "release" / "adit")
     ap.add_argument("--work", type=Path, default=ROOT / "target" / "bench" / "image")
     ap.add_argument("--dissect", default=shutil.which("target-query"), help="dissect's target-query")
-    ap.add_argument("--logs-mb", type=int, default=256)
-    ap.add_argument("--only", choices=["list", "logs"])
+    ap.add_argument("--logs-mb", type=int, default=96)
     a = ap.parse_args()
-    rows = []
-    if a.only != "logs":
-        rows += compare_files(a)
-    if a.only != "list" and a.dissect:
-        rows += compare_logs(a)
+    rows = compare(a)
     print(f"\nCPUs: {os.cpu_count()}; {a.files} files; best of {a.rounds}\n")
     print("| what | wall s | CPU s | peak memory | ratio |\n|---|--:|--:|--:|---|")
     for what, (wall, cpu, memory), ratio in rows:
@@ -178,29 +187,41 @@ def main() -> int:
     return 0
 
 
-def compare_files(a: argparse.Namespace) -> list[tuple[str, tuple[float, float, float], str]]:
-    raw = make(a.work, a.files, a.adit)
-    e01 = raw.with_suffix(".E01")
+def compare(a: argparse.Namespace) -> list[tuple[str, tuple[float, float, float], str]]:
+    raw = make(a.work, a.files, a.logs_mb)
+    alone = make_located(raw, a.adit)
+    out = a.work / "out"
     rows = []
-    for name, image in (("raw", raw), ("E01", e01)):
-        out = a.work / "list"
-        run([a.adit, "list", "files", image], out)
-        ours, theirs, scans = [], [], []
+    for name in ("raw", "E01"):
+        image, located = raw.with_suffix(f".{name}"), alone.with_suffix(f".{name}")
+        scan = [a.adit, "scan", image, "-o", out, "--no-bundle"]
+        commands = {
+            "list": [a.adit, "list", "files", image],
+            "fls": ["fls", "-r", "-p", image],
+            "located list": [a.adit, "list", "files", located],
+            "located": [a.adit, "scan", located, "-o", out, "--no-bundle"],
+            "scan": scan,
+        }
+        run(commands["list"])
+        rounds = {what: [] for what in commands}
         for _ in range(a.rounds):
-            ours.append(run([a.adit, "list", "files", image], out))
-            theirs.append(run(["fls", "-r", "-p", image], a.work / "fls"))
-            scans.append(run([a.adit, "scan", image, "-o", a.work / "out", "--no-bundle"]))
-        ours, theirs, scans = best(ours), best(theirs), best(scans)
-        rows.append((f"list, {name}", ours, f"{ours[1] / theirs[1]:.2f} of fls ({theirs[1]:.1f} s CPU)"))
-        run_json = next((a.work / "out").rglob("run.json"), None)
-        read = json.loads(run_json.read_text()).get("image") if run_json else None
-        if read:
-            print(f"{name}: {read['read']:,} of {read['size']:,} bytes of the disk were read ({read['read'] / read['size']:.0%});"
-                  f" {read.get('chunks_unpacked', 0):,} chunks unpacked, {read.get('chunks_unpacked_again', 0):,} of them again")
-        alone = located(a.adit, image, a.work)
-        bar = 1.5 * ours[1] + alone[1]
-        rows.append((f"scan, {name}", scans, f"{scans[1] / bar:.2f} of the bar of {bar:.2f} s, 1.5 lists and the located artifacts alone"
-                     f" ({alone[1]:.2f} s CPU); {(scans[1] - alone[1]) / ours[1]:.2f} lists beyond these"))
+            for what, command in commands.items():
+                rounds[what].append(run(command, a.work / "list"))
+        result = {what: best(times) for what, times in rounds.items()}
+        told = next((json.loads(path.read_text()).get("image") for path in out.rglob("run.json")), None)
+        if told:
+            print(f"{name}: {told['read']:,} of {told['size']:,} bytes of the disk were read ({told['read'] / told['size']:.0%});"
+                  f" {told.get('chunks_unpacked', 0):,} chunks unpacked, {told.get('chunks_unpacked_again', 0):,} of them again")
+        listing, fls = result["list"][1], result["fls"][1]
+        artifacts = max(result["located"][1] - result["located list"][1], 0.0)
+        bar = 1.5 * listing + artifacts
+        rows.append((f"list, {name}", result["list"], f"{listing / fls:.2f} of fls ({fls:.1f} s CPU)"))
+        rows.append((f"scan, {name}", result["scan"], f"{result['scan'][1] / bar:.2f} of the bar of {bar:.2f} s, 1.5 lists and"
+                     f" the located artifacts alone ({artifacts:.2f} s CPU)"))
+        if a.dissect and name == "raw":
+            theirs = run([a.dissect, "-q", "-f", "evtx,services,prefetch", image], a.work / "list")
+            times = [f"{theirs[at] / result['scan'][at]:.0f} times adit's {unit}" for at, unit in ((1, "CPU"), (0, "wall time"))]
+            rows.append(("dissect's evtx, services, prefetch, raw", theirs, ", ".join(times)))
     return rows
 
 
