@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::model::{EvidencePath, Locator, Problem, Stage};
 use crate::parse::Parser;
-use crate::source::{Entry, Filesystem, Remains, Start, State};
+use crate::source::{Entry, Filesystem, Remains, Start, State, nested};
 
 use super::gather;
 use super::look::{Candidate, Look, Questions, Settled, Sight};
@@ -112,6 +112,8 @@ pub struct Locations {
     pub files: Vec<Located>,
     /// Entries whose path the name screen admits, in walk order.
     pub names: Vec<Entry>,
+    /// Files called like disks, in walk order.
+    pub disks: Vec<Entry>,
     /// Every artifact that lies in one place under one name, by id.
     pub expected: Vec<Expected>,
     /// In the order met.
@@ -140,6 +142,9 @@ pub fn locate(
             let named = (questions.names)(entry.path.as_str());
             if named {
                 search.found.names.push(entry.clone());
+            }
+            if nested::is_disk(&entry) {
+                search.found.disks.push(entry.clone());
             }
             if entry.is_file() && entry.state != State::Deleted(Remains::Nothing) {
                 batch.push((entry, named));

@@ -128,6 +128,9 @@ pub struct Options {
     /// Make no bundle
     #[arg(long)]
     pub no_bundle: bool,
+    /// Leave alone what lies in the evidence as a disk of WSL, Docker or a virtual machine
+    #[arg(long)]
+    pub no_nested: bool,
     /// Read every block, also those that cannot match
     #[arg(long)]
     pub no_screen: bool,

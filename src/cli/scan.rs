@@ -67,6 +67,7 @@ pub(super) fn job(arguments: &Options, output: PathBuf, collect: CollectWord) ->
         artifacts: arguments.artifacts.clone(),
         threads: arguments.threads.map_or(processors, usize::from),
         screen: !arguments.no_screen,
+        nested: !arguments.no_nested,
         since: arguments.since,
         until: arguments.until,
         window: arguments.window,

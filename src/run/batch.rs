@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::passes::Definitions;
 use super::resume::{self, Finished, Plan, Turn};
-use super::{HostOutcome, Job, Outcome, Progress, RunError};
+use super::{HostOutcome, Job, Outcome, Progress, RunError, SourceProgress};
 use super::{coverage, examine, facts, hosts, pipeline, volatile};
 use crate::artifact::Formats;
 use crate::export::{
@@ -104,17 +104,23 @@ impl Team<'_> {
     ) -> Examined {
         let limits = &self.job.limits;
         let progress = self.progress.begin(source.clone(), limits);
-        let within = |host: HostEvidence| {
-            let limits = limits.of_host();
-            let filesystem = Box::new(Limited::new(host.filesystem, limits.clone()));
-            HostEvidence { filesystem, limits, ..host }
-        };
-        let examine = |host: HostEvidence| {
-            let reports = examine(self.job, self.definitions, &host, &progress);
-            (host, reports)
-        };
-        let hosts = hosts.into_par_iter().map(within).map(examine).collect();
+        let examine = |host| self.examine_host(host, &progress);
+        let hosts = hosts.into_par_iter().flat_map_iter(examine).collect();
         Examined { source, parts, hosts }
+    }
+
+    /// Examines a host within the limits of the run, then those on disks that lie in it.
+    fn examine_host(
+        &self,
+        host: HostEvidence,
+        progress: &SourceProgress,
+    ) -> Vec<(HostEvidence, Vec<HostReport>)> {
+        let limits = self.job.limits.of_host();
+        let filesystem = Box::new(Limited::new(host.filesystem, limits.clone()));
+        let host = HostEvidence { filesystem, limits, ..host };
+        let (reports, nested) = examine(self.job, self.definitions, &host, progress);
+        let nested = nested.into_iter().flat_map(|inner| self.examine_host(inner, progress));
+        std::iter::once((host, reports)).chain(nested).collect()
     }
 }
 

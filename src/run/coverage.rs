@@ -78,7 +78,8 @@ pub fn of(
     out
 }
 
-fn empty(source: &str, path: &str) -> Coverage {
+/// A line about something that was read and held nothing.
+pub fn empty(source: &str, path: &str) -> Coverage {
     Coverage {
         source: source.to_owned(),
         path: path.to_owned(),

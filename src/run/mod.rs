@@ -8,6 +8,7 @@ mod facts;
 mod files;
 mod hosts;
 mod kept;
+mod nested;
 mod passes;
 mod pipeline;
 mod progress;
@@ -49,6 +50,8 @@ pub struct Job {
     pub threads: usize,
     /// Whether blocks that cannot match are skipped.
     pub screen: bool,
+    /// Whether disks that lie in the evidence are examined too.
+    pub nested: bool,
     pub since: Option<TimeBound>,
     pub until: Option<TimeBound>,
     pub window: SignedDuration,
@@ -185,13 +188,14 @@ pub fn located(hosts: &[HostEvidence]) -> Result<Vec<Locations>, RunError> {
     Ok(hosts.iter().map(|host| locate(&definitions, host)).collect())
 }
 
-/// One source's evidence into the reports of the hosts that it speaks of.
+/// One source's evidence into the reports of the hosts that it speaks of, and the hosts
+/// on disks that lie in it.
 fn examine(
     job: &Job,
     definitions: &passes::Definitions<'_>,
     evidence: &HostEvidence,
     progress: &SourceProgress,
-) -> Vec<HostReport> {
+) -> (Vec<HostReport>, Vec<HostEvidence>) {
     let os = evidence.layout.os();
     let artifacts = definitions.artifacts_of(os);
     let found = locate(definitions, evidence);
@@ -201,11 +205,13 @@ fn examine(
     if evidence.is_running {
         system.name = Some(evidence.name.clone());
     }
+    let nested = nested::open(job, definitions, evidence, &found);
     let reading = passes::read(definitions, evidence, &found, &system, progress);
     let mut coverage = coverage::of(definitions, evidence, &found, &reading, &system);
-    coverage.extend(volatile::coverage(evidence));
+    coverage.extend(volatile::coverage(evidence).into_iter().chain(nested.coverage));
     coverage.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
-    let problems = coverage::problems(evidence, &found, &reading);
+    let mut problems = coverage::problems(evidence, &found, &reading);
+    problems.extend(nested.problems);
     let tools = kept::tools_on(definitions.tools_of(os), artifacts, &system);
     let redact = |text: &str| shown(job, text);
     let tokens = |text: &str| {
@@ -213,7 +219,7 @@ fn examine(
     };
     let exists = |file: &str| facts::exists(evidence, file);
     let secrets = correlate::Secrets { redact: &redact, tokens: &tokens };
-    hosts::split(evidence, &system, reading)
+    let reports = hosts::split(evidence, &system, reading)
         .into_iter()
         .map(|host| {
             // What logs and hives say; a file's times are those of its last copy.
@@ -240,7 +246,8 @@ fn examine(
                 problems: if host.is_own { problems.clone() } else { Vec::new() },
             }
         })
-        .collect()
+        .collect();
+    (reports, nested.hosts)
 }
 
 /// A text as results show it.

@@ -109,7 +109,7 @@ pub fn settings(job: &Job, definitions: &Definitions<'_>) -> String {
             env!("CARGO_PKG_VERSION"),
             definitions.profile_digests(),
             definitions.artifact_digests(),
-            (job.since, job.until, job.window, job.reveal_secrets),
+            (job.since, job.until, job.window, job.reveal_secrets, job.nested),
             (options.bundle, options.csv_excel_safe, options.collect, &options.custody),
         )
     ))

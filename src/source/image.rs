@@ -4,7 +4,6 @@
 //! else lies on the disk belongs to the first host: its letters come from the
 //! hive that gave them, or it is called `volume2:`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{EvidencePath, Problem, ReadAt, Stage};
@@ -69,13 +68,17 @@ impl Readable {
     }
 }
 
-/// The hosts on a disk image, in the order of their volumes; one without a name
+/// The hosts on a disk image, in the order of their volumes; one by the image's name
 /// when there is no system on it.
-pub(super) fn open(path: &Path, image: Image, clues: Clues<'_>) -> Vec<HostEvidence> {
+pub(super) fn open(
+    (label, name): (String, String),
+    image: Image,
+    clues: Clues<'_>,
+) -> Vec<HostEvidence> {
     let image = Arc::new(DiskImage::new(image));
     let partition::Volumes { volumes, mut problems } = partition::volumes(image.disk());
     // A partition table knows no path: it is that of the image.
-    let table = EvidencePath::new(path.display().to_string());
+    let table = EvidencePath::new(label.clone());
     for problem in &mut problems {
         problem.path.get_or_insert_with(|| table.clone());
     }
@@ -115,10 +118,9 @@ pub(super) fn open(path: &Path, image: Image, clues: Clues<'_>) -> Vec<HostEvide
     let single = hosts.len() == 1;
     let mut out = Vec::new();
     for (number, volumes) in hosts.into_iter().enumerate() {
-        let label = path.display().to_string();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let known = given_by_first(&volumes, clues.letters);
-        let mut host = assemble((label, name), volumes, &known, "image", clues.knows);
+        let called = (label.clone(), name.clone());
+        let mut host = assemble(called, volumes, &known, "image", clues.knows);
         if !single {
             host.label = format!("{}#{}", host.label, number.saturating_add(1));
         }

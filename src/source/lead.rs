@@ -61,7 +61,11 @@ impl Lead {
             Held::Hosts(hosts) => Ok(hosts),
             Held::Live(wanted) => live::open(&wanted, clues.letters),
             Held::Image => match container::open(&self.at)? {
-                Some(disk) => Ok(image::open(&self.at, disk, clues)),
+                Some(disk) => {
+                    let name = self.at.file_stem().unwrap_or_default().to_string_lossy();
+                    let called = (self.at.display().to_string(), name.into_owned());
+                    Ok(image::open(called, disk, clues))
+                }
                 None => Err(SourceError::Unsupported {
                     path: self.at,
                     what: "no disk image any more",

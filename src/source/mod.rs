@@ -26,6 +26,7 @@ mod listed;
 mod listing;
 pub mod live;
 mod meter;
+pub mod nested;
 pub mod partition;
 mod stamp;
 mod volumes;
@@ -213,6 +214,8 @@ pub struct HostEvidence {
     pub unread: Vec<Unread>,
     /// The disk image that the files lie in.
     pub image: Option<Arc<DiskImage>>,
+    /// In how many disks of other evidence that one lies.
+    pub depth: usize,
     /// What only the running system tells; of a live source alone.
     pub volatile: Vec<Volatile>,
     /// How far its files are read.
@@ -249,6 +252,7 @@ impl HostEvidence {
             problems: Vec::new(),
             unread: Vec::new(),
             image: None,
+            depth: 0,
             volatile: Vec::new(),
             is_running: false,
             limits: Limits::default(),

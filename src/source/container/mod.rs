@@ -41,6 +41,7 @@ pub(in crate::source) use cache::Cache;
 pub use heads::heads;
 pub(in crate::source) use kind::{looks_like_image, of};
 use log::Log;
+use parts::Parts;
 
 /// Images stacked on one another: a snapshot, its parent, that one's parent.
 const MAX_CHAIN: usize = 32;
@@ -190,6 +191,13 @@ struct Opened {
     identity: Option<String>,
 }
 
+impl Opened {
+    fn logged(self, log: Log) -> Image {
+        let Self { disk, format, parts, stored, .. } = self;
+        Image { disk, format, parts, stored, log }
+    }
+}
+
 /// How a parent is to be read.
 #[derive(Clone, Copy)]
 enum ParentKind {
@@ -198,15 +206,35 @@ enum ParentKind {
     Raw,
 }
 
-/// How an image came to be opened: by the user, or as the parent of others.
+/// How an image came to be opened: by the user, as the parent of others, or as a file
+/// within other evidence.
 #[derive(Clone, Default)]
 struct Context {
     log: Log,
     /// The images above it, outermost first.
     children: Vec<PathBuf>,
+    /// Its bytes, where its path is none of this system: then nothing lies beside it.
+    within: Option<Arc<dyn ReadAt>>,
 }
 
 impl Context {
+    /// The image's own file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    fn parts(&self, path: &Path) -> Result<Parts, ContainerError> {
+        match &self.within {
+            Some(bytes) => Ok(Parts::within(path, Arc::clone(bytes))),
+            None => Parts::one(path),
+        }
+    }
+
+    /// What an image names, if it lies where that may be looked for.
+    fn beside(&self, image: &Path, name: &str) -> Option<PathBuf> {
+        if self.within.is_some() { None } else { parent_beside(image, name) }
+    }
+
     /// Opens the parent of `child`, which must be an image itself.
     ///
     /// # Errors
@@ -228,7 +256,11 @@ impl Context {
             parent: named.clone(),
             why,
         };
-        let Some(path) = names.iter().find_map(|name| parent_beside(child, name)) else {
+        if self.within.is_some() {
+            let why = "is not looked for within evidence: take both out and give the later one";
+            return Err(fail(why.to_owned()));
+        }
+        let Some(path) = names.iter().find_map(|name| self.beside(child, name)) else {
             return Err(fail("does not lie beside it: put it there".to_owned()));
         };
         let mut context = self.clone();
@@ -336,28 +368,58 @@ pub fn open(path: &Path) -> Result<Option<Image>, ContainerError> {
     };
     let context = Context::default();
     let opened = open_one(&target, &context)?;
-    Ok(opened.map(|Opened { disk, format, parts, stored, .. }| Image {
-        disk,
-        format,
-        parts,
-        stored,
-        log: context.log,
-    }))
+    Ok(opened.map(|opened| opened.logged(context.log)))
+}
+
+/// Opens a file within other evidence as the disk of a virtual machine; `None` when it is
+/// none. `path` is what it is called by.
+///
+/// # Errors
+///
+/// As [`open`]; also when it is made of several files, which are not looked for there.
+pub(in crate::source) fn open_within(
+    path: &Path,
+    bytes: Arc<dyn ReadAt>,
+) -> Result<Option<Image>, ContainerError> {
+    let context = Context { within: Some(Arc::clone(&bytes)), ..Context::default() };
+    let opened = open_virtual(path, &*bytes, &context)?;
+    Ok(opened.map(|opened| opened.logged(context.log)))
 }
 
 fn open_one(path: &Path, context: &Context) -> Result<Option<Opened>, ContainerError> {
-    let unreadable = |error| ContainerError::unreadable(path, error);
-    let file = OpenFile::open(path).map_err(unreadable)?;
+    let file = OpenFile::open(path).map_err(|error| ContainerError::unreadable(path, error))?;
     let mut start = [0; 512];
-    let n = file.read_at(0, &mut start).map_err(unreadable)?;
-    let start = start.get(..n).unwrap_or_default();
-    let is = |bytes: &[u8]| start.starts_with(bytes);
-    if is(ewf::SIGNATURE) {
+    let start = start_of(path, &file, &mut start)?;
+    if start.starts_with(ewf::SIGNATURE) {
         return ewf::open(path, context).map(Some);
     }
     if let Some((format, what)) = refused(start) {
         return Err(ContainerError::unsupported(path, format, what));
     }
+    match open_virtual(path, &file, context)? {
+        Some(opened) => Ok(Some(opened)),
+        None => raw::open(path, &file, context),
+    }
+}
+
+fn start_of<'b>(
+    path: &Path,
+    file: &dyn ReadAt,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], ContainerError> {
+    let n = file.read_at(0, buffer).map_err(|error| ContainerError::unreadable(path, error))?;
+    Ok(buffer.get(..n).unwrap_or_default())
+}
+
+/// Opens the disk of a virtual machine.
+fn open_virtual(
+    path: &Path,
+    file: &dyn ReadAt,
+    context: &Context,
+) -> Result<Option<Opened>, ContainerError> {
+    let mut start = [0; 512];
+    let start = start_of(path, file, &mut start)?;
+    let is = |bytes: &[u8]| start.starts_with(bytes);
     if is(qcow2::SIGNATURE) {
         return qcow2::open(path, context).map(Some);
     }
@@ -370,10 +432,10 @@ fn open_one(path: &Path, context: &Context) -> Result<Option<Opened>, ContainerE
     if vmdk::SIGNATURES.iter().any(|bytes| is(bytes)) {
         return vmdk::open(path, context).map(Some);
     }
-    if is(vhd::SIGNATURE) || vhd::ends_as_vhd(&file) {
+    if is(vhd::SIGNATURE) || vhd::ends_as_vhd(file) {
         return vhd::open(path, context).map(Some);
     }
-    raw::open(path, &file, context)
+    Ok(None)
 }
 
 /// Fills from the image below at the same place; zeros beyond its end, and where

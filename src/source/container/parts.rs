@@ -1,5 +1,6 @@
 //! The files an image is made of: read at any offset, opened when needed, so that
-//! an image of a thousand segments does not hold a thousand handles.
+//! an image of a thousand segments does not hold a thousand handles. One may instead
+//! lie within other evidence.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,6 +17,8 @@ const MAX_OPEN: usize = 64;
 /// Files by number, in the order they were added.
 pub(super) struct Parts {
     files: Vec<(PathBuf, u64)>,
+    /// The first and only one, where that is no file of this system.
+    within: Option<Arc<dyn ReadAt>>,
     /// The most recently used last.
     open: Mutex<VecDeque<(usize, Arc<OpenFile>)>>,
 }
@@ -27,9 +30,15 @@ impl Parts {
     ///
     /// When it cannot be opened.
     pub(super) fn one(path: &Path) -> Result<Self, ContainerError> {
-        let mut parts = Self { files: Vec::new(), open: Mutex::default() };
+        let mut parts = Self { files: Vec::new(), within: None, open: Mutex::default() };
         parts.add(path)?;
         Ok(parts)
+    }
+
+    /// A file within other evidence, under the path that it is called by.
+    pub(super) fn within(path: &Path, bytes: Arc<dyn ReadAt>) -> Self {
+        let files = vec![(path.to_owned(), bytes.size())];
+        Self { files, within: Some(bytes), open: Mutex::default() }
     }
 
     /// Adds a file and returns its number.
@@ -95,7 +104,11 @@ impl Parts {
     }
 
     fn read(&self, number: usize, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.file(number).and_then(|file| file.read_at(offset, buf)).map_err(|error| {
+        let read = match &self.within {
+            Some(bytes) => bytes.read_at(offset, buf),
+            None => self.file(number).and_then(|file| file.read_at(offset, buf)),
+        };
+        read.map_err(|error| {
             let path = self.path(number).display();
             io::Error::new(error.kind(), format!("{path}: at {offset:#x}: {error}"))
         })

@@ -61,7 +61,7 @@ struct Qcow2 {
 /// When the header is damaged, the image encrypted or of a kind not supported, or a
 /// backing file missing.
 pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerError> {
-    let parts = Parts::one(path)?;
+    let parts = context.parts(path)?;
     let header =
         parts.bytes(0, 0, 4096).map_err(|error| ContainerError::unreadable(path, error))?;
     let cut = || ContainerError::damaged(path, FORMAT, 0, "the header is cut");

@@ -68,7 +68,7 @@ pub(super) fn begins_as_vdi(start: &[u8]) -> bool {
 ///
 /// When the header is damaged or of an old version, or a parent is missing or another one.
 pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerError> {
-    let parts = Parts::one(path)?;
+    let parts = context.parts(path)?;
     let header =
         parts.bytes(0, 0, HEADER).map_err(|error| ContainerError::unreadable(path, error))?;
     let damaged = |at: u64, what: String| ContainerError::damaged(path, FORMAT, at, what);
@@ -117,6 +117,9 @@ fn open_parent(
     wanted: &[u8; 16],
     context: &Context,
 ) -> Result<Opened, ContainerError> {
+    if context.within.is_some() {
+        return context.parent(path, &[hex(wanted)]).map(|(_, opened)| opened);
+    }
     let Some(name) = find(path, wanted) else {
         return Err(ContainerError::Parent {
             path: path.to_owned(),

@@ -65,7 +65,7 @@ pub(super) fn ends_as_vhd(file: &dyn ReadAt) -> bool {
 ///
 /// When no footer is whole, the header is damaged, or a parent is missing or another one.
 pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerError> {
-    let parts = Parts::one(path)?;
+    let parts = context.parts(path)?;
     let unreadable = |error| ContainerError::unreadable(path, error);
     let file_size = parts.size(0);
     // Versions before 2004 wrote 511 bytes.

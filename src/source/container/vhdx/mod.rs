@@ -71,7 +71,7 @@ struct Header {
 /// When neither header or region table is whole, metadata are missing, or a parent is
 /// missing or another one.
 pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerError> {
-    let parts = Parts::one(path)?;
+    let parts = context.parts(path)?;
     let unreadable = |error| ContainerError::unreadable(path, error);
     let damaged = |at: u64, what: &str| ContainerError::damaged(path, FORMAT, at, what);
     let mut header: Option<Header> = None;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::parts::Parts;
-use super::{ContainerError, Context, Opened, parent_beside, read_below};
+use super::{ContainerError, Context, Opened, read_below};
 use crate::model::ReadAt;
 use descriptor::{Descriptor, Kind};
 use sparse::{Caches, Sparse};
@@ -57,7 +57,7 @@ enum Place {
 /// missing or another one. Extents that are missing are problems, and errors of the
 /// reads that touch them.
 pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerError> {
-    let mut parts = Parts::one(path)?;
+    let mut parts = context.parts(path)?;
     let unreadable = |error| ContainerError::unreadable(path, error);
     let start = parts.bytes(0, 0, 512).map_err(unreadable)?;
     let (text, own) = match Sparse::read(&parts, 0, &start) {
@@ -116,7 +116,7 @@ fn extents(
             Kind::Sparse if alone && own.is_some() => {
                 own.take().map(|sparse| Place::Sparse(Box::new(sparse))).ok_or_else(String::new)
             }
-            kind => place(path, parts, named, kind),
+            kind => place(context.beside(path, &named.name), parts, named, kind),
         };
         let place = place.unwrap_or_else(|what| {
             context.log.note(path, None, format!("extent {:?}: {what}", named.name));
@@ -129,12 +129,11 @@ fn extents(
 }
 
 fn place(
-    path: &Path,
+    found: Option<PathBuf>,
     parts: &mut Parts,
     named: &descriptor::Extent,
     kind: Kind,
 ) -> Result<Place, String> {
-    let found: Option<PathBuf> = parent_beside(path, &named.name);
     let found = found.ok_or_else(|| "does not lie beside the descriptor".to_owned())?;
     let file = parts.add(&found).map_err(|error| error.to_string())?;
     if kind == Kind::Flat {
