@@ -48,6 +48,7 @@ mod shortcut;
 mod sqlite;
 mod srum;
 mod ssh_files;
+mod sshd_log;
 mod startup_script;
 mod syslog;
 mod target;
@@ -198,6 +199,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &url_cache::UrlCache,
     &package::PackageLog,
     &package::PackageManifest,
+    &sshd_log::SshdLog,
     &ssh_files::KnownHosts,
     &ssh_files::SshSettings,
     &sqlite::Sqlite,
