@@ -12,8 +12,8 @@ use crate::source::{Clues, HostEvidence, nested};
 const SOURCE: &str = "disk";
 /// Why machines beside the running one are left alone.
 const OTHER_MACHINE: &str = "another machine's: scan it by itself";
-/// Disks of one host that are opened.
-const MAX_DISKS: usize = 64;
+/// Disks of one host that are opened: the lists of their files are in memory together.
+const MAX_DISKS: usize = 16;
 /// Disks that may lie in one another.
 const MAX_DEPTH: usize = 3;
 
@@ -55,7 +55,9 @@ pub fn open(
         }
         let opened = match at < MAX_DISKS {
             true => nested::open(evidence, disk, clues).map_err(|error| error.to_string()),
-            false => Err(format!("more than {MAX_DISKS} disks in one host are not opened")),
+            false => Err(format!(
+                "more than {MAX_DISKS} disks of one host are not opened: scan it by itself"
+            )),
         };
         match opened {
             Ok(hosts) if hosts.is_empty() => {}
