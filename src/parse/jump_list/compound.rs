@@ -77,13 +77,17 @@ impl<'a> Compound<'a> {
     }
 
     /// Each stream with its name in lower case; what is cut off is told.
+    ///
+    /// All of them together have no more bytes than the file: no sector is of two streams.
     pub(super) fn streams<'s>(
         &'s self,
         faults: &'s mut Faults,
     ) -> impl Iterator<Item = (String, Vec<u8>)> + 's {
         let streams = self.entries.iter().filter(|entry| entry.kind == STREAM);
-        streams.take(MAX_STREAMS).map(|entry| {
-            let content = self.content(entry);
+        let mut left = self.bytes.len();
+        streams.take(MAX_STREAMS).map(move |entry| {
+            let content = self.content(entry, left);
+            left = left.saturating_sub(content.len());
             if (content.len() as u64) < entry.size {
                 let (has, size) = (content.len(), entry.size);
                 faults.push((0, format!("stream {}: {has} of {size} bytes", entry.name)));
@@ -92,15 +96,14 @@ impl<'a> Compound<'a> {
         })
     }
 
-    fn content(&self, entry: &Entry) -> Vec<u8> {
-        let mut all = if entry.size < self.cutoff {
+    fn content(&self, entry: &Entry, limit: usize) -> Vec<u8> {
+        let limit = usize::try_from(entry.size).unwrap_or(usize::MAX).min(limit);
+        if entry.size < self.cutoff {
             let sector = |n: u32| self.piece(&self.mini, u64::from(n), self.mini_shift);
-            self.follow(entry.start, &self.mini_table, sector)
+            follow(entry.start, &self.mini_table, limit, sector)
         } else {
-            self.chain(entry.start)
-        };
-        all.truncate(usize::try_from(entry.size).unwrap_or(usize::MAX));
-        all
+            follow(entry.start, &self.table, limit, |number| self.sector(number))
+        }
     }
 
     /// Every sector of the table that says which sector follows which.
@@ -136,27 +139,30 @@ impl<'a> Compound<'a> {
         piece(of, at, len).or_else(|| of.get(at..).filter(|rest| !rest.is_empty()))
     }
 
+    /// No chain is longer than the file.
     fn chain(&self, start: u32) -> Vec<u8> {
-        self.follow(start, &self.table, |number| self.sector(number))
+        follow(start, &self.table, self.bytes.len(), |number| self.sector(number))
     }
+}
 
-    /// The sectors from `start` on, as far as they are there; a loop ends.
-    fn follow<'b>(
-        &self,
-        start: u32,
-        table: &[u32],
-        sector: impl Fn(u32) -> Option<&'b [u8]>,
-    ) -> Vec<u8> {
-        let (mut out, mut at) = (Vec::new(), start);
-        for _ in 0..=table.len() {
-            let Some(bytes) = sector(at).filter(|_| at <= MAX_SECTOR) else { break };
-            out.extend_from_slice(bytes);
-            let next = usize::try_from(at).ok().and_then(|at| table.get(at));
-            let Some(next) = next else { break };
-            at = *next;
-        }
-        out
+/// The sectors from `start` on, as far as they are there, up to so many bytes; so a loop
+/// ends.
+fn follow<'b>(
+    start: u32,
+    table: &[u32],
+    limit: usize,
+    sector: impl Fn(u32) -> Option<&'b [u8]>,
+) -> Vec<u8> {
+    let (mut out, mut at) = (Vec::new(), start);
+    while out.len() < limit {
+        let Some(bytes) = sector(at).filter(|_| at <= MAX_SECTOR) else { break };
+        out.extend_from_slice(bytes);
+        let next = usize::try_from(at).ok().and_then(|at| table.get(at));
+        let Some(next) = next else { break };
+        at = *next;
     }
+    out.truncate(limit);
+    out
 }
 
 fn numbers(bytes: impl AsRef<[u8]>) -> Vec<u32> {

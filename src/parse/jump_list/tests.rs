@@ -69,6 +69,28 @@ fn what_is_cut_off_is_told_and_the_rest_read() {
     assert!(!kept.damage.is_empty() && !kept.records.is_empty());
 }
 
+/// Every stream claims the greatest size, and every sector is followed by itself.
+#[test]
+fn streams_never_have_more_bytes_than_the_file() {
+    let mut looped = sample(AUTOMATIC);
+    let word =
+        |bytes: &[u8], at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
+    let (table, directory) = (word(&looped, 76), word(&looped, 48));
+    for number in 0..128 {
+        let at = (table + 1) * 512 + number * 4;
+        looped[at..at + 4].copy_from_slice(&(number as u32).to_le_bytes());
+    }
+    for entry in 1..4 {
+        let at = (directory + 1) * 512 + entry * 128 + 120;
+        looped[at..at + 8].copy_from_slice(&(u64::MAX >> 1).to_le_bytes());
+    }
+    let mut faults = Vec::new();
+    let compound = compound::Compound::read(&looped, &mut faults).unwrap();
+    let sizes: Vec<usize> = compound.streams(&mut faults).map(|(_, bytes)| bytes.len()).collect();
+    assert!(sizes.iter().sum::<usize>() == looped.len() && sizes.len() > 2, "{sizes:?}");
+    assert!(!faults.is_empty());
+}
+
 #[test]
 fn other_formats_are_refused() {
     for other in [&b""[..], b"MZ", b"L\0\0\0", &[0xd0; 600]] {
