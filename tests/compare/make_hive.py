@@ -202,6 +202,9 @@ def software() -> bytes:
         at(rf"{version}\Uninstall\ngrok", Key({"DisplayName": text("ngrok"), "Publisher": text("ngrok, Inc."), "DisplayVersion": text("3.8.0"),
                                                "DisplayIcon": text(r'"C:\Program Files\ngrok\ngrok.exe",0'), "InstallDate": text("20240318")}, when=MARCH)),
         at(rf"Wow6432Node\{version}\Uninstall\Empty", Key({"NoRemove": number(1)}, when=MARCH)),
+        at(rf"{version}\Appx\AppxAllUserStore\Applications\ngrok.ngrok_3.10.0.0_x64__1g87z0zv29zzc",
+           Key({"Path": text(r"C:\Program Files\WindowsApps\ngrok.ngrok_3.10.0.0_x64__1g87z0zv29zzc\AppxManifest.xml")}, when=MARCH)),
+        at(rf"{version}\Appx\AppxAllUserStore\S-1-5-21-1-2-3-1001\ngrok.ngrok_3.10.0.0_x64__1g87z0zv29zzc", Key(when=MARCH)),
         at(rf"{version}\App Paths\ngrok.exe", Key({"": text(r"C:\ngrok\ngrok.exe")}, when=MARCH)),
         at(rf"{cache}\Tree\Shown", leaf("{A}")), at(rf"{cache}\Tree\Folder\Unsecured", leaf("{B}", secured=False)),
         at(rf"{cache}\Tree\Zero", leaf("{C}", index=0)), at(rf"{cache}\Tree\Lost", leaf("{E}")),
@@ -253,6 +256,8 @@ def classes() -> bytes:
         at(r"Local Settings\Software\Microsoft\Windows\Shell\MuiCache", Key({
             r"C:\x\svchost_.exe.FriendlyAppName": text("ngrok agent"), r"C:\x\svchost_.exe.ApplicationCompany": text("ngrok, Inc."),
             "LangID": binary(b"\x09\x04"), "@shell32.dll,-1": text("text")}, when=MARCH)),
+        at(r"Local Settings\Software\Microsoft\Windows\CurrentVersion\AppModel\Repository\Packages\ngrok.ngrok_3.10.0.0_x64__1g87z0zv29zzc", Key({
+            "DisplayName": text("ngrok"), "PackageRootFolder": text(r"C:\Program Files\WindowsApps\ngrok.ngrok_3.10.0.0_x64__1g87z0zv29zzc")}, when=MARCH)),
         at(bags, Key({"0": binary(computer)}, when=MARCH)), at(rf"{bags}\0", Key({"0": binary(drive)}, when=MARCH)),
         at(rf"{bags}\0\0", Key({"0": binary(folder)}, when=MARCH)), at(rf"{bags}\0\0\0", Key(when=MARCH)),
     ))

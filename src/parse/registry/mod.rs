@@ -31,6 +31,7 @@ mod settings;
 mod shell_bags;
 mod shell_item;
 mod shimcache;
+mod store;
 mod system;
 mod task_cache;
 #[cfg(test)]
@@ -75,6 +76,7 @@ const EXTRACTORS: &[Extractor] = &[
     mru::DIALOGS,
     shell_bags::EXTRACTOR,
     uninstall::EXTRACTOR,
+    store::EXTRACTOR,
     uninstall::APP_PATHS,
     task_cache::EXTRACTOR,
     port_proxy::EXTRACTOR,

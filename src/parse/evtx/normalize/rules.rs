@@ -72,6 +72,7 @@ const FIREWALL: &[&str] = &[
 ];
 const NGROK: &[&str] = &["ngrok"];
 const OPENSSH: &[&str] = &["OpenSSH"];
+const APPX: &[&str] = &["Microsoft-Windows-AppXDeployment-Server"];
 
 const SUBJECT: (&str, &str) = ("SubjectDomainName", "SubjectUserName");
 const TARGET: (&str, &str) = ("TargetDomainName", "TargetUserName");
@@ -277,5 +278,11 @@ const RULES: &[Rule] = &[
         &[],
     ),
     rule(OPENSSH, &[1, 2, 3, 4], "event", &[Sshd]),
+    rule(
+        APPX,
+        &[400],
+        "package",
+        &[Copy("Name", &["PackageFullName"]), Copy("Image", &["Path"]), Is("Source", "store")],
+    ),
     rule(NGROK, &[1, 2, 3], "agent_service_log", &[Positional(&["Message"])]),
 ];
