@@ -227,6 +227,17 @@ fn remote_desktop() {
 }
 
 #[test]
+fn packages_of_the_store() {
+    let full = "ngrok.ngrok_3.10.0.0_x64__1g87z0zv29zzc";
+    let text = data(&[("DeploymentOperation", "1"), ("PackageFullName", full), ("Path", "x:\\a")]);
+    check(
+        event("O", "Microsoft-Windows-AppXDeployment-Server", 400, &text),
+        "package",
+        &[("Name", full), ("Image", "x:\\a"), ("Source", "store")],
+    );
+}
+
+#[test]
 fn commands_of_tasks_and_hosts_of_powershell() {
     let task = "<Task><Exec><Command>&amp;quot;C:\\n.exe&amp;quot;</Command>\
                 <Arguments>tcp 3389</Arguments></Exec></Task>";
