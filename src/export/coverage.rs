@@ -39,18 +39,18 @@ pub(super) fn write_coverage(
     table.finish()
 }
 
-/// Writes problems.csv, by path, then locator, then message.
+/// Writes problems.csv of a host, by path, then locator, then message.
 pub(super) fn write_problems(
     path: &Path,
-    report: &HostReport,
+    host: &str,
+    mut problems: Vec<&Problem>,
     style: CsvStyle,
 ) -> Result<(), ExportError> {
-    let mut problems: Vec<&Problem> = report.problems.iter().collect();
     problems.sort();
     let mut table = Table::create(path, &PROBLEM_COLUMNS, style)?;
     for problem in problems {
         table.row([
-            report.host.as_str().into(),
+            host.into(),
             problem.stage.as_str().into(),
             problem.path.as_ref().map_or("", |path| path.as_str()).into(),
             problem.locator.as_ref().map(ToString::to_string).unwrap_or_default().into(),

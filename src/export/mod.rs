@@ -57,8 +57,11 @@ const RESULTS: [&str; 9] = [
     "summary.csv",
     "dns.csv",
     "coverage.csv",
-    "problems.csv",
+    PROBLEMS,
 ];
+
+/// What could not be read; known in full when the bundle's copies are made.
+const PROBLEMS: &str = "problems.csv";
 
 /// Facts of a running machine; written before its files are read.
 const VOLATILE: &str = "volatile.jsonl";
@@ -221,7 +224,7 @@ pub struct HostOutput {
     pub files: Vec<PathBuf>,
     /// The bundle, if one was asked for.
     pub bundle: Option<BundleFile>,
-    /// What of the collected files could not be read; too late for problems.csv.
+    /// What of the collected files could not be read; problems.csv has it, too.
     pub problems: Vec<Problem>,
 }
 
@@ -263,8 +266,9 @@ pub fn finish_host(
         volatile::write(&path, facts)?;
         files.push(path);
     }
-    let results = describe(&files)?;
-    let run_path = folder.join("run.json");
+    let described = files.clone();
+    let results = describe(&described)?;
+    let (run_path, problems_path) = (folder.join("run.json"), folder.join(PROBLEMS));
     // The bundle holds this first form, which cannot name the bundle's own hash.
     run_json::write(&run_path, &report.host, run, &options.custody, &results, None)?;
     files.push(run_path.clone());
@@ -273,12 +277,24 @@ pub fn finish_host(
     }
     let mut output = HostOutput { folder, files, bundle: None, problems: Vec::new() };
     if options.bundle {
-        let (bundle, problems) = bundle::write(&output, report, run, collected, options, begun)?;
+        let mut results = results;
+        let met = |problems: &[Problem]| {
+            let all: Vec<&Problem> = report.problems.iter().chain(problems).collect();
+            coverage::write_problems(&problems_path, &report.host, all, style(options))?;
+            results = describe(&described)?;
+            run_json::write(&run_path, &report.host, run, &options.custody, &results, None)
+        };
+        let (bundle, problems) =
+            bundle::write(&output, report, run, collected, options, begun, met)?;
         run_json::write(&run_path, &report.host, run, &options.custody, &results, Some(&bundle))?;
         output.bundle = Some(bundle);
         output.problems = problems;
     }
     Ok(output)
+}
+
+fn style(options: &ExportOptions) -> CsvStyle {
+    if options.csv_excel_safe { CsvStyle::ExcelSafe } else { CsvStyle::Plain }
 }
 
 /// The files that depend on nothing but the report.
@@ -287,7 +303,7 @@ fn write_results(
     report: &HostReport,
     options: &ExportOptions,
 ) -> Result<Vec<PathBuf>, ExportError> {
-    let style = if options.csv_excel_safe { CsvStyle::ExcelSafe } else { CsvStyle::Plain };
+    let style = style(options);
     let rows = &report.rows;
     let files = RESULTS.map(|name| folder.join(name));
     let [findings, verdict, timeline, lines, notime, summary, dns, coverage, problems] = &files;
@@ -299,7 +315,7 @@ fn write_results(
     grouped::write_summary(summary, rows, style)?;
     grouped::write_dns(dns, rows, style)?;
     coverage::write_coverage(coverage, report, style)?;
-    coverage::write_problems(problems, report, style)?;
+    coverage::write_problems(problems, &report.host, report.problems.iter().collect(), style)?;
     Ok(files.to_vec())
 }
 

@@ -58,6 +58,9 @@ pub trait ReadAt: Send + Sync {
     fn data_from(&self, offset: u64) -> u64 {
         offset
     }
+
+    /// Lets go of bytes kept from earlier readings: the next is of what is there then.
+    fn forget(&self) {}
 }
 
 impl ReadAt for Vec<u8> {

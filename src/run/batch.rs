@@ -292,7 +292,7 @@ impl<'a> Batch<'a> {
         let mut whole = true;
         for (evidence, reports) in hosts {
             for report in reports {
-                match self.host(&evidence, &report, plain.next().unwrap_or_default())? {
+                match self.host(&evidence, report, plain.next().unwrap_or_default())? {
                     Some(host) => done.hosts.push(host),
                     None => whole = false,
                 }
@@ -314,16 +314,17 @@ impl<'a> Batch<'a> {
     fn host(
         &mut self,
         evidence: &HostEvidence,
-        report: &HostReport,
+        mut report: HostReport,
         name: String,
     ) -> Result<Option<DoneHost>, RunError> {
         let Team { job, definitions, .. } = self.team;
-        let summary = HostSummary::of(report);
-        self.summaries.push(summary.clone());
         let at = Path::new(&evidence.label);
         let begun = self.begun.take_if(|begun| begun.is_of(&report.host));
-        let write = || Ok(write(job, definitions, evidence, report, begun));
-        let written = match guarded(at, write) {
+        let write = || Ok(write(job, definitions, evidence, &mut report, begun));
+        let written = guarded(at, write);
+        let summary = HostSummary::of(&report);
+        self.summaries.push(summary.clone());
+        let written = match written {
             Ok(written) => written?,
             Err(error) => {
                 self.outcome.refused.push(error);
@@ -361,16 +362,17 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Writes everything of one host.
+/// Writes everything of one host; what could not be copied is a problem of the report.
 fn write(
     job: &Job,
     definitions: &Definitions<'_>,
     evidence: &HostEvidence,
-    report: &HostReport,
+    report: &mut HostReport,
     begun: Option<Begun>,
 ) -> Result<HostOutcome, RunError> {
     evidence.limits.begin_copying();
-    let (files, mut problems) = hosts::collected(job, definitions, evidence, report);
+    let (files, problems) = hosts::collected(job, definitions, evidence, report);
+    report.problems.extend(problems);
     if evidence.is_running {
         let n = files.len();
         job.actions.note(format!("writing results of {} and {n} files", report.host));
@@ -378,12 +380,12 @@ fn write(
     let run = facts_of_run(job, definitions, evidence);
     let (output, files) = (&job.output, hosts::borrowed(&files));
     let output = export::finish_host(output, report, &run, &files, &job.export, begun)?;
-    problems.extend(output.problems.iter().cloned());
+    report.problems.extend(output.problems.iter().cloned());
     Ok(HostOutcome {
         level: report.verdict.level,
         read: report.coverage.iter().any(coverage::is_read)
             || evidence.image.is_some() && report.coverage.iter().any(coverage::is_listed),
-        problems: report.problems.len() + problems.len(),
+        problems: report.problems.len(),
         text: export::summary_text(report),
         output,
     })

@@ -16,6 +16,7 @@ mod read;
 mod resume;
 mod services;
 mod snapshots;
+mod twice;
 mod volatile;
 
 use std::path::{Path, PathBuf};

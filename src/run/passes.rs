@@ -367,6 +367,7 @@ impl Hunt<'_> {
             judge,
             progress: self.progress,
             is_first: false,
+            is_live: self.evidence.is_live,
         }
     }
 

@@ -8,9 +8,11 @@ use rayon::prelude::*;
 
 use super::SourceProgress;
 use super::files;
+use super::twice::{self, Watch};
 use crate::artifact::{Artifacts, Located, Settled};
 use crate::model::{
     Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink, Zone,
+    without_snapshot,
 };
 use crate::parse::{self, ParseError, Parser};
 use crate::source::{Entry, Filesystem, Start};
@@ -20,6 +22,8 @@ use crate::source::{Entry, Filesystem, Start};
 const LARGE_WHOLE_BYTES: u64 = 1 << 20;
 /// Parsers that read their files whole.
 const WHOLE: [&str; 1] = ["registry"];
+/// Parsers that follow references all over a file: of one moment, or nothing is sure.
+const OF_ONE_PIECE: [&str; 4] = ["registry", "sqlite", "srum", "wmi_repository"];
 /// Parts of a file that one task reads.
 const PARTS_PER_UNIT: u64 = 128;
 /// Events of one file beyond which no more are kept: a bound for hostile input.
@@ -59,6 +63,8 @@ pub struct Pass<'a> {
     pub progress: &'a SourceProgress,
     /// Files are left out of which it is known that the first pass finds nothing in them.
     pub is_first: bool,
+    /// Files may change while they are read.
+    pub is_live: bool,
 }
 
 struct Unit {
@@ -173,24 +179,79 @@ impl Pass<'_> {
             let error = Some(why.to_string());
             return (FileReading { error, ..FileReading::default() }, Vec::new());
         }
-        let mut sink =
-            Collector { pass: self, file, reading: FileReading::default(), extents: Vec::new() };
-        let whole = parts.clone();
         let large = is_whole(open) && file.entry.size > LARGE_WHOLE_BYTES;
         let _alone = large.then(|| LARGE_WHOLE.lock().unwrap_or_else(PoisonError::into_inner));
+        let (reading, extents) = match self.is_live {
+            true => self.until_whole(open, file, parts.as_ref()),
+            false => self.once(open, None, file, parts.as_ref()),
+        };
+        let share = parts.map_or(1, |r| open.parts.div_ceil(r.end.saturating_sub(r.start).max(1)));
+        let done = file.entry.size / share.max(1);
+        self.progress.done(done);
+        (reading, extents)
+    }
+
+    /// Reads a unit until it was read whole; one that never was is damaged.
+    fn until_whole(
+        &self,
+        open: &Open<'_>,
+        file: &Located,
+        parts: Option<&Range<u64>>,
+    ) -> (FileReading, Vec<Extent>) {
+        let mut fresh = None;
+        let ((mut reading, extents), torn) = twice::until_whole(|| {
+            let open = fresh.as_ref().unwrap_or(open);
+            let watch = Watch::new(&*open.bytes, &open.sidecars);
+            let (reading, extents) = self.once(open, Some(&watch), file, parts);
+            let torn = self.is_torn(open, &watch, &reading);
+            fresh = self.open(file).ok().filter(|_| torn).or_else(|| fresh.take());
+            ((reading, extents), torn)
+        });
+        if torn {
+            reading.damages.push(Damage { locator: None, message: twice::torn(), lost: true });
+        }
+        (reading, extents)
+    }
+
+    /// Whether a file was changed while it was read, so that its records are not sure. One
+    /// that only grows, or whose parts stand for themselves, does no harm by it.
+    fn is_torn(&self, open: &Open<'_>, watch: &Watch<'_>, reading: &FileReading) -> bool {
+        let lost = reading.error.is_some() || reading.damages.iter().any(|damage| damage.lost);
+        let in_use = !is_historic(&open.file.entry) && self.progress.limits.ended().is_none();
+        if !in_use || !lost && !OF_ONE_PIECE.contains(&open.parser.name()) {
+            return false;
+        }
+        self.filesystem.forget();
+        let changed = watch.changed();
+        changed.file || changed.sidecars && lost
+    }
+
+    /// Reads a unit once, through `watch` if there is one.
+    fn once(
+        &self,
+        open: &Open<'_>,
+        watch: Option<&Watch<'_>>,
+        file: &Located,
+        parts: Option<&Range<u64>>,
+    ) -> (FileReading, Vec<Extent>) {
+        let mut sink =
+            Collector { pass: self, file, reading: FileReading::default(), extents: Vec::new() };
         let filter = Named { filter: (self.filter)(&file.parser), path: file.entry.path.as_str() };
-        let result = open.input(filter.for_parser(&file.parser), |input| match &parts {
+        let filter = filter.for_parser(&file.parser);
+        let result = open.input_through(watch, filter, |input| match parts {
             None => guarded(|| open.parser.parse(input, &mut sink)),
             Some(range) => guarded(|| open.parser.parse_part(input, range.clone(), &mut sink)),
         });
         if let Err(error) = result {
             sink.reading.error = Some(error.to_string());
         }
-        let share = whole.map_or(1, |r| open.parts.div_ceil(r.end.saturating_sub(r.start).max(1)));
-        let done = file.entry.size / share.max(1);
-        self.progress.done(done);
         (sink.reading, sink.extents)
     }
+}
+
+/// Whether an entry is of a shadow copy, which nobody writes.
+fn is_historic(entry: &Entry) -> bool {
+    without_snapshot(entry.path.as_str()).0.is_some()
 }
 
 /// What reading a file comes to that gives no record which can match.
@@ -322,9 +383,19 @@ struct Open<'f> {
 
 impl Open<'_> {
     fn input<T>(&self, filter: &dyn Filter, use_it: impl FnOnce(&Input<'_>) -> T) -> T {
+        self.input_through(None, filter, use_it)
+    }
+
+    fn input_through<T>(
+        &self,
+        watch: Option<&Watch<'_>>,
+        filter: &dyn Filter,
+        use_it: impl FnOnce(&Input<'_>) -> T,
+    ) -> T {
+        let plain = || self.sidecars.iter().map(|s| &**s as &dyn ReadAt).collect();
         use_it(&Input {
-            bytes: &*self.bytes,
-            sidecars: self.sidecars.iter().map(|s| &**s as &dyn ReadAt).collect(),
+            bytes: watch.map_or(&*self.bytes, Watch::file),
+            sidecars: watch.map_or_else(plain, Watch::sidecars),
             name: self.file.entry.path.file_name(),
             modified: self.file.entry.times.modified,
             filter,

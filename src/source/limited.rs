@@ -78,6 +78,10 @@ impl Filesystem for Limited {
         self.tree.method(path)
     }
 
+    fn forget(&self) {
+        self.tree.forget();
+    }
+
     fn late_problems(&self) -> Vec<Problem> {
         self.tree.late_problems()
     }

@@ -100,6 +100,9 @@ pub trait Filesystem: Send + Sync {
         "api"
     }
 
+    /// Lets go of bytes kept from earlier readings, see [`ReadAt::forget`].
+    fn forget(&self) {}
+
     /// What turned out wrong with files only while they were read, by path.
     fn late_problems(&self) -> Vec<Problem> {
         Vec::new()
@@ -222,6 +225,8 @@ pub struct HostEvidence {
     pub limits: Limits,
     /// Whether it is the machine that this runs on, which is called as `name` says.
     pub is_running: bool,
+    /// Whether its files may change while they are read.
+    pub is_live: bool,
     /// Bytes beside the tree that the bundle takes; of a live source alone.
     pub saved: Vec<Saved>,
 }
@@ -255,6 +260,7 @@ impl HostEvidence {
             depth: 0,
             volatile: Vec::new(),
             is_running: false,
+            is_live: false,
             limits: Limits::default(),
             saved: Vec::new(),
         }

@@ -92,6 +92,10 @@ impl Filesystem for Volumes {
         }
     }
 
+    fn forget(&self) {
+        self.members.iter().for_each(|member| member.filesystem.forget());
+    }
+
     fn late_problems(&self) -> Vec<Problem> {
         self.members.iter().flat_map(|member| member.filesystem.late_problems()).collect()
     }

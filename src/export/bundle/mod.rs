@@ -1,7 +1,7 @@
 //! The bundle: results and collected evidence as one bag in one zip file.
 //!
-//! Streamed to `NAME.partial`, results first, then evidence, manifests last, and
-//! renamed when it is safe on the disk. That of a running machine is begun before
+//! Streamed to `NAME.partial`, results first, then evidence, then what went wrong with
+//! that, manifests last, and renamed when it is safe on the disk. That of a running machine is begun before
 //! any file of it is read, with its volatile facts. A run that dies leaves the `.partial`:
 //! every zip tool opens it, and `adit verify` reads it by the headers before the members.
 
@@ -33,6 +33,9 @@ use crate::model::{EvidencePath, HostReport, Level, Problem, ReadAt, Saved, Stag
 
 /// Name and version of data/manifest.json.
 const MANIFEST_SCHEMA: &str = "adit-manifest/1";
+
+/// Results that tell how the copying went.
+const LATE: [&str; 2] = [super::PROBLEMS, "run.json"];
 
 /// Who examines what since when, written first.
 const STARTED: &str = "data/started.json";
@@ -93,6 +96,20 @@ impl Begun {
         Ok(copied.errors.iter().map(problem).collect())
     }
 
+    /// Adds results that are not in it yet.
+    fn results<'a>(
+        &mut self,
+        files: impl Iterator<Item = &'a PathBuf>,
+    ) -> Result<(), ExportError> {
+        for file in files {
+            let name = member_of(file);
+            if !self.payload.iter().any(|entry| entry.name == name) {
+                self.payload.push(add_result(&mut self.archive, file)?);
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), ExportError> {
         self.payload.push(add_bytes(&mut self.archive, name, bytes)?);
         Ok(())
@@ -140,7 +157,8 @@ fn path_of(folder: &Path, host: &str, at: Timestamp) -> PathBuf {
     folder.join(format!("adit_{host}_{}.zip", at.strftime("%Y%m%dT%H%M%SZ")))
 }
 
-/// Writes the bundle into the host's folder, or the rest of one that was begun.
+/// Writes the bundle into the host's folder, or the rest of one that was begun; `met`
+/// gets what could not be read, if anything, and writes the results that tell of it.
 pub(super) fn write(
     output: &HostOutput,
     report: &HostReport,
@@ -148,22 +166,23 @@ pub(super) fn write(
     collected: &[Collected<'_>],
     options: &ExportOptions,
     begun: Option<Begun>,
+    met: impl FnOnce(&[Problem]) -> Result<(), ExportError>,
 ) -> Result<(BundleFile, Vec<Problem>), ExportError> {
     let mut bundle = match begun {
         Some(begun) => begun,
         None => Begun::new(&report.host, &path_of(&output.folder, &report.host, run.finished))?,
     };
     let path = bundle.archive.path().to_owned();
-    for file in &output.files {
-        let name = member_of(file);
-        if !bundle.payload.iter().any(|entry| entry.name == name) {
-            bundle.payload.push(add_result(&mut bundle.archive, file)?);
-        }
-    }
+    let is_late = |file: &&PathBuf| LATE.iter().any(|name| file.ends_with(name));
+    bundle.results(output.files.iter().filter(|file| !is_late(file)))?;
     let mut problems = Vec::new();
     for file in selected(report, collected, options.collect) {
         problems.extend(bundle.copy(file)?);
     }
+    if !problems.is_empty() {
+        met(&problems)?;
+    }
+    bundle.results(output.files.iter().filter(is_late))?;
     let manifest = json!({ "schema": MANIFEST_SCHEMA, "files": bundle.described });
     let manifest = to_text(&manifest).map_err(|error| ExportError::at(&path, error))?;
     bundle.add("data/manifest.json", &manifest)?;

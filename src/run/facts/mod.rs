@@ -3,6 +3,7 @@
 
 mod unix;
 
+use super::twice::{self, Watch};
 use crate::artifact::{Located, Locations};
 use crate::model::{Everything, EvidencePath, Input, Os, ReadAt, Record, SystemFacts};
 use crate::parse::{ParseError, registry};
@@ -87,16 +88,26 @@ fn ask<T>(
     let bytes = evidence.filesystem.open(&hive.entry).ok()?;
     let sidecars: Vec<_> =
         hive.sidecars.iter().filter_map(|entry| evidence.filesystem.open(entry).ok()).collect();
-    let input = Input {
-        bytes: &*bytes,
-        sidecars: sidecars.iter().map(|s| &**s as &dyn ReadAt).collect(),
-        name: hive.entry.path.file_name(),
-        modified: hive.entry.times.modified,
-        filter: &Everything,
-        paths: None,
-        zone: None,
+    let once = || {
+        let watch = Watch::new(&*bytes, &sidecars);
+        let input = Input {
+            bytes: watch.file(),
+            sidecars: watch.sidecars(),
+            name: hive.entry.path.file_name(),
+            modified: hive.entry.times.modified,
+            filter: &Everything,
+            paths: None,
+            zone: None,
+        };
+        let answer = question(&input);
+        // A hive that stays torn is told as such where it is read for its records.
+        let torn = evidence.is_live && {
+            evidence.filesystem.forget();
+            watch.changed().file
+        };
+        (answer, torn)
     };
-    question(&input).ok()
+    twice::until_whole(once).0.ok()
 }
 
 /// The drive letters that a SYSTEM hive gave, replayed with its logs; none when it

@@ -34,6 +34,8 @@ struct State {
     slots: HashMap<u64, Slot>,
     bytes: usize,
     clock: u64,
+    /// How often everything was let go.
+    cleared: u64,
 }
 
 enum Slot {
@@ -72,11 +74,23 @@ impl Cache {
             }
         }
         state.slots.insert(key, Slot::Loading);
+        let cleared = state.cleared;
         drop(state);
-        let mut ticket = Ticket { shard, key, limit: self.limit, made: None };
+        let mut ticket = Ticket { shard, key, limit: self.limit, cleared, made: None };
         let bytes = Arc::new(load()?);
         ticket.made = Some(Arc::clone(&bytes));
         Ok(bytes)
+    }
+
+    /// Lets go of all blocks; those being made just now are not kept either.
+    #[cfg(any(windows, test))]
+    pub(in crate::source) fn clear(&self) {
+        for shard in &self.shards {
+            let mut state = shard.lock();
+            state.slots.retain(|_, slot| matches!(slot, Slot::Loading));
+            state.bytes = 0;
+            state.cleared = state.cleared.saturating_add(1);
+        }
     }
 }
 
@@ -91,13 +105,14 @@ struct Ticket<'a> {
     shard: &'a Shard,
     key: u64,
     limit: usize,
+    cleared: u64,
     made: Option<Arc<Vec<u8>>>,
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         let mut state = self.shard.lock();
-        match self.made.take() {
+        match self.made.take().filter(|_| state.cleared == self.cleared) {
             Some(bytes) => state.keep(self.key, bytes, self.limit),
             None => drop(state.slots.remove(&self.key)),
         }
@@ -212,6 +227,23 @@ mod tests {
             }
         });
         assert_eq!(made.into_inner(), 200);
+    }
+
+    #[test]
+    fn what_was_let_go_is_made_anew() {
+        let cache = Cache::new(64 << 10, 1 << 10);
+        let get = |byte| cache.get(7, || Ok(vec![byte])).unwrap()[0];
+        assert_eq!((get(1), get(2)), (1, 1));
+        cache.clear();
+        assert_eq!(get(3), 3);
+        // Of a block that was being made meanwhile nobody knows how old it is.
+        let while_made = || {
+            cache.clear();
+            Ok(vec![4])
+        };
+        cache.clear();
+        assert_eq!(cache.get(7, while_made).unwrap()[0], 4);
+        assert_eq!(get(5), 5);
     }
 
     #[test]

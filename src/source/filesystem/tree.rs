@@ -36,6 +36,8 @@ pub(super) trait Volume: Send + Sync {
     fn content(&self, file: &Entry) -> io::Result<Box<dyn ReadAt>>;
     /// What a reader should know before the first name.
     fn notes(&self) -> Vec<Fault>;
+    /// What the file system lies on.
+    fn disk(&self) -> &dyn ReadAt;
     /// Bytes: directories and what maps them are never larger in total.
     fn bytes(&self) -> u64;
 }
@@ -165,6 +167,10 @@ impl<V: Volume> Filesystem for Tree<V> {
         self.volume
             .content(file)
             .map_err(|error| SourceError::File { path: file.path.clone(), error })
+    }
+
+    fn forget(&self) {
+        self.volume.disk().forget();
     }
 
     fn entry(&self, path: &EvidencePath) -> Option<Entry> {

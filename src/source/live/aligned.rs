@@ -129,6 +129,10 @@ impl<S: Sectors> ReadAt for Aligned<S> {
         let Some(buf) = buf.get_mut(..n).filter(|buf| !buf.is_empty()) else { return Ok(0) };
         if n < BLOCK { self.by_blocks(offset, buf) } else { self.straight(offset, buf) }
     }
+
+    fn forget(&self) {
+        self.cache.clear();
+    }
 }
 
 /// Bytes of a volume as its boot sector says them, where the system does not: NTFS,

@@ -93,6 +93,7 @@ pub struct VolumeFacts {
 /// version does not know.
 pub fn open(wanted: &Wanted, letters: &DriveLetters<'_>) -> Result<Vec<HostEvidence>, SourceError> {
     let mut hosts = system::open(wanted, letters)?;
+    hosts.iter_mut().for_each(|host| host.is_live = true);
     if let Some(machine) = hosts.first_mut().filter(|host| wanted.query_agent && host.is_running) {
         machine.saved.extend(agent::query(&wanted.actions));
     }

@@ -138,6 +138,10 @@ impl Volume for Ext {
         notes
     }
 
+    fn disk(&self) -> &dyn ReadAt {
+        &*self.volume
+    }
+
     fn bytes(&self) -> u64 {
         self.volume.size()
     }

@@ -133,6 +133,10 @@ impl Volume for Fat {
         if says > has { vec![Fault { offset: None, message }] } else { Vec::new() }
     }
 
+    fn disk(&self) -> &dyn ReadAt {
+        &*self.boot.clusters.volume
+    }
+
     fn bytes(&self) -> u64 {
         self.boot.clusters.volume.size()
     }

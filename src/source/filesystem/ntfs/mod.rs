@@ -258,6 +258,12 @@ impl Filesystem for Ntfs {
         show::indexes(self, visit);
     }
 
+    fn forget(&self) {
+        if let Some((disk, _)) = &self.volume.disk {
+            disk.forget();
+        }
+    }
+
     fn directories(&self, _: &EvidencePath) -> Option<&dyn PathResolver> {
         Some(self)
     }
