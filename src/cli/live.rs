@@ -65,6 +65,9 @@ pub fn in_own_window() -> Exit {
         Ok(Some(Command::Live(live))) => run(*live),
         _ => Exit::Unexpected,
     };
+    if exit == Exit::Refused {
+        eprintln!("adit: copy this program to a stick and start it from there");
+    }
     if std::io::stdin().is_terminal() {
         eprintln!("Press Enter to close this window.");
         let _ = std::io::stdin().read_line(&mut String::new());

@@ -78,7 +78,10 @@ impl Table {
         let path = self.writer.get_ref().path().to_owned();
         match self.writer.into_inner() {
             Ok(file) => file.finish(),
-            Err(error) => Err(ExportError::at(&path, io::Error::other(error.to_string()))),
+            Err(failed) => {
+                let error = failed.error();
+                Err(ExportError::at(&path, io::Error::new(error.kind(), error.to_string())))
+            }
         }
     }
 }

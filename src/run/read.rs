@@ -467,3 +467,6 @@ pub fn name_computer(record: &mut Record, computer: Option<&str>) {
         record.push("Computer", computer);
     }
 }
+
+#[cfg(test)]
+mod tests;

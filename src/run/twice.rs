@@ -72,10 +72,7 @@ impl<'a> Watch<'a> {
 
     /// Reads everything once more that was read.
     pub fn changed(&self) -> Changed {
-        Changed {
-            file: self.file.changed(),
-            sidecars: self.sidecars.iter().any(Noted::changed),
-        }
+        Changed { file: self.file.changed(), sidecars: self.sidecars.iter().any(Noted::changed) }
     }
 }
 

@@ -7,7 +7,8 @@ use super::Job;
 use super::passes::Definitions;
 use crate::export;
 use crate::model::{
-    EvidencePath, MAX_INLINE_BYTES, Moment, Problem, ReadAt, Record, Stage, Value, Volatile,
+    Coverage, CoverageState, MAX_INLINE_BYTES, Moment, Problem, ReadAt, Record, Stage, Value,
+    Volatile,
 };
 use crate::parse::{agent_api, secret};
 use crate::source::HostEvidence;
@@ -154,35 +155,49 @@ pub fn shown(facts: &[Volatile], redact: &dyn Fn(&str) -> String) -> Vec<Volatil
     each.collect()
 }
 
-/// What coverage.csv says of them: a line for each kind.
-pub fn coverage(evidence: &HostEvidence) -> Vec<crate::model::Coverage> {
-    use crate::model::{Coverage, CoverageState};
+/// What coverage.csv says of them: a line for each kind, also for one that was refused.
+pub fn coverage(evidence: &HostEvidence) -> Vec<Coverage> {
     let mut lines: Vec<Coverage> = Vec::new();
+    let line = |source: String| Coverage {
+        source,
+        path: live::LABEL.to_owned(),
+        state: CoverageState::Read,
+        first: None,
+        last: None,
+        records: 0,
+        gaps: Vec::new(),
+        why: String::new(),
+    };
     for fact in &evidence.volatile {
+        if !lines.iter().any(|line| *line.source == *fact.artifact) {
+            lines.push(line(fact.artifact.to_string()));
+        }
         let at = fact.record.first_time();
-        let known = lines.iter_mut().find(|line| *line.source == *fact.artifact);
-        if let Some(line) = known {
+        if let Some(line) = lines.iter_mut().find(|line| *line.source == *fact.artifact) {
             line.records = line.records.saturating_add(1);
             line.first = [line.first, at].into_iter().flatten().min();
             line.last = line.last.max(at);
-            continue;
         }
-        let path = live::LABEL;
-        let because = evidence.problems.iter().find(|problem| {
-            let asked = ["/proc", "live:"];
-            let start = |path: &EvidencePath| asked.iter().any(|at| path.as_str().starts_with(at));
-            problem.path.as_ref().is_some_and(start)
-        });
-        lines.push(Coverage {
-            source: fact.artifact.to_string(),
-            path: path.to_owned(),
-            state: because.map_or(CoverageState::Read, |_| CoverageState::Partial),
-            first: at,
-            last: at,
-            records: 1,
-            gaps: Vec::new(),
-            why: because.map(|problem| problem.message.clone()).unwrap_or_default(),
-        });
+    }
+    for problem in &evidence.problems {
+        let path = problem.path.as_ref().map_or("", |path| path.as_str());
+        let kind = path.strip_prefix("live:");
+        if let Some(kind) = kind.map(|kind| format!("windows.live.{kind}"))
+            && !lines.iter().any(|line| line.source == kind)
+        {
+            lines.push(Coverage { state: CoverageState::Unreadable, ..line(kind) });
+        }
+        // What /proc keeps to itself may belong to any kind.
+        let meant = |line: &&mut Coverage| match kind {
+            Some(kind) => line.source.rsplit('.').next() == Some(kind),
+            None => path.starts_with("/proc"),
+        };
+        for line in lines.iter_mut().filter(meant).filter(|line| line.why.is_empty()) {
+            if line.state == CoverageState::Read {
+                line.state = CoverageState::Partial;
+            }
+            line.why.clone_from(&problem.message);
+        }
     }
     lines
 }

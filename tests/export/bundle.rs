@@ -195,6 +195,49 @@ fn bad_places_become_zeros_and_problems() {
     assert_eq!(manifest["files"][0]["read_errors"].as_array().unwrap().len(), 1);
 }
 
+/// A file that is another in each of its first readings.
+struct Restless {
+    readings: std::sync::atomic::AtomicUsize,
+    changes: usize,
+}
+
+impl ReadAt for Restless {
+    fn size(&self) -> u64 {
+        100
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let reading = self.readings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        vec![reading.min(self.changes) as u8; 100].read_at(offset, buf)
+    }
+}
+
+#[test]
+fn a_copy_that_no_other_reading_is_like_is_a_problem_in_the_bundle_too() {
+    for (changes, torn) in [(0, false), (1, false), (2, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Restless { readings: Default::default(), changes };
+        let path = EvidencePath::new(r"C:\Windows\System32\config\SAM");
+        let (method, times, volume) = ("raw", vec![], "C:".to_owned());
+        let file = Collected { path, bytes: &file, method, times, volume };
+        let output = write_host(dir.path(), &report(), &run(), &[file], &options()).unwrap();
+        assert_eq!(output.problems.len(), usize::from(torn), "{changes}");
+        let own = fs::read_to_string(output.folder.join("problems.csv")).unwrap();
+        assert_eq!(own.contains("changed while it was copied"), torn, "{own}");
+        assert!(own.lines().count() > 1, "what was known before is still there: {own}");
+        let bundle = output.bundle.unwrap();
+        assert_eq!(verify_bundle(&bundle.path).unwrap().state, BundleState::Complete);
+        let open = dir.path().join("open");
+        unpack(&bundle.path, &open);
+        assert_eq!(fs::read_to_string(open.join("data/results/problems.csv")).unwrap(), own);
+        // run.json knows what problems.csv came to.
+        let outside = adit::verify::verify_output(dir.path()).unwrap();
+        assert!(outside.failures.is_empty(), "{:?}", outside.failures);
+        let copy = fs::read(open.join("data/evidence/C/Windows/System32/config/SAM")).unwrap();
+        assert_eq!(copy, [changes.min(1) as u8; 100]);
+    }
+}
+
 /// What a run leaves that ends right after its bundle was begun.
 fn unfinished(dir: &Path) -> std::path::PathBuf {
     let begun = begin_bundle(dir, "WS-01", &run(), &options(), &[], &[]).unwrap();

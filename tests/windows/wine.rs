@@ -18,6 +18,14 @@ use tempfile::TempDir;
 
 use super::{exe, kills, lab, root};
 
+mod target;
+mod torn;
+mod trace;
+mod window;
+
+/// How tests look that ask nothing of the findings.
+const QUICK: [&str; 3] = ["--profile", "ngrok", "--full-speed"];
+
 /// Kills in a usual run; each takes seconds under Wine.
 const KILLS: u64 = 2;
 /// Bytes of memory that a run may take, and the time in that of a scan.
@@ -61,6 +69,7 @@ impl Machine {
     fn make(exe: PathBuf) -> Self {
         let place = TempDir::new().unwrap();
         let machine = Self { exe, place };
+        fs::create_dir(machine.at("home")).unwrap();
         let image = container::open(&lab::image()).unwrap().expect("an image");
         let volumes = partition::volumes(Arc::clone(&image.disk)).volumes;
         let volume = volumes.iter().max_by_key(|volume| volume.size).expect("a volume");
@@ -72,13 +81,24 @@ impl Machine {
         let booted = machine.wine(&["wineboot", "--init"]);
         assert!(booted.status.success(), "{}", String::from_utf8_lossy(&booted.stderr));
         machine.link("d:", &machine.files());
-        let holder = Command::new("x86_64-w64-mingw32-gcc")
-            .arg(root().join("tests/windows/holder.c"))
-            .arg("-o")
-            .arg(machine.at("holder.exe"))
-            .status();
-        assert!(holder.unwrap().success());
+        machine.compile("holder");
         machine
+    }
+
+    /// The program of that name in `tests/windows`, with adit.exe's own manifest: Wine
+    /// sets itself up for its code page.
+    fn compile(&self, name: &str) -> PathBuf {
+        let [script, resource, exe] =
+            ["rc", "o", "exe"].map(|ending| self.at(&format!("{name}.{ending}")));
+        let manifest = root().join(".ci/windows.manifest");
+        fs::write(&script, format!("1 24 \"{}\"\n", manifest.display())).unwrap();
+        let mut command = Command::new("x86_64-w64-mingw32-windres");
+        assert!(command.arg(&script).arg(&resource).status().unwrap().success());
+        let mut command = Command::new("x86_64-w64-mingw32-gcc");
+        let source = root().join(format!("tests/windows/{name}.c"));
+        command.arg(source).arg(&resource).arg("-o").arg(&exe);
+        assert!(command.status().unwrap().success());
+        exe
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -96,18 +116,37 @@ impl Machine {
     }
 
     fn link(&self, name: &str, to: &Path) {
-        let link = self.at("prefix/dosdevices").join(name);
-        let _ = fs::remove_file(&link);
-        std::os::unix::fs::symlink(to, link).unwrap();
+        self.unlink(name);
+        std::os::unix::fs::symlink(to, self.at("prefix/dosdevices").join(name)).unwrap();
+    }
+
+    fn unlink(&self, name: &str) {
+        let _ = fs::remove_file(self.at("prefix/dosdevices").join(name));
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new("wine");
         command.arg(program).stdin(Stdio::null());
+        self.within(&mut command);
+        command
+    }
+
+    /// What a program must be told so that its Wine is this machine.
+    fn within(&self, command: &mut Command) {
         command.env("WINEPREFIX", self.at("prefix")).env("WINEDEBUG", "-all");
         // No questions for what is not needed.
         command.env("WINEDLLOVERRIDES", "mscoree,mshtml=").env_remove("DISPLAY");
-        command
+        // Wine makes links to what lies there.
+        command.env("HOME", self.at("home"));
+    }
+
+    /// Ends everything that runs on it.
+    fn end(&self) {
+        for how in ["-k", "-w"] {
+            let mut command = Command::new("wineserver");
+            self.within(&mut command);
+            let _ = command.arg(how).status();
+        }
     }
 
     fn wine(&self, arguments: &[&str]) -> Output {
@@ -151,8 +190,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let mut end = Command::new("wineserver");
-        let _ = end.arg("-k").env("WINEPREFIX", self.at("prefix")).status();
+        self.end();
     }
 }
 
@@ -256,10 +294,21 @@ fn assert_alike<T: PartialEq + std::fmt::Debug>(what: &str, live: Vec<T>, scan: 
 #[test]
 fn live_runs_on_a_suspect_volume() {
     let Some(machine) = &machine() else { return };
-    a_live_run_on_a_volume_finds_what_a_scan_of_its_image_finds(machine);
-    without_the_device_files_are_read_by_name_and_held_ones_are_problems(machine);
-    results_are_not_written_onto_the_evidence(machine);
-    killed_runs_are_consistent_and_completed(machine);
+    let steps: [(&str, fn(&Machine)); 8] = [
+        ("raw", a_live_run_on_a_volume_finds_what_a_scan_of_its_image_finds),
+        ("by name", without_the_device_files_are_read_by_name_and_held_ones_are_problems),
+        ("refused", results_are_not_written_onto_the_evidence),
+        ("watched", trace::nothing_is_written_but_results),
+        ("torn", torn::what_changes_while_it_is_read_is_told),
+        ("kills", killed_runs_are_consistent_and_completed),
+        ("targets", target::a_full_or_vanishing_target_is_told_readable_and_completed),
+        ("window", window::a_double_click_examines_the_machine_in_a_window_that_stays),
+    ];
+    for (name, step) in steps {
+        let begun = Instant::now();
+        step(machine);
+        println!("{name}: {:.1?}", begun.elapsed());
+    }
     a_run_is_light_and_as_quick_as_a_scan(machine);
 }
 
@@ -294,7 +343,7 @@ fn a_live_run_on_a_volume_finds_what_a_scan_of_its_image_finds(machine: &Machine
 }
 
 fn without_the_device_files_are_read_by_name_and_held_ones_are_problems(machine: &Machine) {
-    let _ = fs::remove_file(machine.at("prefix/dosdevices/d::"));
+    machine.unlink("d::");
     let held = machine.hold();
     let live = machine.live("files-live");
     drop(held);
@@ -340,7 +389,7 @@ fn killed_runs_are_consistent_and_completed(machine: &Machine) {
     machine.link("d::", &machine.volume());
     let command = |out: &Path, again: bool| {
         let mut command = machine.run(out);
-        command.args(["--profile", "ngrok", "--full-speed"]).args(again.then_some("--resume"));
+        command.args(QUICK).args(again.then_some("--resume"));
         command
     };
     kills::survives(KILLS, &command, &|_, _| {});

@@ -97,10 +97,7 @@ impl Begun {
     }
 
     /// Adds results that are not in it yet.
-    fn results<'a>(
-        &mut self,
-        files: impl Iterator<Item = &'a PathBuf>,
-    ) -> Result<(), ExportError> {
+    fn results<'a>(&mut self, files: impl Iterator<Item = &'a PathBuf>) -> Result<(), ExportError> {
         for file in files {
             let name = member_of(file);
             if !self.payload.iter().any(|entry| entry.name == name) {

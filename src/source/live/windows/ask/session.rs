@@ -65,8 +65,11 @@ pub fn sessions() -> io::Result<Vec<Session>> {
     // SAFETY: this machine; the pointer and the number outlive the call.
     let done =
         unsafe { WTSEnumerateSessionsW(WTS_CURRENT_SERVER_HANDLE, 0, 1, &mut list, &mut count) };
-    if done == 0 || list.is_null() {
+    if done == 0 {
         return Err(last_error());
+    }
+    if list.is_null() {
+        return Ok(Vec::new());
     }
     let _lent = Lent(list.cast());
     let count = usize::try_from(count).unwrap_or_default().min(MAX_SESSIONS);
