@@ -51,7 +51,10 @@ pub fn open(
     let name = file.path.file_name();
     let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
     let mut hosts = image::open((label, name), disk, clues);
-    hosts.iter_mut().for_each(|inner| inner.depth = host.depth.saturating_add(1));
+    for inner in &mut hosts {
+        inner.depth = host.depth.saturating_add(1);
+        inner.is_live = host.is_live;
+    }
     Ok(hosts)
 }
 

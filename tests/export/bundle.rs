@@ -1,12 +1,12 @@
 //! Bundles: what is in them, and what verify makes of damage.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
 use adit::export::{Collect, Collected, ExportOptions, begin_bundle, write_host};
-use adit::model::EvidencePath;
+use adit::model::{EvidencePath, ReadAt};
 use adit::verify::{BundleState, verify_bundle};
 
 use crate::sample::{Failing, options, report, run, write};
