@@ -38,6 +38,7 @@ mod packed;
 mod pca;
 mod pe;
 mod powershell_history;
+mod powershell_transcript;
 mod prefetch;
 mod program;
 mod recent_file_cache;
@@ -187,6 +188,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &task::TaskXml,
     &task::TaskJob,
     &powershell_history::PowershellHistory,
+    &powershell_transcript::PowershellTranscript,
     &zone_identifier::ZoneIdentifier,
     &hosts_file::HostsFile,
     &firewall_log::FirewallLog,
