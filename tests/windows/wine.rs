@@ -48,6 +48,8 @@ const RESULTS: [&str; 7] = [
 ];
 
 type Row = BTreeMap<String, String>;
+/// What is tried on a machine, and what that is called.
+type Step = (&'static str, fn(&Machine));
 
 /// A Wine prefix with the suspect volume.
 struct Machine {
@@ -294,7 +296,7 @@ fn assert_alike<T: PartialEq + std::fmt::Debug>(what: &str, live: Vec<T>, scan: 
 #[test]
 fn live_runs_on_a_suspect_volume() {
     let Some(machine) = &machine() else { return };
-    let steps: [(&str, fn(&Machine)); 8] = [
+    let steps: [Step; 8] = [
         ("raw", a_live_run_on_a_volume_finds_what_a_scan_of_its_image_finds),
         ("by name", without_the_device_files_are_read_by_name_and_held_ones_are_problems),
         ("refused", results_are_not_written_onto_the_evidence),
