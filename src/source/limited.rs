@@ -110,6 +110,10 @@ impl ReadAt for LimitedBytes {
     fn data_from(&self, offset: u64) -> u64 {
         self.bytes.data_from(offset)
     }
+
+    fn forget(&self) {
+        self.bytes.forget();
+    }
 }
 
 /// The error of what a limit forbids; no other error is of this kind.

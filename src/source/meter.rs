@@ -78,4 +78,8 @@ impl ReadAt for Meter {
     fn data_from(&self, offset: u64) -> u64 {
         self.disk.data_from(offset)
     }
+
+    fn forget(&self) {
+        self.disk.forget();
+    }
 }

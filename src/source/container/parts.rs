@@ -55,6 +55,13 @@ impl Parts {
         Ok(number)
     }
 
+    /// See [`ReadAt::forget`]; of a file of this system nothing is kept.
+    pub(super) fn forget(&self) {
+        if let Some(bytes) = &self.within {
+            bytes.forget();
+        }
+    }
+
     /// Every file, in order.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().map(|(path, _)| path.clone()).collect()

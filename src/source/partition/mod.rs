@@ -211,6 +211,10 @@ impl ReadAt for Slice {
         }
         self.disk.read_at(self.start.saturating_add(offset), buf)
     }
+
+    fn forget(&self) {
+        self.disk.forget();
+    }
 }
 
 #[cfg(test)]

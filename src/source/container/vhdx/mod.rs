@@ -310,4 +310,8 @@ impl ReadAt for Vhdx {
             self.fill(number, within, to)
         })
     }
+
+    fn forget(&self) {
+        self.file.parts.forget();
+    }
 }

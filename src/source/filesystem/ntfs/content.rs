@@ -74,6 +74,10 @@ impl ReadAt for Content {
         }
         Ok(filled)
     }
+
+    fn forget(&self) {
+        self.volume.forget();
+    }
 }
 
 fn unmapped(offset: u64) -> io::Error {
