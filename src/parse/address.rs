@@ -32,6 +32,39 @@ pub(crate) fn addresses(text: &str, limit: usize) -> Vec<&str> {
     found
 }
 
+/// The path that a `file:` address means, in the notation of its system; other text as it is.
+pub(crate) fn path_of(url: &str) -> String {
+    let Some(rest) = url.strip_prefix("file://") else { return url.to_owned() };
+    let path = decoded(rest);
+    let local = path.strip_prefix('/').filter(|p| p.as_bytes().get(1) == Some(&b':'));
+    match local {
+        Some(windows) => windows.replace('/', "\\"),
+        None if path.starts_with('/') => path,
+        None => format!("\\\\{}", path.replace('/', "\\")),
+    }
+}
+
+/// A text with its percent codes decoded.
+fn decoded(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +88,18 @@ mod tests {
         assert_eq!(addresses(text, 9), ["https://a.example/x.zip", "http://b.example/"]);
         assert_eq!(addresses(text, 1).len(), 1);
         assert!(addresses("https://", 9).is_empty());
+    }
+
+    #[test]
+    fn paths_of_addresses() {
+        for (url, expected) in [
+            ("file:///C:/Users/Zo%C3%AB/a%20b.zip", r"C:\Users\Zoë\a b.zip"),
+            ("file:///home/a/b.zip", "/home/a/b.zip"),
+            ("file://server/share/b.zip", r"\\server\share\b.zip"),
+            (r"C:\100%.zip", r"C:\100%.zip"),
+            ("file:///tmp/100%", "/tmp/100%"),
+        ] {
+            assert_eq!(path_of(url), expected, "{url}");
+        }
     }
 }

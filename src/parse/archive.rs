@@ -18,10 +18,10 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::bytes::{piece, read_up_to, u16_at, u32_at, u64_at};
+use super::local_time::of_dos;
 use super::{ParseError, Parser};
 use crate::model::{
     Damage, Input, Locator, Moment, Precision, ReadAt, Record, Sink, from_filetime, from_unix,
@@ -337,15 +337,7 @@ fn parts(bytes: &[u8], header: usize, lengths: [usize; 3]) -> Option<(&[u8], &[u
 
 /// Local time of the machine that packed, in steps of two seconds.
 fn dos_time(date: u16, time: u16) -> Moment {
-    let small = |value: u16, shift: u32, mask: u16| i8::try_from((value >> shift) & mask).ok();
-    let local = || {
-        let year = i16::try_from(date >> 9).ok()?.checked_add(1980)?;
-        let (month, day) = (small(date, 5, 0xf)?, small(date, 0, 0x1f)?);
-        let (hour, minute) = (small(time, 11, 0x1f)?, small(time, 5, 0x3f)?);
-        let second = small(time, 0, 0x1f)?.checked_mul(2)?;
-        civil::DateTime::new(year, month, day, hour, minute, second, 0).ok()
-    };
-    let local = local();
+    let local = of_dos(date, time);
     Moment {
         at: local.and_then(|local| TimeZone::UTC.to_timestamp(local).ok()),
         meaning: MEANING,

@@ -61,3 +61,24 @@ pub(crate) fn utf16_text(bytes: &[u8]) -> String {
     let units = pairs.iter().map(|pair| u16::from_le_bytes(*pair)).take_while(|unit| *unit != 0);
     char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
+
+/// Narrow text up to the first zero: UTF-8 if it is, else Western European, the
+/// commonest code page, for the file does not say which one it is in.
+pub(crate) fn ansi(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    match str::from_utf8(text) {
+        Ok(text) => text.to_owned(),
+        Err(_) => text.iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+/// A GUID in its usual text form.
+pub(crate) fn guid(bytes: &[u8]) -> Option<String> {
+    let (a, b, c) = (u32_at(bytes, 0)?, u16_at(bytes, 4)?, u16_at(bytes, 6)?);
+    let hex = |part: &[u8]| part.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    Some(format!(
+        "{{{a:08X}-{b:04X}-{c:04X}-{}-{}}}",
+        hex(bytes.get(8..10)?),
+        hex(bytes.get(10..16)?)
+    ))
+}

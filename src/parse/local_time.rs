@@ -46,6 +46,16 @@ pub(crate) fn of_local(
     Moment { at, meaning, precision, raw: raw.to_owned() }
 }
 
+/// The date and time of an MS-DOS pair, which steps by two seconds; its source knows the zone.
+pub(crate) fn of_dos(date: u16, time: u16) -> Option<civil::DateTime> {
+    let small = |value: u16, shift: u32, mask: u16| i8::try_from((value >> shift) & mask).ok();
+    let year = i16::try_from(date >> 9).ok()?.checked_add(1980)?;
+    let (month, day) = (small(date, 5, 0xf)?, small(date, 0, 0x1f)?);
+    let (hour, minute) = (small(time, 11, 0x1f)?, small(time, 5, 0x3f)?);
+    let second = small(time, 0, 0x1f)?.checked_mul(2)?;
+    civil::DateTime::new(year, month, day, hour, minute, second, 0).ok()
+}
+
 /// How exact a written time is: with or without parts of a second.
 fn fraction(text: &str) -> Precision {
     if text.contains(['.', ',']) { Precision::Exact } else { Precision::Second }
@@ -73,6 +83,13 @@ mod tests {
         check("2024-03-18T09:41:00", None, utc, Precision::AssumedZone);
         check("2024-13-18T09:41:00", None, "", Precision::Exact);
         check("", None, "", Precision::Exact);
+    }
+
+    #[test]
+    fn pairs_of_ms_dos() {
+        assert_eq!(of_dos(0x4734, 0x5745).unwrap().to_string(), "2015-09-20T10:58:10");
+        assert_eq!(of_dos(0, 0), None);
+        assert_eq!(of_dos(0xffff, 0xffff), None);
     }
 
     #[test]

@@ -60,6 +60,7 @@ mod tunnel_config;
 mod unix;
 mod url_cache;
 mod usn;
+mod wininet;
 mod wmi_repository;
 mod zone_identifier;
 
@@ -199,6 +200,8 @@ pub static PARSERS: &[&dyn Parser] = &[
     &srum::Srum,
     &wmi_repository::WmiRepository,
     &url_cache::UrlCache,
+    &wininet::IndexDat,
+    &wininet::WebCache,
     &package::PackageLog,
     &package::PackageManifest,
     &sshd_log::SshdLog,

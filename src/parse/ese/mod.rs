@@ -32,7 +32,7 @@ pub(crate) use self::row::{Cell, Row};
 use self::tree::Walk;
 use super::ParseError;
 use super::bytes::{read_up_to, u32_at};
-use crate::model::{Damage, ReadAt};
+use crate::model::{Damage, Extent, ReadAt};
 
 const FORMAT: &str = "ESE database";
 /// Stands at offset 4; words of old checksums are added to it, too.
@@ -193,6 +193,16 @@ pub(crate) fn left_open(header: &[u8]) -> Option<Damage> {
     let open = is_database && u32_at(header, 52) == Some(DIRTY);
     let message = unclosed(DIRTY).filter(|_| open)?;
     Some(Damage { message, ..lost(0, String::new()) })
+}
+
+/// How far rows reach, in words.
+pub(crate) fn reach(extent: &Extent) -> String {
+    match (extent.first, extent.last) {
+        (Some(first), Some(last)) => {
+            format!("{} rows from {first:.0} to {last:.0}", extent.records)
+        }
+        _ => "no rows".to_owned(),
+    }
 }
 
 fn unclosed(state: u32) -> Option<String> {

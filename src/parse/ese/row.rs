@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::catalog::{Column, Kind, Table};
 use super::{Database, packed};
-use crate::parse::bytes::{piece, u16_at, utf16};
+use crate::parse::bytes::{guid, piece, u16_at, utf16};
 
 /// First column with a variable length, and first that stands with its number.
 const FIRST_VARIABLE: u16 = 128;
@@ -227,14 +227,4 @@ fn real(bytes: &[u8]) -> Option<f64> {
         4 => Some(f64::from(f32::from_le_bytes(bytes.try_into().ok()?))),
         _ => Some(f64::from_le_bytes(bytes.try_into().ok()?)),
     }
-}
-
-fn guid(bytes: &[u8]) -> Option<String> {
-    let bytes: [u8; 16] = bytes.try_into().ok()?;
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let [i, j, tail @ ..] = rest;
-    let tail: String = tail.iter().map(|b| format!("{b:02X}")).collect();
-    let (first, second, third) =
-        (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u16::from_le_bytes([g, h]));
-    Some(format!("{{{first:08X}-{second:04X}-{third:04X}-{i:02X}{j:02X}-{tail}}}"))
 }

@@ -7,9 +7,8 @@
 //!
 //! The object's identifier is of the kind that holds the network card's address.
 
-use super::super::bytes::{u32_at, utf16_text};
+use super::super::bytes::{ansi, guid, u32_at, utf16_text};
 use super::items::properties;
-use super::link::{ansi, guid};
 use crate::model::Record;
 
 /// Blocks that are read.

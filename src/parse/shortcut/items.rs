@@ -7,11 +7,10 @@
 //! extension = bytes:u16 version:u16 0xbeef0004:u32 created:2×u16 accessed:2×u16 …
 //! ```
 
-use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::super::bytes::{piece, u16_at, u32_at, u64_at, utf16_text};
-use super::link::{ansi, guid};
+use super::super::bytes::{ansi, guid, piece, u16_at, u32_at, u64_at, utf16_text};
+use super::super::local_time::of_dos;
 use crate::model::{FileReference, Moment, Precision};
 
 /// Items that are read.
@@ -170,23 +169,13 @@ impl Item {
     pub(super) fn moments(&self, meanings: [&'static str; 3]) -> Vec<Moment> {
         let each = self.times.iter().zip(meanings).filter(|(time, _)| time.0 != 0);
         each.map(|((date, time), meaning)| Moment {
-            at: fat_time(*date, *time),
+            at: of_dos(*date, *time).and_then(|at| TimeZone::UTC.to_timestamp(at).ok()),
             meaning,
             precision: Precision::Second,
             raw: format!("{date:04x} {time:04x}"),
         })
         .collect()
     }
-}
-
-fn fat_time(date: u16, time: u16) -> Option<jiff::Timestamp> {
-    let small = |value: u16, shift: u32, mask: u16| i8::try_from((value >> shift) & mask).ok();
-    let year = i16::try_from(date >> 9).ok()?.checked_add(1980)?;
-    let (month, day) = (small(date, 5, 0xf)?, small(date, 0, 0x1f)?);
-    let (hour, minute) = (small(time, 11, 0x1f)?, small(time, 5, 0x3f)?);
-    let second = small(time, 0, 0x1f)?.checked_mul(2)?;
-    let at = civil::DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
-    TimeZone::UTC.to_timestamp(at).ok()
 }
 
 /// The address of an item that opens one: after some data, in the text that its flag says.

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use super::super::bytes::{piece, u16_at, u32_at, u64_at, utf16_text};
+use super::super::bytes::{ansi, piece, u16_at, u32_at, u64_at, utf16_text};
 use super::super::flags::{FILE_ATTRIBUTES, joined};
 use super::extra::Extra;
 use super::items::Items;
@@ -194,25 +194,4 @@ fn command_line(program: &str, arguments: &str) -> String {
         (false, true) => program.to_owned(),
         (false, false) => format!("{program} {arguments}"),
     }
-}
-
-/// Narrow text up to the first zero: UTF-8 if it is, else Western European, the
-/// commonest code page, for the file does not say which one it is in.
-pub(super) fn ansi(bytes: &[u8]) -> String {
-    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    match str::from_utf8(text) {
-        Ok(text) => text.to_owned(),
-        Err(_) => text.iter().map(|byte| char::from(*byte)).collect(),
-    }
-}
-
-/// A GUID in its usual text form.
-pub(super) fn guid(bytes: &[u8]) -> Option<String> {
-    let (a, b, c) = (u32_at(bytes, 0)?, u16_at(bytes, 4)?, u16_at(bytes, 6)?);
-    let hex = |part: &[u8]| part.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
-    Some(format!(
-        "{{{a:08X}-{b:04X}-{c:04X}-{}-{}}}",
-        hex(bytes.get(8..10)?),
-        hex(bytes.get(10..16)?)
-    ))
 }

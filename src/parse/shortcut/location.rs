@@ -7,8 +7,7 @@
 //! share    = bytes:u32 flags:u32 name:u32 device:u32 ?:u32 [name:u32 device:u32 if > 20]
 //! ```
 
-use super::super::bytes::{u32_at, utf16_text};
-use super::link::ansi;
+use super::super::bytes::{ansi, u32_at, utf16_text};
 use crate::model::Record;
 
 const ON_VOLUME: u32 = 1;

@@ -15,9 +15,10 @@ use std::ops::ControlFlow;
 use serde_json::Value as Json;
 
 use super::database::{Database, Row};
-use super::web::{MAX_PAGES, Page, Pages, path_of, record_of, unvisited};
+use super::web::{MAX_PAGES, Page, Pages, record_of, unvisited};
 use super::{Clock, Kind, Output, moment};
 use crate::model::Record;
+use crate::parse::address::path_of;
 
 pub(super) const PLACES: Kind = Kind { tables: &["moz_places", "moz_historyvisits"], read };
 pub(super) const DOWNLOADS: Kind = Kind { tables: &["moz_downloads"], read: old_downloads };

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 use jiff::{RoundMode, SignedDuration, SignedDurationRound, Timestamp, Unit};
 
 use self::names::Names;
-use super::ese::{Cell, Database, Row, Table};
+use super::ese::{Cell, Database, Row, Table, reach};
 use super::offer::{lost, offer};
 use super::{ParseError, Parser};
 use crate::model::{Category, Damage, Extent, Input, Locator, Moment, Precision, Record, Sink};
@@ -87,16 +87,6 @@ impl Parser for Srum {
             return Err(ParseError::Foreign { format: "SRUM", found });
         }
         Ok(())
-    }
-}
-
-/// How far the rows reach, in words.
-fn reach(extent: &Extent) -> String {
-    match (extent.first, extent.last) {
-        (Some(first), Some(last)) => {
-            format!("{} rows from {first:.0} to {last:.0}", extent.records)
-        }
-        _ => "no rows".to_owned(),
     }
 }
 
