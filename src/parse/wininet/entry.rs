@@ -77,6 +77,7 @@ impl Kind {
         };
         let rest = rest.trim_start();
         match rest.split_once('@') {
+            Some(("-", url)) => (kind, "", url),
             Some((user, url)) if !user.contains(['/', ':']) => (kind, user, url),
             _ => (kind, "", rest),
         }
@@ -226,6 +227,7 @@ mod tests {
             (format!(":2024022920240301: jane@{url}"), (Kind::VisitOfDay, "jane", url)),
             (format!(":2024031120240318: jane@{url}"), (Kind::VisitOfWeek, "jane", url)),
             (format!("Visited: {url}"), (Kind::Visit, "", url)),
+            (format!("Visited: -@{url}"), (Kind::Visit, "", url)),
             ("Cookie:jane@a.example/".into(), (Kind::Cookie, "jane", "a.example/")),
             (url.into(), (Kind::Copy, "", url)),
             (":20240318: x".into(), (Kind::Copy, "", ":20240318: x")),
