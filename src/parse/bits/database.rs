@@ -34,6 +34,9 @@ pub(super) struct Item<T> {
     ids: Vec<Id>,
 }
 
+/// Takes a job, a file, or a file with its job.
+type Tell<'a> = dyn FnMut(Option<&Item<Job>>, Option<&Item<File>>) -> ControlFlow<()> + 'a;
+
 /// All jobs and files.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -107,10 +110,7 @@ impl Queue {
     }
 
     /// Every file with its job, every job without files, every file of no job.
-    pub(super) fn each(
-        &self,
-        tell: &mut dyn FnMut(Option<&Item<Job>>, Option<&Item<File>>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    pub(super) fn each(&self, tell: &mut Tell<'_>) -> ControlFlow<()> {
         let mut by_id: BTreeMap<Id, Vec<usize>> = BTreeMap::new();
         for (index, file) in self.files.iter().enumerate() {
             file.ids.iter().for_each(|id| by_id.entry(*id).or_default().push(index));

@@ -91,6 +91,8 @@ impl Job {
             let (text, end) = counted(bytes, next)?;
             (*own, next) = (text, end);
         }
+        // Behind the mark that ends a job there may be nothing but zeros.
+        texts.iter().any(|text| !text.is_empty()).then_some(())?;
         let (times, process) = times(bytes, next).unwrap_or_default();
         let files = files(bytes, next).unwrap_or_default();
         Some(Self { kind, priority, state, id, texts, times, process, files })
