@@ -196,6 +196,15 @@ pub struct Extent {
 const MAX_GAPS_LISTED: usize = 1000;
 
 impl Extent {
+    /// Counts a record, which reaches as far as its times.
+    pub fn count(&mut self, record: &Record) {
+        self.records = self.records.saturating_add(1);
+        for at in record.times.iter().filter_map(|moment| moment.at) {
+            self.first = Some(self.first.map_or(at, |first| first.min(at)));
+            self.last = self.last.max(Some(at));
+        }
+    }
+
     /// The extent of a file from those of its parts, given in the file's order.
     ///
     /// Gaps are judged over all numbers in ascending order, wherever in the file

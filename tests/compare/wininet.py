@@ -26,7 +26,7 @@ from dissect.database.ese import ESE
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = os.environ.get("ADIT_RECORDS", ROOT / "target/debug/examples/records")
 LISTS = re.compile("(?i)(ietld|iecompat|iecompatua|dntexception):")
-VISITED, WEEK = "Page Last Visited", "History of Week Made"
+VISITED = "Page Last Visited"
 
 
 def by_adit(parser, path):
@@ -77,14 +77,14 @@ def times(tally, key, kind, record, accessed, modified):
         if kind == "day":
             tally.check((key, "local"), modified.rstrip("Z"), record.get("LocalTime", ""))
     elif kind == "week":
-        tally.check((key, "made"), accessed, ours.get(WEEK, ""))
+        tally.check((key, "made"), accessed, record.get("HistoryMade", ""))
         tally.check((key, "local"), modified.rstrip("Z"), ours.get(VISITED, ""))
     elif kind == "download":
         tally.check((key, "accessed"), accessed, ours.get("Download Entry Last Accessed", ""))
     else:
-        meaning = "Cookie Modified" if kind == "cookie" else "Modified at the Server"
+        last = ours.get("Cookie Modified", "") if kind == "cookie" else record.get("LastModified", "")
         tally.check((key, "accessed"), accessed, ours.get("Cache Entry Last Accessed", ""))
-        tally.check((key, "modified"), modified, ours.get(meaning, ""))
+        tally.check((key, "modified"), modified, last)
 
 
 def text_time(text):

@@ -120,7 +120,7 @@ impl Told<'_> {
         record.recovered = recovered;
         job.into_iter().for_each(|job| job.describe(&mut record));
         file.into_iter().for_each(|file| file.describe(&mut record));
-        self.extent.records = self.extent.records.saturating_add(1);
+        self.extent.count(&record);
         self.sink.record(record)
     }
 }

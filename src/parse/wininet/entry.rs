@@ -103,8 +103,12 @@ impl Entry {
             Kind::Cookie | Kind::Copy => self.copy(locator, kind, url),
         };
         record.push("User", user);
-        if kind == Kind::VisitOfDay && self.modified != 0 {
-            record.push("LocalTime", local(self.modified).unwrap_or_default());
+        match kind {
+            Kind::VisitOfDay => record.push("LocalTime", text_of(self.modified, "")),
+            Kind::VisitOfWeek => record.push("HistoryMade", text_of(self.accessed, "Z")),
+            // No time of this host.
+            Kind::Copy => record.push("LastModified", text_of(self.modified, "Z")),
+            _ => {}
         }
         self.moments(kind, zone, &mut record);
         let says_nothing = self.location.is_empty() && self.cache_file.is_empty();
@@ -165,10 +169,7 @@ impl Entry {
             Kind::Visit | Kind::VisitOfDay => {
                 record.times.extend(utc(self.accessed, LAST_VISITED));
             }
-            Kind::VisitOfWeek => {
-                record.times.extend(last_visit(self.modified, zone));
-                record.times.extend(utc(self.accessed, "History of Week Made"));
-            }
+            Kind::VisitOfWeek => record.times.extend(last_visit(self.modified, zone)),
             Kind::Download => {
                 record.times.extend(utc(self.accessed, "Download Entry Last Accessed"));
                 if self.modified != self.accessed {
@@ -176,12 +177,16 @@ impl Entry {
                 }
             }
             Kind::Cookie | Kind::Copy | Kind::List => {
-                let modified =
-                    if kind == Kind::Cookie { "Cookie Modified" } else { "Modified at the Server" };
-                record.times.extend(utc(self.accessed, "Cache Entry Last Accessed"));
-                record.times.extend(self.created.clone());
-                record.times.extend(self.checked.clone());
-                record.times.extend(utc(self.modified, modified));
+                let times = &mut record.times;
+                times.extend(utc(self.accessed, "Cache Entry Last Accessed"));
+                times.extend(self.created.clone());
+                // Of what was fetched once they are the same.
+                let is_new = |checked: &&Moment| times.iter().all(|m| !is_near(m, checked));
+                let checked = self.checked.as_ref().filter(is_new).cloned();
+                times.extend(checked);
+                if kind == Kind::Cookie {
+                    times.extend(utc(self.modified, "Cookie Modified"));
+                }
             }
         }
     }
@@ -196,9 +201,16 @@ fn last_visit(ticks: u64, zone: Option<&Zone>) -> Option<Moment> {
     }
 }
 
-/// A FILETIME that counts local time, as text.
-fn local(ticks: u64) -> Option<String> {
-    from_filetime(ticks).map(|at| format!("{:.7}", at.to_zoned(TimeZone::UTC).datetime()))
+/// A FILETIME as text, with what says its zone; empty if it is none.
+fn text_of(ticks: u64, zone: &str) -> String {
+    let local = from_filetime(ticks).map(|at| at.to_zoned(TimeZone::UTC).datetime());
+    local.map(|at| format!("{at:.7}{zone}")).unwrap_or_default()
+}
+
+/// Whether two moments differ by no more than an MS-DOS time can tell.
+fn is_near(one: &Moment, other: &Moment) -> bool {
+    let distance = one.at.zip(other.at).map(|(a, b)| a.as_second().abs_diff(b.as_second()));
+    distance.is_some_and(|seconds| seconds <= 2)
 }
 
 /// Adds an address and its host. Addresses of parts of programs (`res:`) have no host.
@@ -252,7 +264,7 @@ mod tests {
         let known = times(Some(&zone));
         assert_eq!(known[0].at.unwrap().to_string(), "2024-03-15T07:26:30.0000001Z");
         assert_eq!(known[0].raw, "2024-03-15T08:26:30.0000001");
-        assert_eq!(known[1].meaning, "History of Week Made");
+        assert_eq!(known.len(), 1);
         assert_eq!(times(None)[0].precision, crate::model::Precision::AssumedZone);
     }
 }

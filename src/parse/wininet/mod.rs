@@ -37,11 +37,7 @@ impl<'a> Output<'a> {
     }
 
     fn push(&mut self, record: Record) -> ControlFlow<()> {
-        self.extent.records = self.extent.records.saturating_add(1);
-        for at in record.times.iter().filter_map(|moment| moment.at) {
-            self.extent.first = Some(self.extent.first.map_or(at, |first| first.min(at)));
-            self.extent.last = self.extent.last.max(Some(at));
-        }
+        self.extent.count(&record);
         offer(record, self.input, self.sink)
     }
 }
