@@ -23,6 +23,8 @@ mod row;
 mod tests;
 mod tree;
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use self::catalog::Catalog;
@@ -53,6 +55,8 @@ pub(crate) struct Database<'a> {
     revision: u32,
     state: u32,
     pub(crate) tables: Vec<Table>,
+    /// Pages with records, by object; see [`Database::leaves`].
+    leaves: OnceCell<BTreeMap<u32, Vec<u32>>>,
 }
 
 impl<'a> Database<'a> {
@@ -89,7 +93,8 @@ impl<'a> Database<'a> {
             let what = format!("the header's sum is {sum:#x}, it says {:#x}", word(0));
             faults.push(remark(0, what));
         }
-        let mut base = Self { source, page_size, revision, state: word(52), tables: Vec::new() };
+        let (state, tables, leaves) = (word(52), Vec::new(), OnceCell::new());
+        let mut base = Self { source, page_size, revision, state, tables, leaves };
         base.tables = base.read_catalog(faults)?;
         Ok(base)
     }

@@ -14,7 +14,8 @@
 //!
 //! Source: plaso's and dissect.target's names of tables and columns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
 use super::Output;
@@ -132,7 +133,7 @@ fn tell(
     output: &mut Output<'_>,
     faults: &mut Vec<Damage>,
 ) -> ControlFlow<()> {
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     base.rows(table, faults, &mut |row| {
         let Some(number) = row.number("EntryId") else { return ControlFlow::Continue(()) };
         let locator = Locator::Row { table: table.name.clone(), row: number };
@@ -145,10 +146,9 @@ fn tell(
             record.push("Directory", container.directory.as_str());
         }
         // What stands beside the tree is often a copy of what is in it.
-        if row.recovered && seen.contains(&said(&record)) {
+        if !seen.insert(said(&record)) && row.recovered {
             return ControlFlow::Continue(());
         }
-        seen.insert(said(&record));
         if output.extent.records >= MAX_ENTRIES {
             let message = format!("{FORMAT}: more than {MAX_ENTRIES} entries");
             output.sink.damaged(Damage { locator: Some(record.locator), message, lost: true });
@@ -158,11 +158,13 @@ fn tell(
     })
 }
 
-/// What makes an entry another: its number, address and times.
-fn said(record: &Record) -> String {
-    let times: Vec<&str> = record.times.iter().map(|moment| moment.raw.as_str()).collect();
-    let [url, host] = ["Url", "HostName"].map(|name| record.text(name).unwrap_or_default());
-    format!("{} {url} {host} {}", record.locator, times.join(" "))
+/// What makes an entry another, hashed: its number, address and times.
+fn said(record: &Record) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    record.locator.hash(&mut hasher);
+    (record.text("Url"), record.text("HostName")).hash(&mut hasher);
+    record.times.iter().for_each(|moment| moment.raw.hash(&mut hasher));
+    hasher.finish()
 }
 
 fn entry(row: &Row<'_>, table: &Table, locator: Locator, input: &Input<'_>) -> Option<Record> {
