@@ -34,7 +34,7 @@ pub(super) fn title(data: &[u8]) -> Option<String> {
 /// A server's answer.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Answer {
-    /// Its lines, joined by `; `, without the user's.
+    /// Its lines, joined by `; `, without the user's and what may be secret.
     pub(super) text: String,
     pub(super) kind: String,
     pub(super) user: String,
@@ -53,10 +53,12 @@ pub(super) fn answer(data: &[u8]) -> Option<Answer> {
             out.user = user.to_owned();
             continue;
         }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-type")
-        {
-            out.kind = value.trim().to_owned();
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "content-type" => out.kind = value.trim().to_owned(),
+            // Its value may open an account.
+            "set-cookie" | "authorization" => continue,
+            _ => {}
         }
         lines.push(line);
     }
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn answers_of_servers() {
-        let data = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nX: y\r\n\r\n~U:jane\r\n\0\xde";
+        let data = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nSet-Cookie: s=1\r\nX: y\r\n\r\n~U:jane\r\n\0\xde";
         let answer = answer(data).unwrap();
         assert_eq!(answer.text, "HTTP/1.1 200 OK; Content-Type: a/b; X: y");
         assert_eq!((answer.kind.as_str(), answer.user.as_str()), ("a/b", "jane"));
