@@ -23,7 +23,8 @@ const LARGE_WHOLE_BYTES: u64 = 1 << 20;
 /// Parsers that read their files whole.
 const WHOLE: [&str; 1] = ["registry"];
 /// Parsers that follow references all over a file: of one moment, or nothing is sure.
-const OF_ONE_PIECE: [&str; 4] = ["registry", "sqlite", "srum", "wmi_repository"];
+const OF_ONE_PIECE: [&str; 6] =
+    ["bits_queue", "registry", "sqlite", "srum", "web_cache", "wmi_repository"];
 /// Parts of a file that one task reads.
 const PARTS_PER_UNIT: u64 = 128;
 /// Events of one file beyond which no more are kept: a bound for hostile input.
