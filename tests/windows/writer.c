@@ -1,4 +1,4 @@
-/* Writes to the folder that is named, in every way there is: what a watch must see. */
+/* Writes to the folders that are named, in every way there is: what a watch must see. */
 #include <stdio.h>
 #include <windows.h>
 
@@ -7,10 +7,8 @@ static HANDLE open(const char *name, DWORD access, DWORD how)
     return CreateFileA(name, access, 7, NULL, how, 0, NULL);
 }
 
-int main(int count, char **names)
+static void write(void)
 {
-    if (count < 2 || !SetCurrentDirectoryA(names[1]))
-        return 1;
     DWORD written;
     FILETIME time = {0, 30000000};
     HANDLE file = open("made", GENERIC_WRITE, CREATE_NEW);
@@ -23,6 +21,15 @@ int main(int count, char **names)
     CreateDirectoryA("folder", NULL);
     DeleteFileA("renamed");
     RemoveDirectoryA("folder");
+}
+
+int main(int count, char **names)
+{
+    for (int i = 1; i < count; i++) {
+        if (!SetCurrentDirectoryA(names[i]))
+            return 1;
+        write();
+    }
     HKEY key;
     RegCreateKeyA(HKEY_CURRENT_USER, "Software\\Writer", &key);
     RegSetValueExA(key, "Value", 0, REG_SZ, (const BYTE *)"x", 2);
