@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::Job;
 use super::passes::Definitions;
+use super::{Job, coverage};
 use crate::export;
 use crate::model::{
     Coverage, CoverageState, MAX_INLINE_BYTES, Moment, Problem, ReadAt, Record, Stage, Value,
@@ -158,19 +158,10 @@ pub fn shown(facts: &[Volatile], redact: &dyn Fn(&str) -> String) -> Vec<Volatil
 /// What coverage.csv says of them: a line for each kind, also for one that was refused.
 pub fn coverage(evidence: &HostEvidence) -> Vec<Coverage> {
     let mut lines: Vec<Coverage> = Vec::new();
-    let line = |source: String| Coverage {
-        source,
-        path: live::LABEL.to_owned(),
-        state: CoverageState::Read,
-        first: None,
-        last: None,
-        records: 0,
-        gaps: Vec::new(),
-        why: String::new(),
-    };
+    let line = |source: &str| coverage::empty(source, live::LABEL);
     for fact in &evidence.volatile {
         if !lines.iter().any(|line| *line.source == *fact.artifact) {
-            lines.push(line(fact.artifact.to_string()));
+            lines.push(line(&fact.artifact));
         }
         let at = fact.record.first_time();
         if let Some(line) = lines.iter_mut().find(|line| *line.source == *fact.artifact) {
@@ -185,7 +176,7 @@ pub fn coverage(evidence: &HostEvidence) -> Vec<Coverage> {
         if let Some(kind) = kind.map(|kind| format!("windows.live.{kind}"))
             && !lines.iter().any(|line| line.source == kind)
         {
-            lines.push(Coverage { state: CoverageState::Unreadable, ..line(kind) });
+            lines.push(Coverage { state: CoverageState::Unreadable, ..line(&kind) });
         }
         // What /proc keeps to itself may belong to any kind.
         let meant = |line: &&mut Coverage| match kind {

@@ -149,9 +149,7 @@ fn drive_of_program() -> Option<char> {
 
 /// The drive that a path really lies on, by the nearest folder that exists.
 fn drive_of(path: &Path) -> Option<char> {
-    let absolute = std::path::absolute(path).ok()?;
-    let real = absolute.ancestors().find_map(|at| at.canonicalize().ok()).unwrap_or(absolute);
-    match real.components().next()? {
+    match real(path)?.components().next()? {
         Component::Prefix(prefix) => match prefix.kind() {
             Prefix::Disk(letter) | Prefix::VerbatimDisk(letter) => {
                 Some(char::from(letter).to_ascii_uppercase())
@@ -160,6 +158,13 @@ fn drive_of(path: &Path) -> Option<char> {
         },
         _ => None,
     }
+}
+
+/// Where the nearest folder to a path that exists really lies; the path itself, where none
+/// does.
+fn real(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    Some(absolute.ancestors().find_map(|at| at.canonicalize().ok()).unwrap_or(absolute))
 }
 
 /// The machine that runs: its drives under the letters they have now.
@@ -266,8 +271,29 @@ pub(super) fn holds_evidence(wanted: &Wanted, folder: &Path) -> Option<PathBuf> 
         letter == system_drive() || kind == Drive::Fixed && !may_be_pulled(letter, kind)
     } else {
         wanted.volumes.iter().any(|name| letter_in(name) == Some(letter))
+            || lies_on_unlettered(wanted, folder)
     };
     is_evidence.then(|| PathBuf::from(format!("{letter}:\\")))
+}
+
+/// Whether a folder lies in the place where a named volume without a letter stands.
+fn lies_on_unlettered(wanted: &Wanted, folder: &Path) -> bool {
+    let Some(real) = real(folder) else { return false };
+    let is_meant = |place: &Place| wanted.volumes.iter().any(|name| is_called(place, name));
+    let unlettered = all().into_iter().map(|(place, _)| place).filter(|p| p.letter.is_none());
+    let mut places = unlettered
+        .filter(is_meant)
+        .filter_map(|place| ask::places_of(&place.asked()))
+        .flatten();
+    places.any(|place| is_below(&real, &place))
+}
+
+/// Whether a real path (`\\?\C:\mnt\data\out`) is that place or lies below it
+/// (`C:\mnt\data\`).
+fn is_below(path: &Path, place: &str) -> bool {
+    let path = path.to_string_lossy();
+    let path = format!("{}\\", path.strip_prefix(r"\\?\").unwrap_or(&path));
+    path.get(..place.len()).is_some_and(|start| start.eq_ignore_ascii_case(place))
 }
 
 pub(super) fn be_gentle() -> Result<(), String> {

@@ -79,6 +79,13 @@ pub fn volumes_without_letter() -> Vec<(String, Drive)> {
 /// Whether one of the places where a volume stands is a letter's; so it is taken to be
 /// when they are not told.
 fn has_letter(volume: &str) -> bool {
+    let is_root = |place: &String| place.len() == "C:\\".len() && place.ends_with(":\\");
+    places_of(volume).is_none_or(|places| places.iter().any(is_root))
+}
+
+/// Where a volume stands, by the name that Windows gave it: `D:\`, `C:\mnt\data\`; `None`
+/// where that is not told.
+pub fn places_of(volume: &str) -> Option<Vec<String>> {
     let volume = wide(volume);
     let mut places = vec![0_u16; PLACES_UNITS];
     let mut used = 0;
@@ -91,8 +98,8 @@ fn has_letter(volume: &str) -> bool {
             &mut used,
         )
     };
-    let is_root = |place: &[u16]| matches!(*place, [_, colon, _] if colon == u16::from(b':'));
-    done == 0 || places.split(|unit| *unit == 0).any(is_root)
+    let places = places.split(|unit| *unit == 0).take_while(|place| !place.is_empty());
+    (done != 0).then(|| places.map(String::from_utf16_lossy).collect())
 }
 
 fn kind(root: &str) -> Drive {
