@@ -91,6 +91,10 @@ pub struct Live {
     /// Linux: also walk file systems of other machines
     #[arg(long)]
     pub network_mounts: bool,
+    /// Windows: first make a shadow copy of every volume that is read, which stays; this
+    /// alone writes to the suspect's disks
+    #[arg(long)]
+    pub create_vss: bool,
     /// Do not give way to other programs
     #[arg(long)]
     pub full_speed: bool,

@@ -14,8 +14,12 @@ use crate::source::live::{self, Wanted};
 
 /// Examines the running system; the exit code says how complete it was.
 pub fn run(arguments: Live) -> Exit {
-    let Live { output, volumes, root, network_mounts, full_speed, query_agent, options } =
-        arguments;
+    let Live { output, volumes, root, network_mounts, .. } = arguments;
+    let Live { create_vss, full_speed, query_agent, options, .. } = arguments;
+    if create_vss && !cfg!(windows) {
+        eprintln!("adit: --create-vss is for Windows: here are no shadow copies");
+        return Exit::Usage;
+    }
     let Some(output) = output.or_else(beside_program) else {
         eprintln!("adit: where the program lies cannot be told: say --output");
         return Exit::Usage;
@@ -32,6 +36,7 @@ pub fn run(arguments: Live) -> Exit {
         root,
         network_mounts,
         query_agent,
+        create_vss,
         output: job.output.clone(),
         volatile: true,
         limits: job.limits.clone(),

@@ -21,6 +21,7 @@ use super::{exe, kills, lab, root};
 mod target;
 mod torn;
 mod trace;
+mod vss;
 mod window;
 
 /// How tests look that ask nothing of the findings.
@@ -296,11 +297,12 @@ fn assert_alike<T: PartialEq + std::fmt::Debug>(what: &str, live: Vec<T>, scan: 
 #[test]
 fn live_runs_on_a_suspect_volume() {
     let Some(machine) = &machine() else { return };
-    let steps: [Step; 8] = [
+    let steps: [Step; 9] = [
         ("raw", a_live_run_on_a_volume_finds_what_a_scan_of_its_image_finds),
         ("by name", without_the_device_files_are_read_by_name_and_held_ones_are_problems),
         ("refused", results_are_not_written_onto_the_evidence),
         ("watched", trace::nothing_is_written_but_results),
+        ("shadow copy", vss::a_shadow_copy_is_made_when_it_is_wanted),
         ("torn", torn::what_changes_while_it_is_read_is_told),
         ("kills", killed_runs_are_consistent_and_completed),
         ("targets", target::a_full_or_vanishing_target_is_told_readable_and_completed),

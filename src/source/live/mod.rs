@@ -50,6 +50,8 @@ pub struct Wanted {
     pub network_mounts: bool,
     /// Whether a tunnel agent's own local interface is asked.
     pub query_agent: bool,
+    /// Windows: whether a shadow copy of each volume is made first.
+    pub create_vss: bool,
     /// Where results go; never part of the evidence.
     pub output: PathBuf,
     /// Whether volatile records are asked for: not when an earlier run has them.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::super::Wanted;
 use super::super::aligned::{self, Aligned, Sectors};
-use super::ask;
+use super::{ask, shadow};
 use crate::model::{EvidencePath, Problem, ReadAt, Stage};
 use crate::source::filesystem;
 use crate::source::folder::{Folder, Root};
@@ -114,34 +114,54 @@ impl Part {
 pub(super) fn open(place: Place, wanted: &Wanted) -> Part {
     let root = place.prefix();
     let device = place.device();
-    let why = match raw(&place) {
-        Ok(volume) => {
-            wanted.actions.note(format!("opened {device} for reading, raw"));
-            let (opened, problems) = (Opened::Raw(Box::new(volume)), Vec::new());
-            return Part { place, opened, problems, unread: None };
-        }
-        Err(why) => why,
-    };
     let problem = |message: String| Problem {
         path: Some(EvidencePath::new(root.as_str())),
         locator: None,
         stage: Stage::Source,
         message,
     };
+    let mut problems: Vec<Problem> = keep_state(&place, wanted).map(problem).into_iter().collect();
+    let why = match raw(&place) {
+        Ok(volume) => {
+            wanted.actions.note(format!("opened {device} for reading, raw"));
+            let opened = Opened::Raw(Box::new(volume));
+            return Part { place, opened, problems, unread: None };
+        }
+        Err(why) => why,
+    };
     match std::fs::read_dir(place.root()) {
         Ok(_) => {
             wanted.actions.note(format!("reading {root} file by file, not raw: {why}"));
             let lost = "removed files and what other programs lock are not seen";
-            let problems = vec![problem(format!("read file by file, not raw: {why}; {lost}"))];
+            problems.push(problem(format!("read file by file, not raw: {why}; {lost}")));
             let opened = Opened::Files(role(&place));
             Part { place, opened, problems, unread: None }
         }
         Err(error) => {
             let why = format!("not raw: {why}; not file by file: {error}");
             wanted.actions.note(format!("could not open {device} ({root}): {why}"));
-            let problems = vec![problem(why.clone())];
+            problems.push(problem(why.clone()));
             let unread = Some(Unread { path: root, what: "volume", why });
             Part { place, opened: Opened::Nothing, problems, unread }
+        }
+    }
+}
+
+/// Makes a shadow copy first, if that is wanted and was not done by an earlier run; why it
+/// could not be made.
+fn keep_state(place: &Place, wanted: &Wanted) -> Option<String> {
+    if !wanted.create_vss || !wanted.volatile {
+        return None;
+    }
+    let root = place.prefix();
+    match shadow::create(&place.asked()) {
+        Ok(id) => {
+            wanted.actions.note(format!("made shadow copy {id} of {root}, which stays"));
+            None
+        }
+        Err(why) => {
+            wanted.actions.note(format!("could not make a shadow copy of {root}: {why}"));
+            Some(format!("no shadow copy was made: {why}"))
         }
     }
 }

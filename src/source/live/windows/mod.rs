@@ -8,6 +8,7 @@
 mod ask;
 mod drive;
 mod facts;
+mod shadow;
 mod sid;
 mod traces;
 
@@ -281,10 +282,8 @@ fn lies_on_unlettered(wanted: &Wanted, folder: &Path) -> bool {
     let Some(real) = real(folder) else { return false };
     let is_meant = |place: &Place| wanted.volumes.iter().any(|name| is_called(place, name));
     let unlettered = all().into_iter().map(|(place, _)| place).filter(|p| p.letter.is_none());
-    let mut places = unlettered
-        .filter(is_meant)
-        .filter_map(|place| ask::places_of(&place.asked()))
-        .flatten();
+    let mut places =
+        unlettered.filter(is_meant).filter_map(|place| ask::places_of(&place.asked())).flatten();
     places.any(|place| is_below(&real, &place))
 }
 
