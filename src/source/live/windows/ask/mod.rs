@@ -26,7 +26,7 @@ pub(in super::super) use program::{
 pub(in super::super) use service::{Service, services};
 pub(in super::super) use session::{Session, sessions};
 pub(in super::super) use volume::{
-    Drive, drives, file_system, is_external, length, space, volumes_without_letter,
+    Drive, drives, file_system, is_external, length, places_of, space, volumes_without_letter,
 };
 
 /// What a function of Windows gets as text: UTF-16 with a zero at the end.
