@@ -21,7 +21,8 @@ fn kills(usual: u64) -> u64 {
 
 fn run(mut command: Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
 }
 
 /// Exit code and words of `adit verify`.
