@@ -84,5 +84,8 @@ fn what_cannot_be_opened_is_told_and_the_host_is_done() {
 fn a_file_that_is_only_called_so_is_none() {
     let (_place, root) = windows_with(&vec![7; 256 << 10]);
     let ran = lab::scan(&root, LIMIT);
-    assert_eq!((ran.code, disks(&ran).len()), (Some(0), 0), "{}", ran.stderr);
+    assert_eq!((ran.code, ran.rows("hosts.csv").len()), (Some(0), 1), "{}", ran.stderr);
+    let line = &disks(&ran)[0];
+    assert_eq!(line["state"], "unreadable");
+    assert!(line["why"].starts_with("called like a disk"), "{line:?}");
 }

@@ -12,6 +12,8 @@ use crate::source::{Clues, HostEvidence, nested};
 const SOURCE: &str = "disk";
 /// Why machines beside the running one are left alone.
 const OTHER_MACHINE: &str = "another machine's: scan it by itself";
+/// Why a file that is called like a disk is none: an extent of another file, or no disk.
+const NO_DISK: &str = "called like a disk, and none that can be opened by itself";
 /// Disks of one host that are opened: the lists of their files are in memory together.
 const MAX_DISKS: usize = 16;
 /// Disks that may lie in one another.
@@ -44,7 +46,8 @@ pub fn open(
     let formats = Formats::new(definitions.artifacts, PARSERS);
     let knows = |start: &[u8]| formats.knows(start);
     let clues = Clues { letters: &facts::drive_letters, knows: Some(&knows) };
-    for (at, disk) in found.disks.iter().enumerate() {
+    let mut opened_disks = 0_usize;
+    for disk in &found.disks {
         let line = |state, why: String| {
             let empty = coverage::empty(SOURCE, disk.path.as_str());
             Coverage { state, why, ..empty }
@@ -53,15 +56,18 @@ pub fn open(
             out.coverage.push(line(CoverageState::Unreadable, OTHER_MACHINE.to_owned()));
             continue;
         }
-        let opened = match at < MAX_DISKS {
+        let opened = match opened_disks < MAX_DISKS {
             true => nested::open(evidence, disk, clues).map_err(|error| error.to_string()),
             false => Err(format!(
                 "more than {MAX_DISKS} disks of one host are not opened: scan it by itself"
             )),
         };
         match opened {
-            Ok(hosts) if hosts.is_empty() => {}
+            Ok(hosts) if hosts.is_empty() => {
+                out.coverage.push(line(CoverageState::Unreadable, NO_DISK.to_owned()));
+            }
             Ok(mut hosts) => {
+                opened_disks = opened_disks.saturating_add(1);
                 let why = format!("examined by itself, as {} host(s)", hosts.len());
                 out.coverage.push(line(CoverageState::Read, why));
                 out.hosts.append(&mut hosts);
