@@ -391,6 +391,9 @@ fn results_are_not_written_onto_the_evidence(machine: &Machine) {
 
 fn killed_runs_are_consistent_and_completed(machine: &Machine) {
     machine.link("d::", &machine.volume());
+    // Keeps the system up from run to run, as a suspect's is: a kill while Wine itself
+    // starts would leave half a system, on which nothing that follows can rely.
+    let _held = machine.hold();
     let command = |out: &Path, again: bool| {
         let mut command = machine.run(out);
         command.args(QUICK).args(again.then_some("--resume"));
