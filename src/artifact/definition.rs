@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{ArtifactError, Pattern};
+use super::{ArtifactError, Beside, Pattern};
 use crate::model::Os;
 
 /// Where one kind of evidence lies and who reads it.
@@ -31,10 +31,10 @@ pub struct Artifact {
     pub max_size: Option<u64>,
     /// Of two artifacts of one parser that claim a file, the higher names it; 50 if unsaid.
     pub priority: u8,
-    /// Endings of the files beside it that complete it, in the parser's order.
-    pub sidecars: Vec<String>,
-    /// Endings of files beside it that belong to it and say nothing by themselves.
-    pub ignored: Vec<String>,
+    /// The files beside it that complete it, in the parser's order.
+    pub sidecars: Vec<Beside>,
+    /// Files beside it that belong to it and say nothing by themselves.
+    pub ignored: Vec<Beside>,
     /// A parser that its files are not handed to, though it reads their format too.
     pub instead_of: Option<String>,
     /// First bytes of its files (empty: not told); beside what the parser recognises.
@@ -113,9 +113,10 @@ pub(super) fn parse(id: &str, file: &str, bytes: &[u8]) -> Result<Artifact, Arti
     if keys.expected && keys.paths.is_empty() {
         return Err(wrong("`expected` needs `paths`"));
     }
-    if keys.sidecars.iter().chain(&keys.ignored).any(String::is_empty) {
-        return Err(wrong("an ending in `sidecars` or `ignored` is empty"));
-    }
+    let beside = |names: &[String]| {
+        let names: Option<Vec<Beside>> = names.iter().map(|name| Beside::parse(name)).collect();
+        names.ok_or_else(|| wrong("an ending in `sidecars` or `ignored` is empty"))
+    };
     let patterns = keys.paths.iter().map(|pattern| {
         Pattern::parse(pattern, keys.os).map_err(|error| ArtifactError::Pattern {
             file: file.to_owned(),
@@ -141,8 +142,8 @@ pub(super) fn parse(id: &str, file: &str, bytes: &[u8]) -> Result<Artifact, Arti
         max_size: keys.max_size,
         priority: keys.priority,
         instead_of: keys.instead_of,
-        sidecars: keys.sidecars.iter().map(|ending| ending.to_lowercase()).collect(),
-        ignored: keys.ignored.iter().map(|ending| ending.to_lowercase()).collect(),
+        sidecars: beside(&keys.sidecars)?,
+        ignored: beside(&keys.ignored)?,
     })
 }
 

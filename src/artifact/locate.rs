@@ -18,6 +18,7 @@ use crate::model::{EvidencePath, Locator, Problem, Stage};
 use crate::parse::Parser;
 use crate::source::{Entry, Filesystem, Remains, Start, State, nested};
 
+use super::beside::{Beside, ends_with_any_case};
 use super::gather;
 use super::look::{Candidate, Look, Questions, Settled, Sight};
 use super::places::{Met, Places};
@@ -171,8 +172,8 @@ struct Index<'a> {
     places: Places,
     /// Artifacts found by content.
     formats: Formats<'a>,
-    /// Endings of sidecars and ignored files.
-    endings: BTreeSet<&'a str>,
+    /// How sidecars and ignored files are called.
+    beside: Vec<&'a Beside>,
 }
 
 impl<'a> Index<'a> {
@@ -193,14 +194,15 @@ impl<'a> Index<'a> {
         let index = Self {
             places: Places::new(&ordered),
             formats: Formats::new(artifacts, parsers),
-            endings: ordered
-                .iter()
-                .flat_map(|artifact| artifact.sidecars.iter().chain(&artifact.ignored))
-                .map(String::as_str)
-                .collect(),
+            beside: distinct(ordered.iter().flat_map(|a| a.sidecars.iter().chain(&a.ignored))),
             artifacts: ordered,
         };
         (index, problems.collect())
+    }
+
+    /// Whether a file may belong to another beside it.
+    fn may_be_beside(&self, path: &str) -> bool {
+        self.beside.iter().any(|beside| beside.may_be(path))
     }
 
     /// The artifacts that claim a path by its place, in order.
@@ -234,8 +236,7 @@ impl<'a> Index<'a> {
             Start::Nowhere => return (None, false),
         };
         let path = entry.path.as_str();
-        let is_beside = || self.endings.iter().any(|ending| ends_with_any_case(path, ending));
-        if by_place.is_empty() && look.is_none() && !is_beside() {
+        if by_place.is_empty() && look.is_none() && !self.may_be_beside(path) {
             return (None, unseen);
         }
         (Some(Candidate::new(entry, by_place, look, Look::Start)), unseen)
@@ -340,7 +341,7 @@ impl<'a> Search<'a> {
     fn keep(&mut self, candidate: Candidate<'a>) {
         let Candidate { entry, by_place, by_content, settled, held, problem, .. } = candidate;
         let path = entry.path.as_str();
-        if self.index.endings.iter().any(|ending| ends_with_any_case(path, ending)) {
+        if self.index.may_be_beside(path) {
             self.beside.insert(path.to_lowercase(), entry.clone());
         }
         if let Some(message) = problem {
@@ -441,9 +442,9 @@ impl<'a> Search<'a> {
         for located in &mut self.found.files {
             let Some(artifact) = by_id.get(&*located.artifact) else { continue };
             let lower = located.entry.path.as_str().to_lowercase();
-            let beside = |ending: &String| self.beside.get(&format!("{lower}{ending}")).cloned();
-            located.sidecars = artifact.sidecars.iter().filter_map(beside).collect();
-            let ignored = artifact.ignored.iter().filter_map(beside);
+            let beside = |beside: &Beside| beside.of(&lower, &self.beside);
+            located.sidecars = artifact.sidecars.iter().flat_map(beside).collect();
+            let ignored = artifact.ignored.iter().flat_map(beside);
             let owned = located.sidecars.iter().cloned().chain(ignored);
             taken.extend(owned.map(|entry| (Arc::clone(&located.parser), entry.path)));
         }
@@ -473,10 +474,14 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether a path ends with `ending`, whatever the case of ASCII letters.
-fn ends_with_any_case(path: &str, ending: &str) -> bool {
-    let tail = path.len().checked_sub(ending.len()).and_then(|at| path.as_bytes().get(at..));
-    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(ending.as_bytes()))
+fn distinct<'a>(all: impl Iterator<Item = &'a Beside>) -> Vec<&'a Beside> {
+    let mut distinct = Vec::new();
+    all.for_each(|one| {
+        if !distinct.contains(&one) {
+            distinct.push(one)
+        }
+    });
+    distinct
 }
 
 /// Whether a file is one of the many that come with the system and its programs: of a

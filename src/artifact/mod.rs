@@ -3,6 +3,7 @@
 //! A definition's id is its path with dots (`windows.evtx.sysmon`). It claims
 //! files by place (`paths`), by content (`anywhere`), or both.
 
+mod beside;
 mod definition;
 mod formats;
 mod gather;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use beside::Beside;
 pub use definition::Artifact;
 pub use formats::{Formats, MAX_SNIFFED_BYTES, MIN_SNIFFED_BYTES};
 pub use locate::{Expected, Located, Locations, Presence, locate};

@@ -265,6 +265,8 @@ pub struct HostReport {
     /// By source, then path.
     pub coverage: Vec<Coverage>,
     pub problems: Vec<Problem>,
+    /// Files that complete others (a hive's logs), by the path of the other.
+    pub sidecars: BTreeMap<String, Vec<String>>,
     /// What only the running system told, secrets made unreadable; none of a dead one.
     pub volatile: Option<Vec<Volatile>>,
 }

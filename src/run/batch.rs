@@ -371,7 +371,7 @@ fn write(
     begun: Option<Begun>,
 ) -> Result<HostOutcome, RunError> {
     evidence.limits.begin_copying();
-    let (files, problems) = hosts::collected(job, definitions, evidence, report);
+    let (files, problems) = hosts::collected(job, evidence, report);
     report.problems.extend(problems);
     if evidence.is_running {
         let n = files.len();

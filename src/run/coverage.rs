@@ -7,7 +7,7 @@ use super::problem;
 use crate::artifact::{Locations, Presence};
 use crate::correlate;
 use crate::model::{
-    Coverage, CoverageState, EvidencePath, Extent, Locator, Problem, Stage, SystemFacts,
+    Coverage, CoverageState, Damage, EvidencePath, Extent, Locator, Problem, Stage, SystemFacts,
 };
 use crate::parse::{self, Parser};
 use crate::source::{self, Entry, HostEvidence, Layout, Start, Unread};
@@ -20,6 +20,15 @@ const LIST: &str = "windows.filesystem.mft";
 const NOT_READ: &str = "not read here; kept in the bundle with --collect all";
 /// The artifact id of volumes that could not be read.
 const VOLUME: &str = "volume";
+
+/// The first of what is said of a file without loss, and how many more there are.
+fn remarks(damages: &[Damage]) -> String {
+    match damages {
+        [] => String::new(),
+        [one] => one.message.clone(),
+        [one, more @ ..] => format!("{} (and {} more)", one.message, more.len()),
+    }
+}
 
 /// One line per log and hive, one per kind of other files, one per missing source.
 pub fn of(
@@ -39,7 +48,8 @@ pub fn of(
             None if lost > 0 => {
                 (CoverageState::Partial, format!("{lost} place(s) could not be read"))
             }
-            None => (CoverageState::Read, String::new()),
+            // What is to be known of the reading, though nothing was lost.
+            None => (CoverageState::Read, remarks(&reading.damages)),
         };
         if parse::by_name(&file.parser).is_some_and(Parser::is_store) {
             let extent = reading.extent.clone().unwrap_or_default();

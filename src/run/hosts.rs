@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::Job;
-use super::passes::{Definitions, Reading};
+use super::passes::Reading;
 use crate::export::{Collect, Collected};
 use crate::model::{
     Event, EvidencePath, HostReport, Level, Problem, Reached, ReadAt, Stage, SystemFacts,
@@ -156,7 +156,6 @@ impl ReadAt for Opened<'_> {
 /// The files of the evidence that the bundle takes, in path order.
 pub fn collected<'a>(
     job: &Job,
-    definitions: &Definitions<'_>,
     evidence: &'a HostEvidence,
     report: &HostReport,
 ) -> (Vec<Opened<'a>>, Vec<Problem>) {
@@ -166,8 +165,7 @@ pub fn collected<'a>(
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     let mut known = BTreeSet::new();
     let mut left = job.limits.bytes();
-    for path in wanted(job, definitions, report) {
-        // Case of a sidecar's ending may differ from what is stored.
+    for path in wanted(job, report) {
         let Some(entry) = evidence.filesystem.entry(&path).filter(|e| e.is_file()) else {
             continue;
         };
@@ -208,7 +206,7 @@ fn opened(filesystem: &dyn Filesystem, entry: Entry) -> Opened<'_> {
 
 /// Paths that rows rest on or, if all are to be taken, that coverage tells of, with the
 /// files that may complete them.
-fn wanted(job: &Job, definitions: &Definitions<'_>, report: &HostReport) -> BTreeSet<EvidencePath> {
+fn wanted(job: &Job, report: &HostReport) -> BTreeSet<EvidencePath> {
     let mut wanted: BTreeSet<EvidencePath> = report
         .rows
         .iter()
@@ -224,12 +222,9 @@ fn wanted(job: &Job, definitions: &Definitions<'_>, report: &HostReport) -> BTre
                 .map(|c| EvidencePath::new(c.path.clone())),
         );
     }
-    let endings = definitions.artifacts.iter().flat_map(|a| a.sidecars.iter());
-    let endings: BTreeSet<&String> = endings.collect();
-    let sidecars: Vec<EvidencePath> = wanted
-        .iter()
-        .flat_map(|path| endings.iter().map(move |e| EvidencePath::new(format!("{path}{e}"))))
-        .collect();
+    let sidecars = wanted.iter().filter_map(|path| report.sidecars.get(path.as_str())).flatten();
+    let sidecars: Vec<EvidencePath> =
+        sidecars.map(|path| EvidencePath::new(path.clone())).collect();
     wanted.extend(sidecars);
     wanted
 }

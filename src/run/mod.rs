@@ -19,6 +19,7 @@ mod snapshots;
 mod twice;
 mod volatile;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -213,6 +214,11 @@ fn examine(
     coverage.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
     let mut problems = coverage::problems(evidence, &found, &reading);
     problems.extend(nested.problems);
+    let sidecars = found.files.iter().filter(|file| !file.sidecars.is_empty()).map(|file| {
+        let paths = file.sidecars.iter().map(|entry| entry.path.as_str().to_owned());
+        (file.entry.path.as_str().to_owned(), paths.collect())
+    });
+    let sidecars: BTreeMap<String, Vec<String>> = sidecars.collect();
     let tools = kept::tools_on(definitions.tools_of(os), artifacts, &system);
     let redact = |text: &str| shown(job, text);
     let tokens = |text: &str| {
@@ -245,6 +251,7 @@ fn examine(
                 verdict: conclusion.verdict,
                 coverage: own,
                 problems: if host.is_own { problems.clone() } else { Vec::new() },
+                sidecars: if host.is_own { sidecars.clone() } else { BTreeMap::new() },
             }
         })
         .collect();

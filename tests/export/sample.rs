@@ -138,6 +138,7 @@ pub fn report() -> HostReport {
         ..execution()
     };
     HostReport {
+        sidecars: BTreeMap::new(),
         volatile: None,
         host: "WS-01".into(),
         system: SystemFacts { os: Some("Windows 10 Pro 22H2".into()), ..SystemFacts::default() },

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Every parser without names, but the one that reads nothing. Seeds are the files of
-//! `testdata`, packed ones unpacked, that the parser gets anything from. A panic or a parse that takes longer than [`HANG`] is kept as a file
-//! below `target/fuzz` and makes the exit code 1. The same number after `--random` gives
+//! `testdata`, packed ones unpacked, that the parser gets anything from, with the files that
+//! complete them. A panic or a parse that takes longer than [`HANG`] is kept as a file below
+//! `target/fuzz` and makes the exit code 1. The same number after `--random` gives
 //! the same copies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -25,7 +26,8 @@ use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
 
-use adit::model::{Damage, Everything, Extent, Input, Record, Sink};
+use adit::artifact::{Artifacts, Beside};
+use adit::model::{Damage, Everything, Extent, Input, ReadAt, Record, Sink};
 use adit::parse::{PARSERS, Parser};
 
 use mutate::Random;
@@ -70,6 +72,8 @@ type Current = Arc<Mutex<Option<(Instant, &'static str, Vec<u8>)>>>;
 struct Seed {
     name: String,
     bytes: Vec<u8>,
+    /// Files that complete it: logs and journals.
+    sidecars: Vec<Vec<u8>>,
 }
 
 fn main() -> ExitCode {
@@ -127,8 +131,24 @@ fn samples(folder: &Path) -> Vec<Seed> {
             }
         }
     }
-    let name = |at: &PathBuf| at.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    found.into_iter().map(|(at, bytes)| Seed { name: name(&at), bytes }).collect()
+    let seeds = found.iter().map(|(at, bytes)| Seed {
+        name: at.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        bytes: bytes.clone(),
+        sidecars: sidecars(at, &found),
+    });
+    seeds.collect()
+}
+
+/// What belongs to a file as any artifact says.
+fn sidecars(of: &Path, found: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<Vec<u8>> {
+    let lower = |path: &Path| path.to_string_lossy().to_lowercase();
+    let artifacts = Artifacts::builtin().expect("the built-in definitions");
+    let belongs = |beside: &Beside, at: &Path| beside.belongs(&lower(of), &lower(at));
+    let ours = |at: &Path| {
+        let mut all = artifacts.iter().flat_map(|artifact| &artifact.sidecars);
+        all.any(|beside| belongs(beside, at))
+    };
+    found.iter().filter(|(at, _)| ours(at)).map(|(_, bytes)| bytes.clone()).collect()
 }
 
 /// Damages what the parser reads until the time is up; the number of failures.
@@ -149,16 +169,28 @@ fn fuzz(
     while start.elapsed() < time {
         let seed = seeds[random.below(seeds.len())];
         let other = seeds[random.below(seeds.len())];
-        let bytes = mutate::damage(&seed.bytes, &other.bytes, &mut random);
+        let (mut bytes, mut sidecars) = (seed.bytes.clone(), seed.sidecars.clone());
+        // One of them is damaged: the file, or what completes it.
+        match sidecars.get_mut(random.below(seed.sidecars.len() * 3 / 2 + 1)) {
+            Some(sidecar) => {
+                *sidecar = mutate::damage(sidecar, &other.bytes, &mut random);
+                mutate::seal(sidecar);
+            }
+            None => bytes = mutate::damage(&seed.bytes, &other.bytes, &mut random),
+        }
         let begun = Instant::now();
         *current.lock().unwrap() = Some((begun, parser.name(), bytes.clone()));
-        let result = panic::catch_unwind(AssertUnwindSafe(|| parse(parser, &seed.name, &bytes)));
+        let parse = || parse(parser, &seed.name, &bytes, &sidecars);
+        let result = panic::catch_unwind(AssertUnwindSafe(parse));
         *current.lock().unwrap() = None;
         slowest = slowest.max(begun.elapsed());
         runs += 1;
         if result.is_err() {
             panics += 1;
             keep(parser.name(), "panic", &bytes);
+            for (number, sidecar) in sidecars.iter().enumerate() {
+                keep(parser.name(), &format!("panic-sidecar{number}"), sidecar);
+            }
         }
     }
     let (seeds, slowest) = (seeds.len(), slowest.as_millis());
@@ -170,15 +202,16 @@ fn fuzz(
 }
 
 fn gives(parser: &dyn Parser, seed: &Seed) -> bool {
-    let parsed = panic::catch_unwind(AssertUnwindSafe(|| parse(parser, &seed.name, &seed.bytes)));
+    let parse = || parse(parser, &seed.name, &seed.bytes, &seed.sidecars);
+    let parsed = panic::catch_unwind(AssertUnwindSafe(parse));
     parsed.is_ok_and(|counter| counter.records > 0)
 }
 
-fn parse(parser: &dyn Parser, name: &str, bytes: &Vec<u8>) -> Counter {
+fn parse(parser: &dyn Parser, name: &str, bytes: &Vec<u8>, sidecars: &[Vec<u8>]) -> Counter {
     let mut counter = Counter::default();
     let input = Input {
         bytes,
-        sidecars: Vec::new(),
+        sidecars: sidecars.iter().map(|bytes| bytes as &dyn ReadAt).collect(),
         name,
         modified: jiff::Timestamp::from_second(1_710_000_000).ok(),
         filter: &Everything,

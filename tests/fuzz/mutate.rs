@@ -39,6 +39,23 @@ const EDGES: [u64; 12] = [
 /// Most changes made to one copy.
 const MAX_CHANGES: usize = 8;
 
+/// Makes the sums of a database's transaction log fit, so that what is in it is looked at.
+pub fn seal(bytes: &mut [u8]) {
+    const SEGMENT: usize = 4096;
+    let word = |bytes: &[u8], at: usize| {
+        bytes.get(at..at + 4).map(|word| u32::from_le_bytes(word.try_into().unwrap()))
+    };
+    if word(bytes, 32) != Some(8) || word(bytes, 36) != Some(4000) {
+        return;
+    }
+    for (number, segment) in bytes.chunks_exact_mut(SEGMENT).enumerate() {
+        let (from, start) = if number == 0 { (4, 0x89ab_cdef) } else { (8, number as u32) };
+        let words = segment[from..].as_chunks::<4>().0.iter();
+        let sum = words.fold(start, |sum, word| sum ^ u32::from_le_bytes(*word));
+        segment[..4].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
 /// A damaged copy of `seed`; pieces of `other` may be in it.
 pub fn damage(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = seed.to_vec();

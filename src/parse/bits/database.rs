@@ -53,12 +53,13 @@ impl Queue {
     pub(super) fn read_tables(
         &mut self,
         source: &dyn ReadAt,
+        logs: &[&dyn ReadAt],
         faults: &mut Vec<Damage>,
     ) -> Result<(), ParseError> {
-        let base = Database::open(source, faults)?;
+        let base = Database::open(source, logs, faults)?;
         self.jobs = rows(&base, "Jobs", faults, |blob| Job::read(blob, 0));
         self.files = rows(&base, "Files", faults, |blob| File::read(blob, MARK_BYTES));
-        faults.extend(base.unclosed().map(|what| lost(0, what)));
+        faults.extend(base.unclosed(None));
         Ok(())
     }
 

@@ -88,7 +88,7 @@ impl Told<'_> {
 
     fn database(&mut self, bytes: &[u8], input: &Input<'_>) -> ControlFlow<()> {
         let (mut queue, mut faults) = (Queue::default(), Vec::new());
-        let is_read = queue.read_tables(input.bytes, &mut faults);
+        let is_read = queue.read_tables(input.bytes, &input.sidecars, &mut faults);
         if let Err(error) = &is_read {
             faults.extend(ese::left_open(bytes));
             faults.push(lost(0, format!("{FORMAT}: {error}: its texts are searched for")));

@@ -8,8 +8,8 @@
 //!
 //! Format 0x620 from revision 9 on (Windows XP and later). Besides the records that trees
 //! lead to it gives those that are deleted or stand on leaves that no tree leads to any
-//! more. Not done: transactions in the `.log` files beside a database that was not closed
-//! are not replayed; columns that a table takes from a template and default values are not
+//! more. To a database that was not closed the transactions in the `.log` files beside it
+//! are applied ([`replay`]). Not done: columns that a table takes from a template and default values are not
 //! known; of several values in one column the first is given; of encrypted ones none; XPRESS
 //! 9 and 10 are not unpacked; the sums of large pages are not checked.
 //!
@@ -18,22 +18,25 @@
 mod catalog;
 mod packed;
 mod page;
+mod replay;
 mod row;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use self::catalog::Catalog;
 pub(crate) use self::catalog::Table;
 use self::page::Page;
+use self::replay::{Image, Replayed, Wanted};
 pub(crate) use self::row::{Cell, Row};
 use self::tree::Walk;
 use super::ParseError;
-use super::bytes::{read_up_to, u32_at};
+use super::bytes::{piece, read_up_to, u32_at};
 use crate::model::{Damage, Extent, ReadAt};
 
 const FORMAT: &str = "ESE database";
@@ -47,6 +50,8 @@ const CATALOG_OBJECT: u32 = 2;
 /// States of a database in its header.
 const CLEAN: u32 = 3;
 const DIRTY: u32 = 2;
+const NOT_REPLAYED: &str =
+    "read as it stands on its pages, what only its transaction logs hold is missing";
 
 /// A database, read page by page.
 pub(crate) struct Database<'a> {
@@ -54,19 +59,25 @@ pub(crate) struct Database<'a> {
     page_size: usize,
     revision: u32,
     state: u32,
+    /// Pages as the transaction logs leave them.
+    images: BTreeMap<u32, Rc<Image>>,
+    /// What the logs came to, if there was need of them.
+    replayed: Option<(bool, String)>,
     pub(crate) tables: Vec<Table>,
     /// Pages with records, by object; see [`Database::leaves`].
-    leaves: OnceCell<BTreeMap<u32, Vec<u32>>>,
+    leaves: OnceCell<BTreeMap<u32, BTreeSet<u32>>>,
 }
 
 impl<'a> Database<'a> {
-    /// Reads header and catalog; what is wrong with them goes to `faults`.
+    /// Reads header and catalog, as the transaction logs leave them if it was not closed;
+    /// what is wrong goes to `faults`.
     ///
     /// # Errors
     ///
     /// When it is no database of a known version or its catalog cannot be read.
     pub(crate) fn open(
         source: &'a dyn ReadAt,
+        logs: &[&dyn ReadAt],
         faults: &mut Vec<Damage>,
     ) -> Result<Self, ParseError> {
         let header = read_up_to(source, 0, 32 << 10)?;
@@ -93,15 +104,56 @@ impl<'a> Database<'a> {
             let what = format!("the header's sum is {sum:#x}, it says {:#x}", word(0));
             faults.push(remark(0, what));
         }
-        let (state, tables, leaves) = (word(52), Vec::new(), OnceCell::new());
-        let mut base = Self { source, page_size, revision, state, tables, leaves };
+        let mut base = Self {
+            source,
+            page_size,
+            revision,
+            state: word(52),
+            images: BTreeMap::new(),
+            replayed: None,
+            tables: Vec::new(),
+            leaves: OnceCell::new(),
+        };
+        if base.state == DIRTY && !logs.is_empty() {
+            base.replay(&header, logs, faults);
+        }
         base.tables = base.read_catalog(faults)?;
         Ok(base)
     }
 
-    /// What is to be said of a database that was not closed; `None` if it was.
-    pub(crate) fn unclosed(&self) -> Option<String> {
-        unclosed(self.state)
+    /// Applies the transaction logs.
+    fn replay(&mut self, header: &[u8], logs: &[&dyn ReadAt], faults: &mut Vec<Damage>) {
+        let word = |at| u32_at(header, at).unwrap_or_default();
+        // Where it was attached, if the header does not say what is needed.
+        let first = [word(296), word(84)].into_iter().find(|n| *n != 0).unwrap_or_default();
+        let wanted = Wanted {
+            signature: piece(header, 108, 28).unwrap_or_default().to_vec(),
+            database: u8::try_from(word(104)).unwrap_or_default(),
+            page_size: self.page_size,
+            is_large: self.is_large(),
+            first,
+            last: word(300).max(first),
+        };
+        let read = |number| self.page(number);
+        let Replayed { images, complete, faults: more, said } =
+            replay::replay(&wanted, logs, &read);
+        faults.extend(more);
+        self.images = images;
+        self.replayed = Some((complete, said));
+    }
+
+    /// What is to be said of a database that was not closed, and of how far its rows
+    /// reach; `None` if it was.
+    pub(crate) fn unclosed(&self, extent: Option<&Extent>) -> Option<Damage> {
+        let what = unclosed(self.state)?;
+        let reach = extent.map(|extent| format!("; {}", reach(extent))).unwrap_or_default();
+        let (said, lost) = match &self.replayed {
+            Some((true, said)) => (said.as_str(), false),
+            Some((false, said)) => (said.as_str(), true),
+            None => (NOT_REPLAYED, true),
+        };
+        let message = format!("{FORMAT}: {what}: {said}{reach}");
+        Some(Damage { message, lost, ..remark(0, String::new()) })
     }
 
     /// The table of that name.
@@ -148,7 +200,7 @@ impl<'a> Database<'a> {
     }
 
     /// Number of the last page.
-    fn last_page(&self) -> u32 {
+    fn last_in_file(&self) -> u32 {
         let pages = self.source.size() / self.page_size.max(1) as u64;
         u32::try_from(pages.saturating_sub(2)).unwrap_or(u32::MAX)
     }
@@ -159,7 +211,10 @@ impl<'a> Database<'a> {
 
     /// The page of that number; `None` when the file does not have it whole.
     fn page(&self, number: u32) -> Option<Page> {
-        if number == 0 || number > self.last_page() {
+        if let Some(image) = self.images.get(&number) {
+            return Some(Page::replayed(number, Rc::clone(image)));
+        }
+        if number == 0 || number > self.last_in_file() {
             return None;
         }
         let bytes = read_up_to(self.source, self.offset_of(number), self.page_size).ok()?;
@@ -196,12 +251,12 @@ impl<'a> Database<'a> {
 pub(crate) fn left_open(header: &[u8]) -> Option<Damage> {
     let is_database = u32_at(header, 4) == Some(MAGIC);
     let open = is_database && u32_at(header, 52) == Some(DIRTY);
-    let message = unclosed(DIRTY).filter(|_| open)?;
-    Some(Damage { message, ..lost(0, String::new()) })
+    let what = unclosed(DIRTY).filter(|_| open)?;
+    Some(lost(0, format!("{what}: {NOT_REPLAYED}")))
 }
 
 /// How far rows reach, in words.
-pub(crate) fn reach(extent: &Extent) -> String {
+fn reach(extent: &Extent) -> String {
     match (extent.first, extent.last) {
         (Some(first), Some(last)) => {
             format!("{} rows from {first:.0} to {last:.0}", extent.records)
@@ -210,16 +265,13 @@ pub(crate) fn reach(extent: &Extent) -> String {
     }
 }
 
+/// What a state that is not that of a closed database means.
 fn unclosed(state: u32) -> Option<String> {
-    let state = match state {
-        CLEAN => return None,
-        DIRTY => "it was not closed (dirty shutdown)".to_owned(),
-        other => format!("its state is {other}, 3 expected"),
-    };
-    Some(format!(
-        "{FORMAT}: {state}: read as it stands on its pages, what only its transaction \
-         logs hold is missing"
-    ))
+    match state {
+        CLEAN => None,
+        DIRTY => Some("it was not closed (dirty shutdown)".to_owned()),
+        other => Some(format!("its state is {other}, {CLEAN} expected")),
+    }
 }
 
 fn lost(offset: u64, what: String) -> Damage {

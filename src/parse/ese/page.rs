@@ -1,6 +1,10 @@
 //! A page of the database and the nodes on it.
 
-use crate::parse::bytes::{piece, u16_at, u32_at};
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::replay::Image;
+use crate::parse::bytes::{piece, u16_at, u32_at, u64_at};
 
 /// Bytes before the first node; large pages have as many again.
 const HEADER: usize = 40;
@@ -23,17 +27,22 @@ const OTHER_TREE: u32 = 0x20 | 0x40 | 0x80;
 /// The checksum leaves out the second word and begins with the page's number.
 const NEW_CHECKSUM: u32 = 0x2000;
 
-/// One page as read.
+/// One page.
 pub(super) struct Page {
     pub(super) number: u32,
-    pub(super) bytes: Vec<u8>,
-    /// Whether nodes keep their own flags.
-    pub(super) large: bool,
+    content: Content,
+}
+
+enum Content {
+    /// As it stands in the file, and whether nodes keep their own flags.
+    Read(Vec<u8>, bool),
+    /// As the transaction logs leave it.
+    Replayed(Rc<Image>),
 }
 
 /// An entry of a page: a record of a leaf, the way to a child elsewhere.
 pub(super) struct Node<'a> {
-    pub(super) key: Vec<u8>,
+    pub(super) key: Cow<'a, [u8]>,
     pub(super) data: &'a [u8],
     pub(super) deleted: bool,
 }
@@ -41,52 +50,108 @@ pub(super) struct Node<'a> {
 impl Page {
     pub(super) fn new(number: u32, bytes: Vec<u8>, revision: u32) -> Self {
         let large = bytes.len() >= LARGE && revision >= 0x11;
-        Self { number, bytes, large }
+        Self { number, content: Content::Read(bytes, large) }
     }
 
-    fn word(&self, at: usize) -> u32 {
-        u32_at(&self.bytes, at).unwrap_or_default()
+    /// A copy in a transaction log; the free space in its middle may be left out.
+    pub(super) fn copy(bytes: Vec<u8>, large: bool) -> Self {
+        Self { number: 0, content: Content::Read(bytes, large) }
+    }
+
+    pub(super) fn replayed(number: u32, image: Rc<Image>) -> Self {
+        Self { number, content: Content::Replayed(image) }
     }
 
     /// The page that follows in its tree; 0 when none does.
     pub(super) fn next(&self) -> u32 {
-        self.word(20)
+        match &self.content {
+            Content::Read(bytes, _) => word(bytes, 20),
+            Content::Replayed(image) => image.next,
+        }
     }
 
     /// The object whose tree it is of.
     pub(super) fn object(&self) -> u32 {
-        self.word(24)
+        match &self.content {
+            Content::Read(bytes, _) => word(bytes, 24),
+            Content::Replayed(image) => image.object,
+        }
+    }
+
+    pub(super) fn flags(&self) -> u32 {
+        match &self.content {
+            Content::Read(bytes, _) => word(bytes, 36),
+            Content::Replayed(image) => image.flags,
+        }
     }
 
     pub(super) fn is(&self, flag: u32) -> bool {
-        self.word(36) & flag != 0
+        self.flags() & flag != 0
     }
 
     /// Whether it holds records of a table.
     pub(super) fn has_records(&self) -> bool {
-        holds_records(&self.bytes)
+        holds_records(self.flags())
     }
 
     /// Whether its simple checksum fits; `None` when there is none that is known.
     pub(super) fn sound(&self) -> Option<bool> {
-        if self.large {
-            return None;
-        }
+        let Content::Read(bytes, false) = &self.content else { return None };
         let (from, start) =
             if self.is(NEW_CHECKSUM) { (8, self.number) } else { (4, super::MAGIC) };
-        Some(xor(&self.bytes, from, start) == self.word(0))
+        Some(xor(bytes, from, start) == word(bytes, 0))
     }
 
     /// Its nodes in order; those that reach beyond the page are left out.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        // The first tag is what all keys begin with, on a root something else.
-        let common = self.tag(0).map(|(bytes, _)| bytes).filter(|_| !self.is(ROOT));
-        let common = common.unwrap_or_default();
-        let count = u16_at(&self.bytes, 34).unwrap_or_default() & COUNT_MASK;
-        (1..usize::from(count)).filter_map(move |index| self.node(index, common))
+    pub(super) fn nodes(&self) -> Box<dyn Iterator<Item = Node<'_>> + '_> {
+        match &self.content {
+            Content::Read(bytes, large) => {
+                Box::new(Read { bytes, large: *large, is_root: self.is(ROOT) }.nodes())
+            }
+            Content::Replayed(image) => Box::new(image.nodes()),
+        }
+    }
+}
+
+/// A page as it stands in a file.
+#[derive(Clone, Copy)]
+pub(super) struct Read<'a> {
+    bytes: &'a [u8],
+    large: bool,
+    is_root: bool,
+}
+
+impl<'a> Read<'a> {
+    /// What the header says that replaying needs; `None` for a page that was replayed.
+    pub(super) fn of(page: &'a Page) -> Option<Self> {
+        let Content::Read(bytes, large) = &page.content else { return None };
+        Some(Self { bytes, large: *large, is_root: page.is(ROOT) })
     }
 
-    fn node(&self, index: usize, common: &[u8]) -> Option<Node<'_>> {
+    /// The last change that it has.
+    pub(super) fn time(self) -> u64 {
+        u64_at(self.bytes, 8).unwrap_or_default()
+    }
+
+    /// The page before it in its tree; 0 when none is.
+    pub(super) fn previous(self) -> u32 {
+        word(self.bytes, 16)
+    }
+
+    /// How many nodes it has, sound or not.
+    pub(super) fn lines(self) -> usize {
+        let tags = u16_at(self.bytes, 34).unwrap_or_default() & COUNT_MASK;
+        usize::from(tags.saturating_sub(1))
+    }
+
+    fn nodes(self) -> impl Iterator<Item = Node<'a>> {
+        // The first tag is what all keys begin with, on a root something else.
+        let common = self.tag(0).map(|(bytes, _)| bytes).filter(|_| !self.is_root);
+        let common = common.unwrap_or_default();
+        (1..=self.lines()).filter_map(move |index| self.node(index, common))
+    }
+
+    fn node(self, index: usize, common: &[u8]) -> Option<Node<'a>> {
         let (raw, flags) = self.tag(index)?;
         let first = u16_at(raw, 0)?;
         let flags = if self.large { first >> 13 } else { flags };
@@ -94,28 +159,34 @@ impl Page {
             if flags & PREFIXED == 0 { (0, 0) } else { (usize::from(first & SMALL_MASK), 2) };
         let own = usize::from(u16_at(raw, at)? & SMALL_MASK);
         let start = at.checked_add(2)?;
-        let mut key = common.get(..prefix)?.to_vec();
-        key.extend_from_slice(piece(raw, start, own)?);
+        let own_key = piece(raw, start, own)?;
+        let key = match common.get(..prefix)? {
+            [] => Cow::Borrowed(own_key),
+            common => Cow::Owned([common, own_key].concat()),
+        };
         let data = raw.get(start.checked_add(own)?..)?;
         Some(Node { key, data, deleted: flags & DELETED != 0 })
     }
 
     /// The bytes that a tag points to, and its flags.
-    fn tag(&self, index: usize) -> Option<(&[u8], u16)> {
+    fn tag(self, index: usize) -> Option<(&'a [u8], u16)> {
         let back = index.checked_add(1)?.checked_mul(4)?;
         let at = self.bytes.len().checked_sub(back)?;
-        let (size, offset) = (u16_at(&self.bytes, at)?, u16_at(&self.bytes, at.checked_add(2)?)?);
+        let (size, offset) = (u16_at(self.bytes, at)?, u16_at(self.bytes, at.checked_add(2)?)?);
         let (mask, header) =
             if self.large { (LARGE_MASK, HEADER * 2) } else { (SMALL_MASK, HEADER) };
         let start = header.checked_add(usize::from(offset & mask))?;
-        Some((piece(&self.bytes, start, usize::from(size & mask))?, offset >> 13))
+        Some((piece(self.bytes, start, usize::from(size & mask))?, offset >> 13))
     }
 }
 
-/// Whether a page that begins so is a leaf of a table's own tree.
-pub(super) fn holds_records(start: &[u8]) -> bool {
-    let flags = u32_at(start, 36).unwrap_or_default();
+/// Whether a page with these flags is a leaf of a table's own tree.
+pub(super) fn holds_records(flags: u32) -> bool {
     flags & LEAF != 0 && flags & (EMPTY | OTHER_TREE) == 0
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32_at(bytes, at).unwrap_or_default()
 }
 
 /// All words from an offset on, and `start`, added without carry.

@@ -15,8 +15,6 @@ const MAX_LONG_PAGES: usize = 16 << 10;
 const MAX_DEPTH: usize = 32;
 /// Pages read at once when looking for leaves beside the tree.
 const PAGES_AT_ONCE: usize = 32;
-/// Bytes of a page that tell what it is.
-const PAGE_START: usize = 40;
 
 /// One way through a tree; no page is read twice.
 pub(super) struct Walk<'a> {
@@ -64,7 +62,8 @@ impl<'a> Walk<'a> {
                 visit(&page)?;
                 continue;
             }
-            let mut children: Vec<u32> = page.nodes().filter_map(|n| u32_at(n.data, 0)).collect();
+            let live = page.nodes().filter(|node| !node.deleted);
+            let mut children: Vec<u32> = live.filter_map(|n| u32_at(n.data, 0)).collect();
             children.reverse();
             ahead.append(&mut children);
         }
@@ -103,18 +102,26 @@ impl<'a> Walk<'a> {
 impl Database<'_> {
     /// Every page that looks like a leaf with records, by its object, in order. The file is
     /// gone through once for all tables.
-    fn leaves(&self) -> &BTreeMap<u32, Vec<u32>> {
+    fn leaves(&self) -> &BTreeMap<u32, BTreeSet<u32>> {
         self.leaves.get_or_init(|| {
-            let mut all: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+            let mut all: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+            for (number, image) in &self.images {
+                if holds_records(image.flags) {
+                    all.entry(image.object).or_default().insert(*number);
+                }
+            }
             let mut first = 1u32;
-            while first <= self.last_page() {
+            while first <= self.last_in_file() {
                 let many = self.page_size.saturating_mul(PAGES_AT_ONCE);
                 let offset = self.offset_of(first);
                 let bytes = read_up_to(self.source, offset, many).unwrap_or_default();
                 for (number, start) in (first..).zip(bytes.chunks_exact(self.page_size)) {
-                    let start = start.get(..PAGE_START).unwrap_or_default();
-                    if let Some(object) = u32_at(start, 24).filter(|_| holds_records(start)) {
-                        all.entry(object).or_default().push(number);
+                    if self.images.contains_key(&number) {
+                        continue;
+                    }
+                    let flags = u32_at(start, 36).unwrap_or_default();
+                    if let Some(object) = u32_at(start, 24).filter(|_| holds_records(flags)) {
+                        all.entry(object).or_default().insert(number);
                     }
                 }
                 first = first.saturating_add(u32::try_from(PAGES_AT_ONCE).unwrap_or(1));
@@ -139,7 +146,7 @@ impl Database<'_> {
         for _ in 0..MAX_LONG_PAGES {
             for node in page.nodes().filter(|node| !node.deleted) {
                 match node.key.strip_prefix(id.as_slice()) {
-                    None if node.key > id => return join(size?, &pieces, is_packed),
+                    None if *node.key > *id => return join(size?, &pieces, is_packed),
                     None => {}
                     Some([]) => size = usize::try_from(u32_at(node.data, 4)?).ok(),
                     Some(offset) => {
@@ -164,7 +171,8 @@ impl Database<'_> {
                 return Some(page);
             }
             // A child's keys are below the key that stands beside it; the last has none.
-            let below = |n: &super::page::Node<'_>| n.key.is_empty() || key < n.key.as_slice();
+            let below =
+                |n: &super::page::Node<'_>| !n.deleted && (n.key.is_empty() || *key < *n.key);
             let child = page.nodes().find(below).and_then(|n| u32_at(n.data, 0))?;
             page = self.page(child)?;
         }

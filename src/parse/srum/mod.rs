@@ -18,8 +18,8 @@ use std::ops::ControlFlow;
 use jiff::{RoundMode, SignedDuration, SignedDurationRound, Timestamp, Unit};
 
 use self::names::Names;
-use super::ese::{Cell, Database, Row, Table, reach};
-use super::offer::{lost, offer};
+use super::ese::{Cell, Database, Row, Table};
+use super::offer::offer;
 use super::{ParseError, Parser};
 use crate::model::{Category, Damage, Extent, Input, Locator, Moment, Precision, Record, Sink};
 
@@ -65,7 +65,7 @@ impl Parser for Srum {
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let mut faults = Vec::new();
-        let base = Database::open(input.bytes, &mut faults)?;
+        let base = Database::open(input.bytes, &input.sidecars, &mut faults)?;
         let names = Names::read(&base, &mut faults);
         let mut told = Told { input, sink, names, extent: Extent::default() };
         let mut tables = 0u32;
@@ -77,9 +77,7 @@ impl Parser for Srum {
             }
         }
         let Told { sink, extent, .. } = told;
-        if let Some(what) = base.unclosed() {
-            faults.push(lost(0, format!("{what}; {}", reach(&extent))));
-        }
+        faults.extend(base.unclosed(Some(&extent)));
         faults.into_iter().for_each(|fault| sink.damaged(fault));
         sink.extent(extent);
         if tables == 0 {

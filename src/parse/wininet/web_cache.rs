@@ -22,7 +22,7 @@ use super::Output;
 use super::entry::Entry;
 use crate::model::{Damage, Input, Locator, Moment, Record, Sink};
 use crate::parse::bytes::{ansi, utf16_text};
-use crate::parse::ese::{Cell, Database, Row, Table, reach};
+use crate::parse::ese::{Cell, Database, Row, Table};
 use crate::parse::offer::lost;
 use crate::parse::{ParseError, Parser};
 
@@ -51,7 +51,7 @@ impl Parser for WebCache {
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         let mut faults = Vec::new();
-        let base = Database::open(input.bytes, &mut faults)?;
+        let base = Database::open(input.bytes, &input.sidecars, &mut faults)?;
         let containers = containers(&base, &mut faults);
         let mut output = Output::new(input, sink);
         let mut tables = 0u32;
@@ -72,9 +72,7 @@ impl Parser for WebCache {
             }
         }
         let Output { sink, extent, .. } = output;
-        if let Some(what) = base.unclosed() {
-            faults.push(lost(0, format!("{what}; {}", reach(&extent))));
-        }
+        faults.extend(base.unclosed(Some(&extent)));
         faults.into_iter().for_each(|fault| sink.damaged(fault));
         sink.extent(extent);
         if tables == 0 && base.table("Containers").is_none() {
