@@ -45,7 +45,7 @@ pub use record::{
 pub use report::summary_text;
 pub use run_json::{ImageFacts, RunFacts, SCHEMA as RUN_SCHEMA};
 pub use verdict::SCHEMA as VERDICT_SCHEMA;
-pub use volatile::{forget_volatile, keep_volatile, read_volatile};
+pub use volatile::{Kept, forget_volatile, keep_volatile, read_volatile};
 
 /// The results that depend on nothing but the report, in the order written.
 const RESULTS: [&str; 9] = [

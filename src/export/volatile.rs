@@ -16,37 +16,57 @@ use serde_json::{Map, Value as Json, json};
 
 use super::ExportError;
 use super::fresh::{Fresh, create_folder, refuse_link};
-use crate::model::{EvidencePath, Locator, Moment, Precision, Record, Value, Volatile, to_iso};
+use crate::model::{
+    EvidencePath, Locator, Moment, Precision, Problem, Record, Stage, Value, Volatile, to_iso,
+};
 
 /// The copy's name in the output folder.
 const KEPT: &str = ".adit-live.jsonl";
 /// Name and version of its format.
-const SCHEMA: &str = "adit-live/1";
+const SCHEMA: &str = "adit-live/2";
+/// Stages that can refuse a fact.
+const STAGES: [Stage; 2] = [Stage::Source, Stage::Parse];
 /// Largest copy that is read, in bytes.
 const MAX_BYTES: u64 = 512 << 20;
 /// Different categories and meanings of times that a copy may name.
 const MAX_WORDS: usize = 1024;
 
-/// Keeps the facts for a run that resumes this one.
+/// What a run learnt of the running system.
+#[derive(Debug)]
+pub struct Kept {
+    pub facts: Vec<Volatile>,
+    /// What it was not told, and why.
+    pub refused: Vec<Problem>,
+}
+
+/// Keeps the facts, and what was refused, for a run that resumes this one.
 ///
 /// # Errors
 ///
 /// When they cannot be written.
-pub fn keep_volatile(dir: &Path, identity: &str, facts: &[Volatile]) -> Result<(), ExportError> {
+pub fn keep_volatile(
+    dir: &Path,
+    identity: &str,
+    facts: &[Volatile],
+    refused: &[&Problem],
+) -> Result<(), ExportError> {
     create_folder(dir)?;
     let path = dir.join(KEPT);
-    let head = json!({ "schema": SCHEMA, "identity": identity, "facts": facts.len() });
+    let refused: Vec<Json> = refused.iter().map(|problem| refusal_as_json(problem)).collect();
+    let head = json!({
+        "schema": SCHEMA, "identity": identity, "facts": facts.len(), "refused": refused,
+    });
     let lines = std::iter::once(head).chain(facts.iter().map(as_json));
     write_lines(&path, lines)
 }
 
-/// The facts that an earlier run of the same machine kept; none where there are none, or
-/// where they are not whole.
+/// The facts that an earlier run of the same machine kept, and what it was refused; none
+/// where there are none, or where they are not whole.
 ///
 /// # Errors
 ///
 /// When a link stands in their place.
-pub fn read_volatile(dir: &Path, identity: &str) -> Result<Option<Vec<Volatile>>, ExportError> {
+pub fn read_volatile(dir: &Path, identity: &str) -> Result<Option<Kept>, ExportError> {
     let path = dir.join(KEPT);
     refuse_link(&path)?;
     let small = std::fs::metadata(&path).is_ok_and(|found| found.len() <= MAX_BYTES);
@@ -107,13 +127,29 @@ fn as_json(fact: &Volatile) -> Json {
     })
 }
 
-fn facts_of(text: &str, identity: &str) -> Option<Vec<Volatile>> {
+fn refusal_as_json(problem: &Problem) -> Json {
+    json!({
+        "path": problem.path.as_ref().map(EvidencePath::as_str),
+        "stage": problem.stage.as_str(),
+        "message": problem.message,
+    })
+}
+
+fn refusal(json: &Json) -> Option<Problem> {
+    let text = |name: &str| json.get(name)?.as_str();
+    let stage = STAGES.into_iter().find(|stage| Some(stage.as_str()) == text("stage"))?;
+    let path = text("path").map(EvidencePath::new);
+    Some(Problem { path, locator: None, stage, message: text("message")?.to_owned() })
+}
+
+fn facts_of(text: &str, identity: &str) -> Option<Kept> {
     let mut lines = text.lines();
     let head: Json = serde_json::from_str(lines.next()?).ok()?;
     let same = head.get("schema")?.as_str()? == SCHEMA && head.get("identity")? == identity;
     let count = usize::try_from(head.get("facts")?.as_u64()?).ok()?;
     let facts: Vec<Volatile> = lines.map(fact).collect::<Option<_>>()?;
-    (same && facts.len() == count).then_some(facts)
+    let refused = head.get("refused")?.as_array()?.iter().map(refusal).collect::<Option<_>>()?;
+    (same && facts.len() == count).then_some(Kept { facts, refused })
 }
 
 fn fact(line: &str) -> Option<Volatile> {
@@ -194,9 +230,16 @@ mod tests {
     fn facts_come_back_as_they_were() {
         let place = tempfile::tempdir().unwrap();
         let facts = vec![sample(), sample()];
-        keep_volatile(place.path(), "host 1", &facts).unwrap();
+        let refused = Problem {
+            path: Some(EvidencePath::new("live:service")),
+            locator: None,
+            stage: Stage::Source,
+            message: "cannot be asked for: access is denied".to_owned(),
+        };
+        keep_volatile(place.path(), "host 1", &facts, &[&refused]).unwrap();
         let kept = read_volatile(place.path(), "host 1").unwrap().unwrap();
-        assert_eq!(format!("{kept:?}"), format!("{facts:?}"));
+        assert_eq!(format!("{:?}", kept.facts), format!("{facts:?}"));
+        assert_eq!(kept.refused, [refused]);
         assert!(read_volatile(place.path(), "host 2").unwrap().is_none());
         forget_volatile(place.path());
         assert!(read_volatile(place.path(), "host 1").unwrap().is_none());
@@ -205,7 +248,7 @@ mod tests {
     #[test]
     fn a_copy_that_is_not_whole_is_none() {
         let place = tempfile::tempdir().unwrap();
-        keep_volatile(place.path(), "h", &[sample(), sample()]).unwrap();
+        keep_volatile(place.path(), "h", &[sample(), sample()], &[]).unwrap();
         let path = place.path().join(KEPT);
         let whole = std::fs::read(&path).unwrap();
         for cut in [0, 10, whole.len() / 2, whole.len() - 2] {

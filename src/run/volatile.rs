@@ -60,20 +60,28 @@ pub fn open(
         match kept {
             Some(kept) => {
                 wanted.actions.note("took over the volatile facts of the run that is resumed");
-                machine.volatile = kept;
+                machine.volatile = kept.facts;
+                machine.problems.extend(kept.refused);
             }
             None => {
                 ask_agent_records(machine);
                 cut_environments(&mut machine.volatile, definitions);
                 // From here on as a resumed run finds them, so that it comes to the same.
                 machine.volatile = shown(&machine.volatile, &|text| super::shown(job, text));
-                export::keep_volatile(&job.output, &identity, &machine.volatile)?;
+                let refused: Vec<&Problem> = machine.problems.iter().filter(is_of_facts).collect();
+                export::keep_volatile(&job.output, &identity, &machine.volatile, &refused)?;
                 let n = machine.volatile.len();
                 wanted.actions.note(format!("recorded {n} facts of processes and connections"));
             }
         }
     }
     Ok(Ok(hosts))
+}
+
+/// Whether a problem is that of a fact, which a resumed run does not ask for again.
+fn is_of_facts(problem: &&Problem) -> bool {
+    let path = problem.path.as_ref().map_or("", |path| path.as_str());
+    ["live:", "/proc"].iter().any(|start| path.starts_with(start))
 }
 
 /// Turns the answers of agents into records.

@@ -36,11 +36,14 @@ pub(super) fn open(
     };
     let mut host = HostEvidence::new(label, host_name(root), Layout::LinuxRoot, tree);
     host.is_running = true;
+    let running = wanted.root.is_none();
     if wanted.volatile {
-        let told = records::all(root, wanted.root.is_none(), &wanted.limits);
+        let told = records::all(root, running, &wanted.limits);
         host.volatile = told.volatile;
         host.saved = told.saved;
         host.problems.extend(told.problems);
+    } else {
+        host.saved = records::programs_without_file(root, running, &wanted.limits);
     }
     Ok(vec![host])
 }

@@ -47,6 +47,12 @@ pub(super) fn all(root: &Path, running: bool, limits: &Limits) -> Told {
     told
 }
 
+/// Programs of processes that have no file any more, for a run that has its facts already.
+pub(super) fn programs_without_file(root: &Path, running: bool, limits: &Limits) -> Vec<Saved> {
+    let kernel = Kernel::new(root.join("proc"), running, limits);
+    gone_programs(&kernel, &kernel.processes())
+}
+
 /// Processes that were not seen whole: they have a command line and no program, or open
 /// files that cannot be listed.
 fn unseen(processes: &[Process]) -> Option<Problem> {
