@@ -29,46 +29,46 @@ const FRAGMENT_BEGIN: u8 = 76;
 const FRAGMENT: u8 = 77;
 const NOTHING: u8 = 0;
 
-/// One log, read.
-pub(super) struct LogFile {
+/// One log; its segments are read when they are asked for.
+pub(super) struct LogFile<'a> {
     pub(super) generation: u32,
-    bytes: Vec<u8>,
+    source: &'a dyn ReadAt,
 }
 
 /// A place in the log, and what is wrong there.
 pub(super) type Wrong = (u64, String);
 
-impl LogFile {
-    /// Reads a log; `None` for one that is of another database, or empty.
+impl<'a> LogFile<'a> {
+    /// Opens a log; `None` for one that is of another database, or empty.
     ///
     /// # Errors
     ///
     /// What makes it unreadable.
-    pub(super) fn read(source: &dyn ReadAt, wanted: &Wanted) -> Result<Option<Self>, String> {
+    pub(super) fn open(source: &'a dyn ReadAt, wanted: &Wanted) -> Result<Option<Self>, String> {
         if source.size() > MAX_BYTES as u64 {
             return Err(format!("{} bytes, at most {MAX_BYTES} are read", source.size()));
         }
-        let bytes = read_up_to(source, 0, MAX_BYTES).map_err(|error| error.to_string())?;
-        let Some(header) = bytes.get(..SEGMENT).filter(|h| h.iter().any(|byte| *byte != 0)) else {
+        let header = read_up_to(source, 0, SEGMENT).map_err(|error| error.to_string())?;
+        if header.len() < SEGMENT || header.iter().all(|byte| *byte == 0) {
             return Ok(None);
-        };
-        let word = |at| u32_at(header, at).unwrap_or_default();
-        let (major, segment) = (word(32), u16_at(header, 8).unwrap_or_default());
-        if xor(header, 4, MAGIC) != word(0) {
+        }
+        let word = |at| u32_at(&header, at).unwrap_or_default();
+        let (major, segment) = (word(32), u16_at(&header, 8).unwrap_or_default());
+        if xor(&header, 4, MAGIC) != word(0) {
             return Err("the sum of its header does not fit".to_owned());
         }
         if major != MAJOR || usize::from(segment) != SEGMENT {
             return Err(format!("version {major} with segments of {segment} bytes is not known"));
         }
-        let page_size = match u16_at(header, 14).unwrap_or_default() {
+        let page_size = match u16_at(&header, 14).unwrap_or_default() {
             0 => 4096,
             size => usize::from(size),
         };
-        let is_ours = piece(header, 44, SIGNATURE_BYTES) == Some(wanted.signature.as_slice());
+        let is_ours = piece(&header, 44, SIGNATURE_BYTES) == Some(wanted.signature.as_slice());
         if !is_ours || page_size != wanted.page_size {
             return Ok(None);
         }
-        Ok(Some(Self { generation: word(4), bytes }))
+        Ok(Some(Self { generation: word(4), source }))
     }
 
     /// Gives every record and where it stands, fragments put together.
@@ -80,9 +80,11 @@ impl LogFile {
         &self,
         visit: &mut dyn FnMut(u64, &[u8]) -> Option<()>,
     ) -> Result<(), Wrong> {
+        let bytes = read_up_to(self.source, 0, MAX_BYTES);
+        let bytes = bytes.map_err(|error| (0, error.to_string()))?;
         let mut pending: Option<(usize, Vec<u8>)> = None;
-        for number in 1..self.bytes.len() / SEGMENT {
-            let Some((base, segment)) = self.segment(number)? else { break };
+        for number in 1..bytes.len() / SEGMENT {
+            let Some((base, segment)) = segment(&bytes, self.generation, number)? else { break };
             let mut at = SEGMENT_HEADER;
             while let Some(rest) = segment.get(at..).filter(|rest| !rest.is_empty()) {
                 let place = base.saturating_add(at as u64);
@@ -120,27 +122,27 @@ impl LogFile {
         }
         Ok(())
     }
+}
 
-    /// The segment of that number and its offset, or its second copy; `None` after the last.
-    fn segment(&self, number: usize) -> Result<Option<(u64, &[u8])>, Wrong> {
-        let copy = |at: usize| {
-            let offset = at.checked_mul(SEGMENT)?;
-            let bytes = piece(&self.bytes, offset, SEGMENT)?;
-            let is_it = u16_at(bytes, 10).map(usize::from) == Some(number)
-                && u32_at(bytes, 12) == Some(self.generation);
-            is_it.then_some((offset as u64, bytes))
-        };
-        let is_sound = |(_, bytes): &(u64, &[u8])| {
-            u32::try_from(number).is_ok_and(|n| u32_at(bytes, 0) == Some(xor(bytes, 8, n)))
-        };
-        let copies = [copy(number), copy(number.saturating_add(1))];
-        match copies.iter().flatten().find(|copy| is_sound(copy)) {
-            Some(found) => Ok(Some(*found)),
-            None if copies[0].is_none() => Ok(None),
-            None => {
-                let at = number.saturating_mul(SEGMENT) as u64;
-                Err((at, format!("the sum of segment {number} does not fit")))
-            }
+/// The segment of that number and its offset, or its second copy; `None` after the last.
+fn segment(log: &[u8], generation: u32, number: usize) -> Result<Option<(u64, &[u8])>, Wrong> {
+    let copy = |at: usize| {
+        let offset = at.checked_mul(SEGMENT)?;
+        let bytes = piece(log, offset, SEGMENT)?;
+        let is_it = u16_at(bytes, 10).map(usize::from) == Some(number)
+            && u32_at(bytes, 12) == Some(generation);
+        is_it.then_some((offset as u64, bytes))
+    };
+    let is_sound = |(_, bytes): &(u64, &[u8])| {
+        u32::try_from(number).is_ok_and(|n| u32_at(bytes, 0) == Some(xor(bytes, 8, n)))
+    };
+    let copies = [copy(number), copy(number.saturating_add(1))];
+    match copies.iter().flatten().find(|copy| is_sound(copy)) {
+        Some(found) => Ok(Some(*found)),
+        None if copies[0].is_none() => Ok(None),
+        None => {
+            let at = number.saturating_mul(SEGMENT) as u64;
+            Err((at, format!("the sum of segment {number} does not fit")))
         }
     }
 }

@@ -101,16 +101,20 @@ pub(super) fn replay(
 }
 
 /// The logs that belong to the database, by generation.
-fn find(wanted: &Wanted, logs: &[&dyn ReadAt], faults: &mut Vec<Damage>) -> BTreeMap<u32, LogFile> {
-    let mut found: BTreeMap<u32, LogFile> = BTreeMap::new();
+fn find<'a>(
+    wanted: &Wanted,
+    logs: &[&'a dyn ReadAt],
+    faults: &mut Vec<Damage>,
+) -> BTreeMap<u32, LogFile<'a>> {
+    let mut found: BTreeMap<u32, LogFile<'_>> = BTreeMap::new();
     let mut left = MAX_LOG_BYTES;
-    for log in logs.iter().take(MAX_LOGS) {
+    for log in logs.iter().copied().take(MAX_LOGS) {
         let Some(after) = left.checked_sub(log.size()) else {
             faults.push(remark(0, format!("transaction logs of more than {MAX_LOG_BYTES} bytes")));
             break;
         };
         left = after;
-        match LogFile::read(*log, wanted) {
+        match LogFile::open(log, wanted) {
             Ok(Some(log)) => drop(found.entry(log.generation).or_insert(log)),
             // Of another database, or prepared and empty.
             Ok(None) => {}
@@ -124,18 +128,10 @@ fn find(wanted: &Wanted, logs: &[&dyn ReadAt], faults: &mut Vec<Damage>) -> BTre
     found
 }
 
-/// Those without a gap around the first that must be applied.
-fn chain<'l>(wanted: &Wanted, found: &'l BTreeMap<u32, LogFile>) -> Vec<&'l LogFile> {
-    let mut first = wanted.first;
-    while let Some(before) = first.checked_sub(1).filter(|n| found.contains_key(n)) {
-        first = before;
-    }
-    found
-        .range(first..)
-        .zip(first..)
-        .take_while(|((n, _), at)| *n == at)
-        .map(|(f, _)| f.1)
-        .collect()
+/// The first that must be applied and what follows it without a gap.
+fn chain<'l>(wanted: &Wanted, found: &'l BTreeMap<u32, LogFile<'l>>) -> Vec<&'l LogFile<'l>> {
+    let following = found.range(wanted.first..).zip(wanted.first..);
+    following.take_while(|((n, _), at)| *n == at).map(|((_, log), _)| log).collect()
 }
 
 /// The pages, and what is known while the logs are gone through.
@@ -160,7 +156,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Applies a log; whether it could be read to its end.
-    fn apply(&mut self, log: &LogFile, faults: &mut Vec<Damage>) -> bool {
+    fn apply(&mut self, log: &LogFile<'_>, faults: &mut Vec<Damage>) -> bool {
         let end = log.each(&mut |at, bytes| {
             self.pages.at = at;
             self.record(bytes)

@@ -65,7 +65,7 @@ fn wanted(base: &[u8]) -> Wanted {
 fn born(base: &[u8], logs: &[Vec<u8>]) -> BTreeSet<u32> {
     let (mut born, mut met) = (BTreeSet::new(), BTreeSet::new());
     for log in logs {
-        let log = LogFile::read(log, &wanted(base)).unwrap().unwrap();
+        let log = LogFile::open(log, &wanted(base)).unwrap().unwrap();
         let read = log.each(&mut |_, bytes| {
             if let Record::Change(change) = Record::read(bytes)? {
                 let new = match &change.what {
