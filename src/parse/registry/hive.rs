@@ -19,6 +19,8 @@ use super::key::{Data, Key, NamedValue};
 use super::replay::{Replay, replay};
 use super::validate::{Bins, Leftover, Report, check_bins, check_tree};
 
+/// What a header says of a transaction log, in which bins are not where a hive has them.
+const LOG_KINDS: [u32; 3] = [1, 2, 6];
 /// Keys given by one call of [`Hive::below`].
 const MAX_KEYS_BELOW: usize = 1 << 20;
 
@@ -49,6 +51,11 @@ impl Hive {
             let start = image.get(..4).unwrap_or(&image);
             let found = format!("{:?}", String::from_utf8_lossy(start));
             return Err(ParseError::Foreign { format: "registry hive", found });
+        }
+        let is_log = cells::u32_at(&image, 28).is_some_and(|kind| LOG_KINDS.contains(&kind));
+        if is_log && !image.get(4096..).is_some_and(|bins| bins.starts_with(b"hbin")) {
+            let what = "a transaction log; the hive that it belongs to is not beside it".to_owned();
+            return Err(ParseError::Broken { format: "registry hive", offset: 28, what });
         }
         let mut report = Report::default();
         let logs = read_logs(&input.sidecars, &mut report);

@@ -254,4 +254,9 @@ fn another_format_and_nothing_are_refused() {
     }
     let found = parse(b"regf", &[], &Everything);
     assert!(found.lost() > 0 && found.records.is_empty());
+    let alone = with_input(DIRTY_LOG, &[], &Everything, |input| {
+        Registry.parse(input, &mut Collected::default())
+    });
+    let said = alone.unwrap_err().to_string();
+    assert!(said.contains("a transaction log; the hive"), "{said}");
 }
