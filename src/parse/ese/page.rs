@@ -22,8 +22,10 @@ const PREFIXED: u16 = 4;
 pub(super) const ROOT: u32 = 0x01;
 pub(super) const LEAF: u32 = 0x02;
 const EMPTY: u32 = 0x08;
+/// Of a tree of free space.
+pub(super) const SPACE: u32 = 0x20;
 /// Of space, of an index other than the primary one, or of long values.
-const OTHER_TREE: u32 = 0x20 | 0x40 | 0x80;
+const OTHER_TREE: u32 = SPACE | 0x40 | 0x80;
 /// The checksum leaves out the second word and begins with the page's number.
 const NEW_CHECKSUM: u32 = 0x2000;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::page::Page;
+use super::super::page::{Page, SPACE};
 use super::image::Image;
 use super::record::Change;
 
@@ -36,7 +36,7 @@ impl<'a> Pages<'a> {
     /// The page if it has its changes up to the time `before` and none after.
     pub(super) fn due_at(&mut self, page: u32, before: u64, time: u64) -> Option<&mut Image> {
         match self.time_of(page) {
-            Some(has) if has >= time => return None,
+            Some(has) if has >= time || self.is_of_space(page) => return None,
             Some(has) if has == before => {}
             _ => {
                 self.stick(page);
@@ -47,6 +47,11 @@ impl<'a> Pages<'a> {
         let image = self.images.get_mut(&page)?;
         image.time = time;
         Some(image)
+    }
+
+    /// Whether it is a page of a tree of free space, whose changes are left out.
+    fn is_of_space(&self, page: u32) -> bool {
+        self.images.get(&page).is_some_and(|image| image.flags & SPACE != 0)
     }
 
     /// The last change that a page has; `None` for a page that cannot be read.

@@ -1,6 +1,6 @@
 //! Pages that are split: some lines move to a new page, the level above gets another child.
 
-use super::super::page::{LEAF, Page};
+use super::super::page::{LEAF, Page, SPACE};
 use super::image::{Image, Stored};
 use super::pages::Pages;
 use super::record::{Change, Split, What};
@@ -32,6 +32,9 @@ impl Pages<'_> {
                 What::Split(split) => splits.push((part, split)),
                 other => operation = Some(other),
             }
+        }
+        if splits.iter().any(|(_, split)| split.new_flags & SPACE != 0) {
+            return;
         }
         for (depth, (change, split)) in splits.iter().enumerate() {
             let below = splits.get(depth.saturating_add(1));

@@ -18,14 +18,12 @@ use super::{Replayed, Wanted, replay};
 use crate::model::{Everything, Input, ReadAt};
 use crate::parse::Parser;
 use crate::parse::ese::MAGIC;
-use crate::parse::ese::page::{Page, xor};
+use crate::parse::ese::page::{Page, SPACE, xor};
 use crate::parse::srum::Srum;
 use crate::parse::testing::Kept;
 
 const PAGE: usize = 4096;
 const GENERATIONS: [&str; 7] = ["00003", "00004", "00005", "00006", "00007", "00008", ""];
-/// Of trees of free space.
-const SPACE: u32 = 0x20;
 
 fn at(name: &str) -> PathBuf {
     let folder = "testdata/parse/ese/replay";
