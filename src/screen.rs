@@ -89,10 +89,10 @@ impl Filter for Screen {
         if self.open {
             return true;
         }
-        let text = text.to_ascii_lowercase();
-        if !self.triggers.rendered.found(&text) {
+        if !self.triggers.rendered.found(text) {
             return false;
         }
+        let text = text.to_ascii_lowercase();
         let mut present = BTreeSet::new();
         let automaton = self.rendered.get_or_init(|| Automaton::of_text(&self.literals));
         automaton.iter().for_each(|automaton| {

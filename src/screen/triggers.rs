@@ -4,17 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::AhoCorasick;
-use aho_corasick::packed;
 
 use super::formula::{Formula, Literal, utf8_forms, utf16};
 use super::literals::{Literals, inside};
 use super::ordinary::is_ordinary;
 use super::sweep::{Form, Sighting, Sweep};
 
-/// Patterns that one SIMD search takes before it slows down.
-const PACKED_PATTERNS: usize = 32;
-/// SIMD searches beyond which one automaton is faster.
-const PACKED_SEARCHES: usize = 6;
 /// So many triggers with a common first word are searched for by that word.
 const SIBLINGS: usize = 4;
 /// Weight up to which a literal is a bad trigger: three letters, or an ordinary word.
@@ -26,22 +21,40 @@ const MAX_NEEDLES: usize = 4 * NEEDLES_PER_SWEEP;
 /// Weight of what stands in most blocks.
 const ORDINARY: usize = 1;
 
-/// Whether some of many patterns stands in a text.
+/// Whether some of many texts stands in another, in any case.
 pub(super) enum Trigger {
-    Never,
-    /// The search could not be built: every block goes to the second step.
+    /// The search could not be built: every text goes to the second step.
     Always,
-    Packed(Vec<packed::Searcher>),
+    Sweeps(Vec<Sweep>),
+    /// There are too many for sweeps.
     Automaton(AhoCorasick),
 }
 
 impl Trigger {
-    pub(super) fn found(&self, haystack: &[u8]) -> bool {
+    fn of(texts: &[String]) -> Self {
+        let forms = texts.iter().flat_map(|text| utf8_forms(text)).enumerate();
+        let forms: Vec<(usize, Vec<u8>)> = forms.collect();
+        if forms.len() <= MAX_NEEDLES {
+            let form = |(needle, bytes)| Form { needle, bytes, stride: 1, folded: true };
+            let shares = forms.chunks(NEEDLES_PER_SWEEP);
+            return Self::Sweeps(
+                shares.map(|share| Sweep::of(share.iter().cloned().map(form).collect())).collect(),
+            );
+        }
+        let mut builder = AhoCorasick::builder();
+        let search = builder.ascii_case_insensitive(true).build(forms.into_iter().map(|f| f.1));
+        search.map_or(Self::Always, Self::Automaton)
+    }
+
+    pub(super) fn found(&self, text: &[u8]) -> bool {
         match self {
-            Self::Never => false,
             Self::Always => true,
-            Self::Packed(all) => all.iter().any(|s| s.find(haystack).is_some()),
-            Self::Automaton(search) => search.is_match(haystack),
+            Self::Sweeps(sweeps) => sweeps.iter().any(|sweep| {
+                let mut found = false;
+                sweep.each(text, &mut |_| found = true);
+                found
+            }),
+            Self::Automaton(search) => search.is_match(text),
         }
     }
 }
@@ -75,8 +88,7 @@ impl Triggers {
             chosen = Choice::of(formulas, literals, false);
         }
         let triggers: Vec<&Literal> = chosen.iter().filter_map(|i| literals.get(*i)).collect();
-        let rendered = few(triggers.iter().map(|l| l.text()));
-        let rendered: Vec<Vec<u8>> = rendered.iter().flat_map(|t| utf8_forms(t)).collect();
+        let rendered = Trigger::of(&few(triggers.iter().map(|l| l.text())));
         let texts = few(triggers.iter().filter_map(|l| match l {
             Literal::Text(text) => Some(text.as_str()),
             Literal::Bytes { .. } => None,
@@ -101,7 +113,6 @@ impl Triggers {
             }
         }
         let same = needles.iter().map(|needle| literals.binary_search(needle).ok()).collect();
-        let rendered = trigger(&rendered);
         Self { search, literals_of, needles_of, same, rendered }
     }
 
@@ -287,19 +298,4 @@ fn few<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
 /// The text up to its first blank, that included; all of it if that leaves too little.
 fn first_word(text: &str) -> &str {
     text.split_inclusive(' ').next().filter(|word| word.len() * 2 > WEAK).unwrap_or(text)
-}
-
-fn trigger(patterns: &[Vec<u8>]) -> Trigger {
-    if patterns.is_empty() {
-        return Trigger::Never;
-    }
-    if patterns.len() <= PACKED_PATTERNS * PACKED_SEARCHES {
-        let searches = patterns.len().div_ceil(PACKED_PATTERNS);
-        let share = patterns.len().div_ceil(searches).max(1);
-        let searchers: Option<Vec<_>> = patterns.chunks(share).map(packed::Searcher::new).collect();
-        if let Some(searchers) = searchers {
-            return Trigger::Packed(searchers);
-        }
-    }
-    AhoCorasick::new(patterns).map_or(Trigger::Always, Trigger::Automaton)
 }

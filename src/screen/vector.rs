@@ -28,7 +28,7 @@ impl Vector {
     }
 
     /// Names the bytes that may be the last of a fingerprint, in order; returns how many
-    /// bytes of the block are done, none where the processor cannot.
+    /// bytes of the block are done: all, or none where the processor cannot.
     pub(super) fn sweep(
         self,
         tables: &[Table; LETTERS],
@@ -80,9 +80,14 @@ mod avx2 {
             let both = |a, b| avx2._mm256_and_si256(a, b);
             let all = avx._mm256_set1_epi8(-1);
             let mut before = (all, all, all);
-            let (steps, _) = self.block.as_chunks::<WIDTH>();
-            for (step, bytes) in steps.iter().enumerate() {
-                let bytes: __m256i = cast(*bytes);
+            let (steps, rest) = self.block.as_chunks::<WIDTH>();
+            // Names and the texts of single records are hardly longer than a step.
+            let mut end = [0; WIDTH];
+            if let Some(start) = end.get_mut(..rest.len()) {
+                start.copy_from_slice(rest);
+            }
+            for step in 0..self.block.len().div_ceil(WIDTH) {
+                let bytes: __m256i = cast(*steps.get(step).unwrap_or(&end));
                 let low = both(bytes, half);
                 let high = both(avx2._mm256_srli_epi16::<4>(bytes), half);
                 let suited = |(lows, highs)| {
@@ -121,7 +126,7 @@ mod avx2 {
                     left &= left.wrapping_sub(1);
                 }
             }
-            steps.as_flattened().len()
+            self.block.len()
         }
     }
 }
