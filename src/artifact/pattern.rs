@@ -153,6 +153,26 @@ impl Folders {
     }
 }
 
+/// File names with wildcards, in lowercase.
+#[derive(PartialEq, Eq)]
+pub(super) struct Names {
+    glob: Vec<char>,
+    /// What stands behind the last wildcard; may be empty.
+    ending: String,
+}
+
+impl Names {
+    /// Whether it can be one of them, as far as the end of a name tells.
+    pub(super) fn may_end(&self, end: &str) -> bool {
+        end.ends_with(&self.ending)
+    }
+
+    /// Whether it can be one of them: for sure, if it is not and says so in ASCII.
+    pub(super) fn may_mean(&self, name: &str) -> bool {
+        self.may_end(name) && (!name.is_ascii() || matches_glob(&self.glob, name))
+    }
+}
+
 impl Pattern {
     /// The pattern that the text writes, for paths of that system.
     ///
@@ -205,20 +225,15 @@ impl Pattern {
         })
     }
 
-    /// What the file name of every match ends with, in lowercase; may be empty.
-    pub(super) fn ending(&self) -> String {
-        self.fixed_end().to_lowercase()
-    }
-
-    fn fixed_end(&self) -> String {
-        match self.alternatives.first().and_then(|path| path.last()) {
-            Some(Component::Name(name)) => name.clone(),
-            Some(Component::Glob(glob)) => {
-                let fixed = glob.iter().rev().take_while(|c| !matches!(c, '*' | '?'));
-                fixed.collect::<Vec<_>>().into_iter().rev().collect()
-            }
-            Some(Component::AnyFolders) | None => String::new(),
-        }
+    /// What the files are called that it means.
+    pub(super) fn names(&self) -> Names {
+        let name = match self.alternatives.first().and_then(|path| path.last()) {
+            Some(Component::Name(name)) => name.to_lowercase(),
+            Some(Component::Glob(glob)) => String::from_iter(glob).to_lowercase(),
+            Some(Component::AnyFolders) | None => "*".to_owned(),
+        };
+        let ending = name.rsplit(['*', '?']).next().unwrap_or_default().to_owned();
+        Names { glob: name.chars().collect(), ending }
     }
 
     /// The file name that every match has, in lowercase; `None` when it has wildcards.

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::pattern::{Folders, Spelled};
+use super::pattern::{Folders, Names, Spelled};
 use super::{Artifact, pattern};
 
 /// A pattern whose file name has wildcards.
 struct Wild {
     folders: Folders,
-    /// What the file name of every match ends with, in lowercase.
-    ending: usize,
+    /// Position of the names of its files.
+    names: usize,
     artifact: usize,
 }
 
@@ -18,11 +18,12 @@ struct Wild {
 pub(super) struct Places {
     /// Positions of artifacts with a pattern that ends in this name.
     by_name: HashMap<String, Vec<usize>>,
-    endings: Vec<String>,
+    /// What files are called that patterns with wildcards mean.
+    names: Vec<Names>,
     /// Patterns by the second component of their paths; those that have none such.
     by_second: HashMap<String, Vec<Wild>>,
     everywhere: Vec<Wild>,
-    /// Of all patterns with wildcards: ending and artifact.
+    /// Of all patterns with wildcards: names and artifact.
     all: Vec<(usize, usize)>,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct Places {
 #[derive(Default)]
 pub(super) struct Met {
     folder: String,
-    /// Ending and artifact, each once.
+    /// Names and artifact, each once.
     wild: Option<Vec<(usize, usize)>>,
     name: String,
 }
@@ -40,7 +41,7 @@ impl Places {
     pub(super) fn new(artifacts: &[&Artifact]) -> Self {
         let mut places = Self {
             by_name: HashMap::new(),
-            endings: Vec::new(),
+            names: Vec::new(),
             by_second: HashMap::new(),
             everywhere: Vec::new(),
             all: Vec::new(),
@@ -59,16 +60,16 @@ impl Places {
     }
 
     fn add(&mut self, pattern: &pattern::Pattern, artifact: usize) {
-        let ending = pattern.ending();
-        let known = self.endings.iter().position(|own| *own == ending);
-        let ending = known.unwrap_or_else(|| {
-            self.endings.push(ending);
-            self.endings.len().saturating_sub(1)
+        let names = pattern.names();
+        let known = self.names.iter().position(|own| *own == names);
+        let names = known.unwrap_or_else(|| {
+            self.names.push(names);
+            self.names.len().saturating_sub(1)
         });
-        self.all.push((ending, artifact));
+        self.all.push((names, artifact));
         for folders in pattern.folders() {
             let second = folders.second();
-            let wild = Wild { folders, ending, artifact };
+            let wild = Wild { folders, names, artifact };
             match second {
                 Some(second) => self.by_second.entry(second).or_default().push(wild),
                 None => self.everywhere.push(wild),
@@ -101,18 +102,22 @@ impl Places {
             met.wild = Some(self.wild_in(folder));
         }
         let wild = met.wild.as_ref().filter(|_| is_clear).unwrap_or(&self.all);
-        let fits = |ending: usize| self.endings.get(ending).is_some_and(|e| met.name.ends_with(e));
-        let wild = wild.iter().filter(|(ending, _)| fits(*ending)).map(|(_, artifact)| *artifact);
+        let fits = |names: usize| match self.names.get(names) {
+            Some(names) if is_clear => names.may_mean(&met.name),
+            Some(names) => names.may_end(&met.name),
+            None => false,
+        };
+        let wild = wild.iter().filter(|(names, _)| fits(*names)).map(|(_, artifact)| *artifact);
         self.named(&met.name).iter().copied().chain(wild).collect()
     }
 
-    /// Ending and artifact of the patterns that may mean files of a folder.
+    /// Names and artifact of the patterns that may mean files of a folder.
     fn wild_in(&self, folder: &str) -> Vec<(usize, usize)> {
         let spelled = Spelled::new(folder);
         let own = spelled.second().and_then(|second| self.by_second.get(second));
         let own = own.into_iter().flatten().chain(&self.everywhere);
         let own = own.filter(|wild| wild.folders.admit(&spelled));
-        let mut own: Vec<_> = own.map(|wild| (wild.ending, wild.artifact)).collect();
+        let mut own: Vec<_> = own.map(|wild| (wild.names, wild.artifact)).collect();
         own.sort_unstable();
         own.dedup();
         own
