@@ -35,8 +35,10 @@ pub(crate) enum Encoding {
 
 /// How many of these are so; summed in bytes, which the compiler turns into few steps.
 fn count<T: Copy>(items: &[T], is: impl Fn(T) -> bool) -> usize {
+    /// As many as a byte can count, and a multiple of what a processor takes at once.
+    const SUMMED: usize = 128;
     let some = |items: &[T]| items.iter().fold(0_u8, |sum, item| sum + u8::from(is(*item)));
-    items.chunks(usize::from(u8::MAX)).map(|items| usize::from(some(items))).sum()
+    items.chunks(SUMMED).map(|items| usize::from(some(items))).sum()
 }
 
 /// Words (ASCII) that are looked for together, again and again.
@@ -74,7 +76,7 @@ impl Encoding {
     }
 
     fn guess(start: &[u8]) -> Self {
-        if count(start, |byte| byte == 0) == 0 {
+        if memchr::memchr(0, start).is_none() {
             let control = count(start, |byte| matches!(byte, 0..=8 | 14..=26 | 28..=31));
             return if control.saturating_mul(20) > start.len() {
                 Self::Binary

@@ -26,7 +26,8 @@ pub(super) fn sha256(source: &dyn ReadAt) -> Result<String, ParseError> {
         hash.update(&block);
         offset = offset.saturating_add(block.len() as u64);
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    let halves = hash.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    Ok(halves.filter_map(|half| char::from_digit(half.into(), 16)).collect())
 }
 
 /// Names of hosts that stand in a program as text and that somebody looks for, sorted.
