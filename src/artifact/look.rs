@@ -126,16 +126,14 @@ impl ReadAt for Begun<'_> {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let at = usize::try_from(offset).unwrap_or(usize::MAX);
         let known = self.start.get(at..).unwrap_or_default();
-        let left = usize::try_from(self.size().saturating_sub(offset)).unwrap_or(usize::MAX);
-        let wanted = left.min(buf.len());
-        if known.is_empty() || known.len() < wanted {
-            return self.file.read_at(offset, buf);
+        let known = known.get(..buf.len()).unwrap_or(known);
+        let (begin, rest) = buf.split_at_mut(known.len());
+        begin.copy_from_slice(known);
+        if rest.is_empty() || known.len() as u64 >= self.size().saturating_sub(offset) {
+            return Ok(known.len());
         }
-        let both = buf.get_mut(..wanted).zip(known.get(..wanted));
-        if let Some((to, from)) = both {
-            to.copy_from_slice(from);
-        }
-        Ok(wanted)
+        let n = self.file.read_at(offset.saturating_add(known.len() as u64), rest)?;
+        Ok(known.len().saturating_add(n))
     }
 
     fn data_from(&self, offset: u64) -> u64 {
