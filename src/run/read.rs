@@ -126,7 +126,8 @@ impl Pass<'_> {
     }
 
     /// The units, numbered, as they lie in the source: neighbours are read together,
-    /// and blocks that cost work to get are made once.
+    /// and blocks that cost work to get are made once. A further pass goes the other way:
+    /// of what was read last, most is still at hand.
     fn in_place_order<'u>(&self, files: &[&Located], units: &'u [Unit]) -> Vec<(usize, &'u Unit)> {
         let place = |file: &&Located| match self.filesystem.start(&file.entry) {
             Start::At(place) => place,
@@ -135,6 +136,9 @@ impl Pass<'_> {
         let places: Vec<u64> = files.iter().map(place).collect();
         let mut ordered: Vec<(usize, &Unit)> = units.iter().enumerate().collect();
         ordered.sort_by_key(|(_, unit)| places.get(unit.file));
+        if !self.is_first {
+            ordered.reverse();
+        }
         ordered
     }
 
