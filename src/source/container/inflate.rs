@@ -35,14 +35,13 @@ impl Inflater {
         let known = idle().pop();
         let mut stream = known.unwrap_or_else(|| Decompress::new(zlib));
         stream.reset(zlib);
-        let mut out = vec![0; limit];
+        let mut out = Vec::with_capacity(limit);
         let status = stream
-            .decompress(input, &mut out, FlushDecompress::Finish)
+            .decompress_vec(input, &mut out, FlushDecompress::Finish)
             .map_err(|error| format!("deflate stream damaged: {error}"))?;
         if status != Status::StreamEnd {
             return Err("deflate stream does not end".to_owned());
         }
-        out.truncate(usize::try_from(stream.total_out()).unwrap_or(limit));
         idle().push(stream);
         Ok(out)
     }
