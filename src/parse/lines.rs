@@ -164,6 +164,18 @@ pub(crate) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Encoding) {
     (encoding.text(bytes.get(encoding.mark_len()..).unwrap_or_default()), encoding)
 }
 
+/// Whether one of these words stands in a text that starts so; a quick look before it is
+/// decoded, and before it is told what it is.
+pub(crate) fn mentions(start: &[u8], words: &Words) -> bool {
+    // In UTF-16 there is a zero beside each letter of a word.
+    let may_be_wide = memchr::memchr(0, start).is_some();
+    if !may_be_wide && !words.stand_in(start) {
+        return false;
+    }
+    let encoding = Encoding::of(start);
+    encoding != Encoding::Binary && encoding.mentions(start, words)
+}
+
 /// The first byte of a text's first character that is not blank, whatever the encoding;
 /// a quick look before it is decoded.
 pub(crate) fn first_mark(start: &[u8]) -> Option<u8> {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use line::LogLine;
 pub(super) use stamp::Stamp;
 
-use super::lines::{Encoding, Lines, Words, decode};
+use super::lines::{Encoding, Lines, Words, decode, mentions};
 use super::target::{Target, host_and_port};
 use super::{ParseError, Parser};
 use crate::model::{Damage, Extent, Input, Locator, Record, Sink};
@@ -92,8 +92,7 @@ impl Parser for NgrokLog {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
-        let encoding = Encoding::of(start);
-        if encoding == Encoding::Binary || !encoding.mentions(start, &WORDS) {
+        if !mentions(start, &WORDS) {
             return false;
         }
         let (text, _) = decode(start);

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use crate::model::{Damage, Extent, Input, Locator, Moment, Precision, Record, Sink, Value};
-use crate::parse::lines::{Encoding, Lines, Words};
+use crate::parse::lines::{Encoding, Lines, Words, mentions};
 use crate::parse::{ParseError, Parser, local_time};
 
 const FORMAT: &str = "Defender support log";
@@ -40,10 +40,9 @@ impl Parser for Mplog {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
-        let encoding = Encoding::of(start);
         static HEAD: Words =
             Words::new(&["Microsoft Defender Antivirus (77BDAF73-", "Windows Defender (77BDAF73-"]);
-        encoding != Encoding::Binary && encoding.mentions(start, &HEAD)
+        mentions(start, &HEAD)
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {

@@ -206,16 +206,16 @@ impl<'a> Reading<'a> {
         // Most blocks hold nothing that matters: they are asked about as a whole.
         let mut text = String::new();
         for entry in &wanted {
-            let path = self.path(&entry.file);
-            describe(entry, &path, &mut text);
+            self.path_into(&entry.file, &mut text);
+            describe(entry, &mut text);
         }
         if wanted.is_empty() || !self.input.filter.admits_text(text.as_bytes()) {
             return ControlFlow::Continue(());
         }
         for entry in wanted {
             let path = self.path(&entry.file);
-            text.clear();
-            describe(&entry, &path, &mut text);
+            text.clone_from(&path);
+            describe(&entry, &mut text);
             if !self.input.filter.admits_text(text.as_bytes()) {
                 continue;
             }
@@ -266,27 +266,32 @@ impl<'a> Reading<'a> {
 
     /// The file's path, or its bare name where the directory is not known.
     fn path(&mut self, file: &FileName) -> String {
-        let Some((paths, parent)) = self.input.paths.zip(file.parent) else {
-            return file.name.clone();
-        };
-        if self.directory.as_ref().is_none_or(|(known, _)| *known != parent) {
-            self.directory = Some((parent, paths.path(parent)));
+        let mut path = String::new();
+        self.path_into(file, &mut path);
+        path
+    }
+
+    fn path_into(&mut self, file: &FileName, text: &mut String) {
+        if let Some((paths, parent)) = self.input.paths.zip(file.parent) {
+            if self.directory.as_ref().is_none_or(|(known, _)| *known != parent) {
+                self.directory = Some((parent, paths.path(parent)));
+            }
+            if let Some((_, Some(directory))) = &self.directory {
+                text.push_str(directory);
+                text.push('\\');
+            }
         }
-        match &self.directory {
-            Some((_, Some(directory))) => format!("{directory}\\{}", file.name),
-            _ => file.name.clone(),
-        }
+        text.push_str(&file.name);
     }
 }
 
-/// Adds whatever the record of an entry can show as text.
-fn describe(entry: &IndexEntry, path: &str, text: &mut String) {
+/// Adds to its path whatever else the record of an entry can show as text.
+fn describe(entry: &IndexEntry, text: &mut String) {
     let shown = |text: &mut String, reference: Option<FileReference>| {
         if let Some(reference) = reference {
             let _ = write!(text, "{reference}");
         }
     };
-    text.push_str(path);
     text.push('\n');
     shown(text, entry.reference);
     text.push(' ');

@@ -79,7 +79,9 @@ impl FileName {
         let length = FIXED_BYTES.checked_add(letters.checked_mul(2)?)?;
         let units = piece(bytes, FIXED_BYTES, letters.checked_mul(2)?)?;
         let units = units.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit));
-        let name: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
+        // Most letters take a byte.
+        let mut name = String::with_capacity(letters);
+        name.extend(char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')));
         let number = |at| u64_at(bytes, at);
         let found = Self {
             parent: number(0).map(FileReference::from_raw).filter(is_plausible),

@@ -17,7 +17,7 @@ use outline::{Node, Outline};
 use schema::Endpoint;
 pub use siblings::TunnelConfig;
 
-use super::lines::{Encoding, Words, decode};
+use super::lines::{Encoding, Words, decode, mentions};
 use super::secret::{Token, TokenKind, redact_text};
 use super::{ParseError, Parser};
 use crate::model::{Input, Locator, Moment, Precision, Record, Sink, Value};
@@ -47,8 +47,7 @@ impl Parser for NgrokConfig {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
-        let encoding = Encoding::of(start);
-        if encoding == Encoding::Binary || !encoding.mentions(start, &WORDS) {
+        if !mentions(start, &WORDS) {
             return false;
         }
         let (text, _) = decode(start);

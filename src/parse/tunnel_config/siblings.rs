@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 use super::outline::{Node, Outline};
 use super::{MAX_ENDPOINTS, START_BYTES, read_text, sections};
 use crate::model::{Input, Locator, Record, Sink};
-use crate::parse::lines::{Encoding, Words, decode};
+use crate::parse::lines::{Encoding, Words, decode, mentions};
 use crate::parse::secret::{redact_text, redacted};
 use crate::parse::target::Target;
 use crate::parse::{ParseError, Parser};
@@ -58,8 +58,7 @@ impl Parser for TunnelConfig {
     }
 
     fn recognizes(&self, start: &[u8]) -> bool {
-        let encoding = Encoding::of(start);
-        if encoding == Encoding::Binary || !encoding.mentions(start, &WORDS) {
+        if !mentions(start, &WORDS) {
             return false;
         }
         let (text, _) = decode(start);
