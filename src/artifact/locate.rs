@@ -229,9 +229,11 @@ impl<'a> Index<'a> {
         let by_place = self.by_place(entry.path.as_str(), met);
         let may_be_known = entry.size >= MIN_SNIFFED_BYTES && !self.formats.is_empty();
         let (look, unseen) = match filesystem.start(&entry) {
-            Start::At(_) if !may_be_known => (None, false),
-            Start::At(place) if named || !is_ordinary(&entry) => (Some(place), false),
-            Start::At(_) => (None, true),
+            Start::Unseen if !may_be_known => (None, false),
+            Start::Unseen if named || !is_ordinary(&entry) => {
+                (Some(filesystem.place(&entry)), false)
+            }
+            Start::Unseen => (None, true),
             Start::Plain => (None, false),
             Start::Nowhere => return (None, false),
         };
@@ -377,10 +379,8 @@ impl<'a> Search<'a> {
         if by_place.is_empty() {
             return;
         }
-        let place = match self.filesystem.start(&entry) {
-            Start::At(place) => Some(place),
-            Start::Plain | Start::Nowhere => None,
-        };
+        let is_unseen = self.filesystem.start(&entry) == Start::Unseen;
+        let place = is_unseen.then(|| self.filesystem.place(&entry));
         self.looks += usize::from(place.is_some());
         self.waiting.push(Candidate::new(entry, by_place, place, Look::Whole));
     }

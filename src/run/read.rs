@@ -15,7 +15,7 @@ use crate::model::{
     without_snapshot,
 };
 use crate::parse::{self, ParseError, Parser};
-use crate::source::{Entry, Filesystem, Start};
+use crate::source::{Entry, Filesystem};
 
 /// Files that are read whole: above this size one at a time, so that memory holds
 /// the copies of one only.
@@ -129,11 +129,8 @@ impl Pass<'_> {
     /// and blocks that cost work to get are made once. A further pass goes the other way:
     /// of what was read last, most is still at hand.
     fn in_place_order<'u>(&self, files: &[&Located], units: &'u [Unit]) -> Vec<(usize, &'u Unit)> {
-        let place = |file: &&Located| match self.filesystem.start(&file.entry) {
-            Start::At(place) => place,
-            Start::Plain | Start::Nowhere => 0,
-        };
-        let places: Vec<u64> = files.iter().map(place).collect();
+        let places = files.iter().map(|file| self.filesystem.place(&file.entry));
+        let places: Vec<u64> = places.collect();
         let mut ordered: Vec<(usize, &Unit)> = units.iter().enumerate().collect();
         ordered.sort_by_key(|(_, unit)| places.get(unit.file));
         if !self.is_first {

@@ -70,6 +70,10 @@ impl Filesystem for Limited {
         self.tree.start(file)
     }
 
+    fn place(&self, file: &Entry) -> u64 {
+        self.tree.place(file)
+    }
+
     fn lists(&self) -> Vec<(EvidencePath, u64)> {
         self.tree.lists()
     }

@@ -125,6 +125,13 @@ impl Filesystem for Listed {
         }
     }
 
+    fn place(&self, file: &Entry) -> u64 {
+        match self.of(file) {
+            Some((list, entry)) => list.files.place(&entry),
+            None => self.files.place(file),
+        }
+    }
+
     fn entry(&self, path: &EvidencePath) -> Option<Entry> {
         self.files.entry(path)
     }

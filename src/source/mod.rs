@@ -61,12 +61,18 @@ pub trait Filesystem: Send + Sync {
     fn open(&self, file: &Entry) -> Result<Box<dyn ReadAt>, SourceError>;
 
     /// What is known of a file's first bytes without opening it.
-    fn start(&self, file: &Entry) -> Start {
-        Start::At(file.handle)
+    fn start(&self, _file: &Entry) -> Start {
+        Start::Unseen
+    }
+
+    /// Where a file's first bytes lie: read in the order of these numbers, files lie one
+    /// behind the other.
+    fn place(&self, file: &Entry) -> u64 {
+        file.handle
     }
 
     /// Where the pieces of a content lie that has several, in the order of the content;
-    /// places are those of [`Start::At`]. Empty where that is not known.
+    /// places are those of [`Filesystem::place`]. Empty where that is not known.
     fn pieces(&self, _file: &Entry) -> Vec<Piece> {
         Vec::new()
     }
@@ -109,11 +115,11 @@ pub trait Filesystem: Send + Sync {
     }
 }
 
-/// Where the first bytes of a file are to be had.
+/// What is known of the first bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Read in the order of these numbers, files lie one behind the other.
-    At(u64),
+    /// They must be read.
+    Unseen,
     /// They were judged when the files were listed: nothing that is looked for.
     Plain,
     /// Only the file's name is in the evidence.
@@ -123,7 +129,7 @@ pub enum Start {
 /// A part of a content that lies in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// As in [`Start::At`].
+    /// As [`Filesystem::place`] says it.
     pub place: u64,
     /// First byte of the content, and how many.
     pub offset: u64,

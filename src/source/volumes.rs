@@ -69,7 +69,11 @@ impl Filesystem for Volumes {
 
     fn start(&self, file: &Entry) -> Start {
         let member = self.member(&file.path);
-        member.map_or(Start::At(0), |member| member.filesystem.start(file))
+        member.map_or(Start::Unseen, |member| member.filesystem.start(file))
+    }
+
+    fn place(&self, file: &Entry) -> u64 {
+        self.member(&file.path).map_or(0, |member| member.filesystem.place(file))
     }
 
     fn entry(&self, path: &EvidencePath) -> Option<Entry> {

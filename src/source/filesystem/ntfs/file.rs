@@ -93,12 +93,15 @@ pub(super) fn is_in_record(ntfs: &Ntfs, file: &Entry) -> bool {
 }
 
 /// What is known of an entry's first bytes without opening it.
-pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
-    let (number, at, plain) = unpack(file.handle);
-    if plain {
-        return Start::Plain;
-    }
-    let in_record = Start::At(u64::from(number));
+pub(super) fn start(file: &Entry) -> Start {
+    let (.., plain) = unpack(file.handle);
+    if plain { Start::Plain } else { Start::Unseen }
+}
+
+/// Where an entry's first bytes lie in the volume; of what lies in a record, its number.
+pub(super) fn place(ntfs: &Ntfs, file: &Entry) -> u64 {
+    let (number, at, _) = unpack(file.handle);
+    let in_record = u64::from(number);
     let Some(node) = ntfs.table.node(number) else { return in_record };
     let index = (at == INDEX).then(|| ntfs.table.index_of(number)).flatten();
     let own = index.or_else(|| ntfs.table.streams_of(number).get(at as usize));
@@ -115,7 +118,7 @@ pub(super) fn start(ntfs: &Ntfs, file: &Entry) -> Start {
         map.first(geometry.clusters)?.checked_mul(u64::from(geometry.cluster))
     };
     let resident = stream.flags & stream::RESIDENT != 0;
-    if resident { in_record } else { place().map_or(in_record, Start::At) }
+    if resident { in_record } else { place().unwrap_or(in_record) }
 }
 
 /// Where the pieces of a directory's index lie; of other contents nothing is said.

@@ -239,7 +239,11 @@ impl Filesystem for Ntfs {
     }
 
     fn start(&self, file: &Entry) -> Start {
-        file::start(self, file)
+        file::start(file)
+    }
+
+    fn place(&self, file: &Entry) -> u64 {
+        file::place(self, file)
     }
 
     fn pieces(&self, file: &Entry) -> Vec<Piece> {
