@@ -17,8 +17,8 @@ use crate::model::{
 use crate::parse::{self, ParseError, Parser};
 use crate::source::{Entry, Filesystem};
 
-/// Files that are read whole: above this size one at a time, so that memory holds
-/// the copies of one only.
+/// Files that are read whole: above this size one at a time of a source, so that memory
+/// holds the copies of one only.
 const LARGE_WHOLE_BYTES: u64 = 1 << 20;
 /// Parsers that read their files whole.
 const WHOLE: [&str; 1] = ["registry"];
@@ -29,9 +29,6 @@ const OF_ONE_PIECE: [&str; 6] =
 const PARTS_PER_UNIT: u64 = 128;
 /// Events of one file beyond which no more are kept: a bound for hostile input.
 const MAX_EVENTS_PER_UNIT: usize = 200_000;
-
-/// Held while a large file is read whole.
-static LARGE_WHOLE: Mutex<()> = Mutex::new(());
 
 /// Says what a record meets; nothing means that nobody cares for it.
 pub type Judge<'a> = dyn Fn(&Record) -> Vec<Hit> + Sync + 'a;
@@ -84,20 +81,26 @@ impl Pass<'_> {
         let known = known.filter_map(|(file, opened)| Some((file, opened.as_ref()?)));
         let units: Vec<Unit> = known.flat_map(|(file, opened)| units(file, opened)).collect();
         let mut out: Vec<FileReading> = files.iter().map(|file| self.settled(file)).collect();
-        let mut pieces: Vec<(usize, usize, FileReading, Vec<Extent>)> = self
+        let read = |(number, unit): &(usize, &Unit)| {
+            let (reading, extents) = match (opened.get(unit.file), files.get(unit.file)) {
+                (Some(Some(Ok(open))), Some(file)) => self.unit(open, file, unit.parts.clone()),
+                (Some(Some(Err(error))), _) => {
+                    (FileReading { error: Some(error.clone()), ..Default::default() }, vec![])
+                }
+                _ => (FileReading::default(), Vec::new()),
+            };
+            (*number, unit.file, reading, extents)
+        };
+        let (large, others): (Vec<_>, Vec<_>) = self
             .in_place_order(files, &units)
-            .par_iter()
-            .map(|(number, unit)| {
-                let (reading, extents) = match (opened.get(unit.file), files.get(unit.file)) {
-                    (Some(Some(Ok(open))), Some(file)) => self.unit(open, file, unit.parts.clone()),
-                    (Some(Some(Err(error))), _) => {
-                        (FileReading { error: Some(error.clone()), ..Default::default() }, vec![])
-                    }
-                    _ => (FileReading::default(), Vec::new()),
-                };
-                (*number, unit.file, reading, extents)
-            })
-            .collect();
+            .into_iter()
+            .partition(|(_, unit)| files.get(unit.file).is_some_and(|file| is_large(file)));
+        // No lock: whoever reads a packed image meanwhile begins other files on its stack.
+        let (mut pieces, more): (Vec<_>, Vec<_>) = rayon::join(
+            || large.iter().map(read).collect(),
+            || others.par_iter().map(read).collect(),
+        );
+        pieces.extend(more);
         pieces.sort_by_key(|(number, ..)| *number);
         let mut extents: BTreeMap<usize, Vec<Extent>> = BTreeMap::new();
         for (_, file, piece, parts) in pieces {
@@ -175,14 +178,12 @@ impl Pass<'_> {
         parts: Option<Range<u64>>,
     ) -> (FileReading, Vec<Extent>) {
         // What is read whole is in memory twice while it is taken apart.
-        let whole = if is_whole(open) { file.entry.size.saturating_mul(2) } else { 0 };
+        let whole = if is_whole(file) { file.entry.size.saturating_mul(2) } else { 0 };
         let limits = &self.progress.limits;
         if let Some(why) = limits.ended().or_else(|| limits.no_memory_for(whole)) {
             let error = Some(why.to_string());
             return (FileReading { error, ..FileReading::default() }, Vec::new());
         }
-        let large = is_whole(open) && file.entry.size > LARGE_WHOLE_BYTES;
-        let _alone = large.then(|| LARGE_WHOLE.lock().unwrap_or_else(PoisonError::into_inner));
         let (reading, extents) = match self.is_live {
             true => self.until_whole(open, file, parts.as_ref()),
             false => self.once(open, None, file, parts.as_ref()),
@@ -331,8 +332,12 @@ impl Sink for Silence {
     fn extent(&mut self, _: Extent) {}
 }
 
-fn is_whole(open: &Open<'_>) -> bool {
-    WHOLE.contains(&open.parser.name())
+fn is_whole(file: &Located) -> bool {
+    WHOLE.contains(&&*file.parser)
+}
+
+fn is_large(file: &Located) -> bool {
+    is_whole(file) && file.entry.size > LARGE_WHOLE_BYTES
 }
 
 /// The filter for records about a file as a whole, which get its path as a field:

@@ -208,3 +208,71 @@ fn a_log_that_grows_beside_its_hive_does_no_harm() {
     let (records, lost, _) = check(HIVE, true, true, vec![grown, changed]);
     assert!(!records.is_empty() && lost.is_empty(), "{lost:?}");
 }
+
+/// A tree of hives that several threads together get the bytes of, as those of packed
+/// images are.
+struct Packed;
+
+impl Filesystem for Packed {
+    fn walk(&self, _: &mut dyn FnMut(Entry), _: &mut dyn FnMut(Problem)) {}
+
+    fn open(&self, _: &Entry) -> Result<Box<dyn ReadAt>, SourceError> {
+        Ok(Box::new(Unpacking))
+    }
+
+    fn entry(&self, _: &EvidencePath) -> Option<Entry> {
+        None
+    }
+
+    fn case_insensitive(&self) -> bool {
+        true
+    }
+}
+
+struct Unpacking;
+
+impl ReadAt for Unpacking {
+    fn size(&self) -> u64 {
+        DIRTY.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let moment = std::time::Duration::from_micros(200);
+        (0..8).into_par_iter().for_each(|_| std::thread::sleep(moment));
+        DIRTY.to_vec().read_at(offset, buf)
+    }
+}
+
+#[test]
+fn large_files_among_others_do_not_wait_for_each_other_for_ever() {
+    let (artifacts, progress) = (Artifacts::default(), Progress::default());
+    let source = progress.begin("image".into(), &Limits::default());
+    let pass = Pass {
+        filesystem: &Packed,
+        artifacts: &artifacts,
+        source: "image".into(),
+        computer: None,
+        zone: None,
+        filter: &|_| &Everything,
+        judge: &|_| Vec::new(),
+        progress: &source,
+        is_first: true,
+        is_live: false,
+    };
+    let file = |n: u64| Located {
+        artifact: "windows.registry.system".into(),
+        entry: Entry {
+            size: u64::from(n.is_multiple_of(3)) * 2 * LARGE_WHOLE_BYTES,
+            ..entry(HIVE)
+        },
+        parser: "registry".into(),
+        sidecars: Vec::new(),
+        held: None,
+        settled: None,
+    };
+    let files: Vec<Located> = (0..100).map(file).collect();
+    let files: Vec<&Located> = files.iter().collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(6).build().unwrap();
+    let readings = pool.install(|| pass.read(&files));
+    assert!(readings.iter().all(|reading| reading.extent.is_some()));
+}
