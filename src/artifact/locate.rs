@@ -60,7 +60,7 @@ const AGENT_BYTES: u64 = 1 << 20;
 const MAX_HELD_BYTES: usize = 32 << 20;
 
 /// Entries whose places are judged at a time.
-const BATCH: usize = 1 << 13;
+const BATCH: usize = 1 << 11;
 
 /// Files that are looked into in one go, in the order in which they lie in the source.
 const LOOKED_INTO: usize = 1 << 18;
@@ -151,7 +151,7 @@ pub fn locate(
                 batch.push((entry, named));
             }
             if batch.len() >= BATCH {
-                search.place(std::mem::take(&mut batch));
+                search.place(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
             }
         },
         &mut |problem| problems.push(problem),
@@ -237,8 +237,7 @@ impl<'a> Index<'a> {
             Start::Plain => (None, false),
             Start::Nowhere => return (None, false),
         };
-        let path = entry.path.as_str();
-        if by_place.is_empty() && look.is_none() && !self.may_be_beside(path) {
+        if by_place.is_empty() && look.is_none() && !self.may_be_beside(entry.path.as_str()) {
             return (None, unseen);
         }
         (Some(Candidate::new(entry, by_place, look, Look::Start)), unseen)
@@ -342,10 +341,6 @@ impl<'a> Search<'a> {
 
     fn keep(&mut self, candidate: Candidate<'a>) {
         let Candidate { entry, by_place, by_content, settled, held, problem, .. } = candidate;
-        let path = entry.path.as_str();
-        if self.index.may_be_beside(path) {
-            self.beside.insert(path.to_lowercase(), entry.clone());
-        }
         if let Some(message) = problem {
             self.unread(&entry, message);
         }
@@ -368,6 +363,9 @@ impl<'a> Search<'a> {
                 self.elsewhere.insert(Arc::clone(&named.id));
                 self.claim(named, &seen, &mut parsers);
             }
+        }
+        if self.index.may_be_beside(entry.path.as_str()) {
+            self.beside.insert(entry.path.as_str().to_lowercase(), entry);
         }
     }
 
@@ -416,7 +414,6 @@ impl<'a> Search<'a> {
         });
     }
 
-    /// Joins files with their sidecars and sums up what was expected.
     /// Names what could not be looked into; of what a limit left out, the first ones.
     fn unread(&mut self, entry: &Entry, message: String) {
         if message.contains(LEFT_OUT) {
@@ -429,6 +426,7 @@ impl<'a> Search<'a> {
         self.found.problems.push(met(entry, message));
     }
 
+    /// Joins files with their sidecars and sums up what was expected.
     fn finish(mut self) -> Locations {
         let (all, why) = std::mem::take(&mut self.left_out);
         if let Some(more @ 1..) = all.checked_sub(MAX_LEFT_OUT) {
@@ -438,18 +436,23 @@ impl<'a> Search<'a> {
         }
         let by_id: BTreeMap<&str, &Artifact> =
             self.index.artifacts.iter().map(|artifact| (&*artifact.id, *artifact)).collect();
-        let mut taken: BTreeSet<(Arc<str>, EvidencePath)> = BTreeSet::new();
+        let mut taken: BTreeMap<EvidencePath, BTreeSet<Arc<str>>> = BTreeMap::new();
         for located in &mut self.found.files {
             let Some(artifact) = by_id.get(&*located.artifact) else { continue };
+            if artifact.sidecars.is_empty() && artifact.ignored.is_empty() {
+                continue;
+            }
             let lower = located.entry.path.as_str().to_lowercase();
             let beside = |beside: &Beside| beside.of(&lower, &self.beside);
             located.sidecars = artifact.sidecars.iter().flat_map(beside).collect();
             let ignored = artifact.ignored.iter().flat_map(beside);
-            let owned = located.sidecars.iter().cloned().chain(ignored);
-            taken.extend(owned.map(|entry| (Arc::clone(&located.parser), entry.path)));
+            for entry in located.sidecars.iter().cloned().chain(ignored) {
+                taken.entry(entry.path).or_default().insert(Arc::clone(&located.parser));
+            }
         }
         self.found.files.retain(|located| {
-            !taken.contains(&(Arc::clone(&located.parser), located.entry.path.clone()))
+            let parsers = taken.get(&located.entry.path);
+            parsers.is_none_or(|parsers| !parsers.contains(&located.parser))
         });
         for artifact in by_id.values() {
             let Some(pattern) = artifact.patterns.first().filter(|p| p.file_name().is_some())

@@ -244,14 +244,10 @@ impl Hunt<'_> {
 
     /// Names that rules know; a name adds to what its file's content gave.
     fn names(&mut self) {
-        let by_path: BTreeMap<&str, usize> = self
-            .found
-            .files
-            .iter()
-            .enumerate()
-            .rev()
-            .map(|(i, f)| (f.entry.path.as_str(), i))
-            .collect();
+        let named: BTreeSet<&str> = self.found.names.iter().map(|e| e.path.as_str()).collect();
+        let files = self.found.files.iter().map(|file| file.entry.path.as_str()).enumerate().rev();
+        let by_path: BTreeMap<&str, usize> =
+            files.filter(|(_, path)| named.contains(path)).map(|(i, path)| (path, i)).collect();
         let after = self.found.files.len();
         for (n, entry) in self.found.names.iter().enumerate().filter(|(_, e)| e.is_file()) {
             let file = as_file(entry, self.evidence.layout.os().unwrap_or_default());
