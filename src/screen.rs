@@ -8,6 +8,7 @@
 //! looked for were there; only what is still possible is searched for every literal,
 //! record by record. The screen may only reject what provably cannot match.
 
+mod fingerprint;
 mod formula;
 mod literals;
 mod ordinary;
@@ -16,7 +17,7 @@ mod sweep;
 mod triggers;
 mod vector;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -45,7 +46,9 @@ impl Screen {
     /// Compiles the requirements; any block that satisfies one of them is admitted.
     pub fn compile(requirements: &[Requirement]) -> Self {
         let mut table = BTreeSet::new();
-        let simplified: Vec<_> = requirements.iter().map(simplify).collect();
+        // Many rules need the same.
+        let different: HashSet<&Requirement> = requirements.iter().collect();
+        let simplified: Vec<_> = different.into_iter().map(simplify).collect();
         simplified.iter().for_each(|r| collect(r, &mut table));
         let literals: Vec<Literal> = table.into_iter().collect();
         let open = simplified.contains(&Requirement::True);
@@ -232,6 +235,17 @@ mod tests {
             assert!(screen.admits_text(name(n).as_bytes()));
         }
         assert!(!screen.admits(b"2000-tool-2000"));
+    }
+
+    #[test]
+    fn texts_that_begin_alike_are_found_each() {
+        let names = ["pipewire-one.exe", "pipewire-two", "pipewire two", "pipeline"];
+        let screen = Screen::compile(&names.map(text));
+        for name in names {
+            assert!(screen.admits(&utf16(&format!("a {} b", name.to_uppercase()))), "{name}");
+            assert!(screen.admits_text(name.as_bytes()), "{name}");
+        }
+        assert!(!screen.admits(b"pipewire-three") && !screen.admits_text(b"pipewire-three"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 ///
 /// If a record matches the rule, then the formula is true of any block of bytes
 /// that holds the whole record. `True` means that nothing can be skipped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Requirement {
     True,
     /// The text occurs, ASCII case aside, as UTF-8 or UTF-16.

@@ -5,23 +5,25 @@
 //! Fingerprints are dealt to eight buckets, one bit each. A table for each of the four
 //! letters says which buckets a byte suits there; where some bit is left of four bytes
 //! in a row, or of every other of seven for UTF-16, a needle may stand. Tables go by the
-//! halves of a byte: so many bytes can be looked up at once ([`Vector`]), and upper and
-//! lower case, which differ in one half only, both suit. The four letters themselves then
-//! lead to the few needles that are compared.
+//! lower five bits of a byte: so many bytes can be looked up at once ([`Vector`]), and
+//! upper and lower case are one. The four letters themselves then tell, by a hash, whether
+//! they are a fingerprint, and lead to the few needles that are compared.
 
 use std::ops::Range;
 
-use super::ordinary::{excess, frequency};
+use super::fingerprint::{Bucket, CLASSES, Choice};
 use super::vector::Vector;
 
 /// Letters of a fingerprint.
 pub(super) const LETTERS: usize = 4;
-const BUCKETS: usize = 8;
+pub(super) const BUCKETS: usize = 8;
 /// Places that needles are dealt to by their fingerprint's letters: a power of two.
 const SLOTS: usize = 1 << SLOT_BITS;
-const SLOT_BITS: u32 = 12;
-/// Letters of a needle out of which its fingerprint is chosen.
-const WINDOWS: usize = 24;
+const SLOT_BITS: u32 = 16;
+/// Slots whose forms are looked up together.
+const SHARE: usize = 32;
+/// Upper and lower case differ in this bit.
+const CASE: u32 = 0x2020_2020;
 
 /// A needle as it stands in a block.
 pub(super) struct Form {
@@ -44,175 +46,203 @@ pub(super) struct Sighting {
 /// The search for some needles in all their forms.
 pub(super) struct Sweep {
     tables: [Table; LETTERS],
-    /// Forms of stride 1 and of stride 2.
-    dealt: [Dealt; 2],
+    prints: Prints,
+    /// By slot; those with fewer letters than a fingerprint come last.
+    forms: Vec<Ending>,
+    /// Share of the slots → where its forms start; then, where those of fewer letters do.
+    starts: Vec<usize>,
     vector: Vector,
 }
 
-/// The buckets that a byte suits: those that its lower and its upper half suit.
+/// The buckets that a byte suits, by its class.
 #[derive(Clone, Copy)]
 pub(super) struct Table {
-    pub low: [u8; 16],
-    pub high: [u8; 16],
+    pub low: [u8; CLASSES / 2],
+    pub high: [u8; CLASSES / 2],
 }
 
-/// Forms of one stride by the letters of their fingerprints.
-#[derive(Default)]
-struct Dealt {
-    /// By their slots; those with fewer letters than a fingerprint come last.
-    forms: Vec<Ending>,
-    /// Slot → where its forms start, and where the last one's end.
-    starts: Vec<usize>,
-    /// A bit for each slot that has forms.
-    taken: Vec<u64>,
-    /// Whether a form with fewer letters ends its fingerprint with this byte.
-    ends_short: Vec<bool>,
+/// The slots that fingerprints lead to, a bit for each.
+pub(super) struct Prints {
+    whole: Box<Slots>,
+    /// Of the last two letters of those that have no more.
+    short: Box<Slots>,
 }
+
+type Slots = [u64; SLOTS / 64];
 
 /// A form, and how many of its bytes end with its fingerprint.
 struct Ending {
     form: Form,
     until: usize,
+    /// The fingerprint's letters, all set where it has none.
+    letters: u32,
+    /// What is set of letters that it does not have.
+    missing: u32,
 }
 
 impl Sweep {
     pub(super) fn of(mut forms: Vec<Form>) -> Self {
-        let mut prints = [Fingerprint::default(); BUCKETS];
-        let mut endings: [Vec<Ending>; 2] = Default::default();
+        let mut buckets = [(); BUCKETS].map(|()| Bucket::default());
+        let mut endings = Vec::with_capacity(forms.len());
         // The short have the least choice; both forms of a text have the same letters.
         forms.sort_by_cached_key(|form| (form.letters().len(), form.letters()));
-        let mut choice: Option<(Vec<u8>, bool, Choice)> = None;
+        let mut choice: Option<(Vec<u8>, Choice)> = None;
         for form in forms {
-            let (letters, folded) = (form.letters(), form.folded);
-            if choice.as_ref().is_none_or(|known| (&known.0, known.1) != (&letters, folded)) {
-                let cheapest = Choice::cheapest(&letters, folded, &prints);
-                choice = cheapest.map(|choice| (letters, folded, choice));
+            let letters = form.letters();
+            if choice.as_ref().is_none_or(|(known, _)| *known != letters) {
+                choice = Choice::cheapest(&letters, &buckets).map(|choice| (letters, choice));
             }
             let Some((.., chosen)) = &choice else { continue };
-            let endings = endings.get_mut(form.stride.saturating_sub(1));
-            if let (Some(print), Some(endings)) = (prints.get_mut(chosen.bucket), endings) {
-                *print = chosen.joined;
-                let until = chosen.last.saturating_mul(form.stride).saturating_add(1);
-                endings.push(Ending { form, until });
-            }
+            buckets.get_mut(chosen.bucket).into_iter().for_each(|of| of.join(&chosen.own));
+            endings.push(Ending::of(form, chosen.last));
         }
         let mut tables = [Table::EMPTY; LETTERS];
-        for (bucket, print) in prints.iter().enumerate() {
-            for (table, suits) in tables.iter_mut().zip(print.0) {
+        for (bucket, of) in buckets.iter().enumerate() {
+            for (table, suits) in tables.iter_mut().zip(of.suits()) {
                 table.add(suits, 1 << bucket);
             }
         }
-        Self { tables, dealt: endings.map(Dealt::of), vector: Vector::default() }
+        endings.sort_by_key(Ending::slot);
+        let prints = Prints::of(&endings);
+        let start = |share: usize| endings.partition_point(|form| form.slot() < share * SHARE);
+        let starts = (0..=SLOTS / SHARE).map(start).collect();
+        Self { tables, prints, forms: endings, starts, vector: Vector::default() }
     }
 
     /// Tells of every place of a needle, in no order.
     pub(super) fn each(&self, block: &[u8], seen: &mut dyn FnMut(Sighting)) {
-        let [narrow, wide] = &self.dealt;
-        let mut compare = |last: usize| {
-            let (one, other) = letters_until(block, last);
-            narrow.compare(block, last, one, seen);
-            wide.compare(block, last, other, seen);
-        };
-        let swept = self.vector.sweep(&self.tables, block, &mut compare);
-        (swept..block.len()).for_each(compare);
-    }
-}
-
-impl Dealt {
-    fn of(mut forms: Vec<Ending>) -> Self {
-        let slot = |ending: &Ending| ending.letters().map_or(SLOTS, slot);
-        forms.sort_by_key(slot);
-        let start = |number: usize| forms.partition_point(|ending| slot(ending) < number);
-        let starts: Vec<usize> = (0..=SLOTS).map(start).collect();
-        let mut taken = vec![0; SLOTS.div_ceil(64)];
-        for number in forms.iter().map(slot) {
-            taken.get_mut(number / 64).into_iter().for_each(|bits| *bits |= 1 << (number % 64));
-        }
-        let mut ends_short = vec![false; 256];
-        for ending in forms.iter().filter(|ending| slot(ending) == SLOTS) {
-            for byte in ending.last_letter() {
-                ends_short.get_mut(usize::from(byte)).into_iter().for_each(|ends| *ends = true);
-            }
-        }
-        Self { forms, starts, taken, ends_short }
+        let mut compare = |last: usize| self.compare(block, last, seen);
+        let swept = self.vector.sweep(&self.tables, &self.prints, block, &mut compare);
+        let rest = (swept..block.len()).filter(|last| self.prints.may_end(block, *last));
+        rest.for_each(compare);
     }
 
     /// Compares the needles whose fingerprint may end with this byte.
-    #[inline(always)]
-    fn compare(&self, block: &[u8], last: usize, letters: u32, seen: &mut dyn FnMut(Sighting)) {
-        let slot = slot(letters);
-        if self.taken.get(slot / 64).is_some_and(|bits| bits >> (slot % 64) & 1 == 1) {
-            let start = |slot: usize| self.starts.get(slot).copied().unwrap_or_default();
-            self.compare_all(start(slot)..start(slot.saturating_add(1)), block, last, seen);
-        }
-        let end = block.get(last).and_then(|byte| self.ends_short.get(usize::from(*byte)));
-        if end == Some(&true) {
-            let short = self.starts.last().copied().unwrap_or_default();
-            self.compare_all(short..self.forms.len(), block, last, seen);
-        }
-    }
-
-    fn compare_all(
-        &self,
-        forms: Range<usize>,
-        block: &[u8],
-        last: usize,
-        seen: &mut dyn FnMut(Sighting),
-    ) {
-        for ending in self.forms.get(forms).unwrap_or_default() {
-            if let Some(at) = ending.stands(block, last) {
-                seen(Sighting { needle: ending.form.needle, at });
+    fn compare(&self, block: &[u8], last: usize, seen: &mut dyn FnMut(Sighting)) {
+        let (narrow, wide) = letters_until(block, last);
+        for (letters, stride) in [(narrow | CASE, 1), (wide | CASE, 2)] {
+            let share = slot(letters) / SHARE;
+            let start = |share: usize| self.starts.get(share).copied().unwrap_or_default();
+            let short = start(SLOTS / SHARE)..self.forms.len();
+            for range in [start(share)..start(share.saturating_add(1)), short] {
+                for form in self.forms.get(range).unwrap_or_default() {
+                    if form.form.stride != stride || form.letters != letters | form.missing {
+                        continue;
+                    }
+                    if let Some(at) = form.stands(block, last) {
+                        seen(Sighting { needle: form.form.needle, at });
+                    }
+                }
             }
         }
     }
 }
 
-/// The slot of a fingerprint's letters; case is one.
+impl Prints {
+    fn of(forms: &[Ending]) -> Self {
+        let mut prints =
+            Self { whole: Box::new([0; SLOTS / 64]), short: Box::new([0; SLOTS / 64]) };
+        let take = |slots: &mut Slots, slot: usize| {
+            slots.get_mut(slot / 64).into_iter().for_each(|word| *word |= 1 << (slot % 64));
+        };
+        let any_byte = || 0..=u32::from(u8::MAX);
+        for form in forms {
+            match form.missing.count_ones() / u8::BITS {
+                0 => take(&mut prints.whole, slot(form.letters)),
+                1 => any_byte().for_each(|first| {
+                    take(&mut prints.whole, slot(form.letters & !form.missing | first | CASE));
+                }),
+                2 => take(&mut prints.short, short_slot(form.letters)),
+                _ => any_byte().for_each(|before| {
+                    let letters = form.letters & !form.missing | before << 16;
+                    take(&mut prints.short, short_slot(letters | CASE));
+                }),
+            }
+        }
+        prints
+    }
+
+    /// Whether a fingerprint may end with this byte of the block.
+    #[inline(always)]
+    pub(super) fn may_end(&self, block: &[u8], last: usize) -> bool {
+        let (narrow, wide) = letters_until(block, last);
+        let holds = |slots: &Slots, slot: usize| {
+            slots.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+        };
+        // All four are looked up: that is quicker than to guess.
+        holds(&self.whole, slot(narrow | CASE))
+            | holds(&self.whole, slot(wide | CASE))
+            | holds(&self.short, short_slot(narrow | CASE))
+            | holds(&self.short, short_slot(wide | CASE))
+    }
+}
+
+/// The slot of a fingerprint's letters.
+#[inline(always)]
 fn slot(letters: u32) -> usize {
     // A factor that spreads neighbours: 2^32 over the golden ratio.
-    let spread = (letters | 0x2020_2020).wrapping_mul(0x9e37_79b1) >> (u32::BITS - SLOT_BITS);
+    let spread = letters.wrapping_mul(0x9e37_79b1) >> (u32::BITS - SLOT_BITS);
     usize::try_from(spread).unwrap_or_default()
+}
+
+/// The slot of the last two letters.
+#[inline(always)]
+fn short_slot(letters: u32) -> usize {
+    slot(letters >> 16)
 }
 
 /// The letters of which this byte is the last: side by side, and every other byte.
 /// What would stand before the block is zero.
+#[inline(always)]
 fn letters_until(block: &[u8], last: usize) -> (u32, u32) {
     let bytes = last.checked_sub(7).and_then(|first| block.get(first..)?.first_chunk::<8>());
-    let bytes = bytes.copied().unwrap_or_else(|| {
-        let mut bytes = [0; 8];
-        let before = block.get(..=last).unwrap_or_default().iter().rev();
-        bytes.iter_mut().rev().zip(before).for_each(|(to, byte)| *to = *byte);
-        bytes
-    });
-    let [_, a, _, b, c, d, e, f] = bytes;
-    (u32::from_le_bytes([c, d, e, f]), u32::from_le_bytes([a, b, d, f]))
+    let bytes = bytes.copied().unwrap_or_else(|| first_letters(block, last));
+    let all = u64::from_le_bytes(bytes);
+    let odd = all >> 8 & 0x00ff_00ff_00ff_00ff;
+    let odd = (odd | odd >> 8) & 0x0000_ffff_0000_ffff;
+    (low(all >> 32), low(odd | odd >> 16))
+}
+
+/// The lower half.
+#[inline(always)]
+fn low(of: u64) -> u32 {
+    u32::try_from(of & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+#[cold]
+fn first_letters(block: &[u8], last: usize) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    let before = block.get(..=last).unwrap_or_default().iter().rev();
+    bytes.iter_mut().rev().zip(before).for_each(|(to, byte)| *to = *byte);
+    bytes
 }
 
 impl Table {
-    const EMPTY: Self = Self { low: [0; 16], high: [0; 16] };
+    const EMPTY: Self = Self { low: [0; CLASSES / 2], high: [0; CLASSES / 2] };
 
-    fn add(&mut self, suits: Suits, bucket: u8) {
-        let halves = [(&mut self.low, suits.low), (&mut self.high, suits.high)];
-        for (half, values) in halves {
-            let suited = half.iter_mut().enumerate().filter(|(n, _)| values >> n & 1 == 1);
-            suited.for_each(|(_, buckets)| *buckets |= bucket);
-        }
+    fn add(&mut self, suits: u32, bucket: u8) {
+        let classes = self.low.iter_mut().chain(&mut self.high).enumerate();
+        let suited = classes.filter(|(class, _)| suits >> class & 1 == 1);
+        suited.for_each(|(_, buckets)| *buckets |= bucket);
     }
 }
 
 impl Ending {
-    /// Its fingerprint; none, where it has too few letters.
-    fn letters(&self) -> Option<u32> {
-        let last = self.until.checked_sub(1)?;
-        last.checked_sub(self.form.stride.saturating_mul(LETTERS - 1))?;
-        let (narrow, wide) = letters_until(&self.form.bytes, last);
-        Some(if self.form.stride == 1 { narrow } else { wide })
+    fn of(form: Form, last_letter: usize) -> Self {
+        let until = last_letter.saturating_mul(form.stride).saturating_add(1);
+        let (narrow, wide) = letters_until(&form.bytes, until.saturating_sub(1));
+        let letters = if form.stride == 1 { narrow } else { wide };
+        let missing = match last_letter {
+            0 => 0x00ff_ffff,
+            1 => 0x0000_ffff,
+            2 => 0x0000_00ff,
+            _ => 0,
+        };
+        Self { form, until, letters: letters | CASE | missing, missing }
     }
 
-    /// The byte that its fingerprint ends with, in either case.
-    fn last_letter(&self) -> impl Iterator<Item = u8> {
-        let last = self.until.checked_sub(1).and_then(|last| self.form.bytes.get(last)).copied();
-        last.into_iter().flat_map(|byte| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()])
+    fn slot(&self) -> usize {
+        if self.missing == 0 { slot(self.letters) } else { SLOTS }
     }
 
     fn stands(&self, block: &[u8], last: usize) -> Option<Range<usize>> {
@@ -231,97 +261,6 @@ impl Form {
     fn letters(&self) -> Vec<u8> {
         self.bytes.iter().copied().step_by(self.stride).collect()
     }
-}
-
-/// Which letters of a form are its fingerprint, and in which bucket.
-struct Choice {
-    bucket: usize,
-    /// Number of the fingerprint's last letter.
-    last: usize,
-    /// The bucket's fingerprint with this one.
-    joined: Fingerprint,
-}
-
-impl Choice {
-    /// The choice that makes candidates the least more frequent.
-    fn cheapest(letters: &[u8], folded: bool, prints: &[Fingerprint; BUCKETS]) -> Option<Self> {
-        let before: Vec<f64> = prints.iter().map(Fingerprint::frequency).collect();
-        let ends = letters.len().min(LETTERS)..=letters.len().min(WINDOWS);
-        let mut best: Option<(f64, Self)> = None;
-        for end in ends {
-            let window = letters.get(end.saturating_sub(LETTERS)..end)?;
-            let own = Fingerprint::of(window, folded);
-            for ((bucket, print), before) in prints.iter().enumerate().zip(&before) {
-                let joined = print.joined(&own);
-                let cost = joined.frequency() - before + excess(window);
-                if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                    best = Some((cost, Self { bucket, last: end.checked_sub(1)?, joined }));
-                }
-            }
-        }
-        best.map(|(_, choice)| choice)
-    }
-}
-
-/// The bytes that suit each letter of a bucket.
-#[derive(Clone, Copy, Default)]
-struct Fingerprint([Suits; LETTERS]);
-
-impl Fingerprint {
-    /// Of few letters; too few may follow anything.
-    fn of(letters: &[u8], folded: bool) -> Self {
-        let mut print = Self([Suits::ALL; LETTERS]);
-        let ends = print.0.iter_mut().rev().zip(letters.iter().rev());
-        ends.for_each(|(suits, letter)| *suits = Suits::of(*letter, folded));
-        print
-    }
-
-    fn joined(&self, other: &Self) -> Self {
-        let mut joined = *self;
-        for (suits, more) in joined.0.iter_mut().zip(other.0) {
-            suits.low |= more.low;
-            suits.high |= more.high;
-        }
-        joined
-    }
-
-    /// How often it may occur in logs, roughly.
-    fn frequency(&self) -> f64 {
-        self.0.iter().map(Suits::frequency).product()
-    }
-}
-
-/// Bytes by their halves, a bit for each value: any lower half with any upper one.
-#[derive(Clone, Copy, Default)]
-struct Suits {
-    low: u16,
-    high: u16,
-}
-
-impl Suits {
-    const ALL: Self = Self { low: u16::MAX, high: u16::MAX };
-
-    /// The byte, and the same letter in the other case.
-    fn of(byte: u8, folded: bool) -> Self {
-        let other = if folded && byte.is_ascii_alphabetic() { byte ^ 0x20 } else { byte };
-        Self { low: 1 << (byte & 15), high: 1 << (byte >> 4) | 1 << (other >> 4) }
-    }
-
-    fn frequency(&self) -> f64 {
-        bits(self.high)
-            .flat_map(|high| bits(self.low).map(move |low| high << 4 | low))
-            .map(frequency)
-            .sum()
-    }
-}
-
-/// The numbers of the bits set, from the lowest.
-fn bits(mut of: u16) -> impl Iterator<Item = u8> {
-    std::iter::from_fn(move || {
-        let lowest = u8::try_from(of.trailing_zeros()).ok().filter(|_| of != 0)?;
-        of &= of.wrapping_sub(1);
-        Some(lowest)
-    })
 }
 
 #[cfg(test)]
@@ -383,6 +322,64 @@ mod tests {
         let sweep = Sweep::of(vec![bytes, form(0, "tcp 1", 1)]);
         assert_eq!(seen(&sweep, b"tcp 1").len(), 2);
         assert_eq!(seen(&sweep, b"TCP 1"), [Sighting { needle: 0, at: 0..5 }]);
+    }
+
+    /// Numbers that look random, the same each time.
+    fn random() -> impl FnMut(usize) -> usize {
+        let mut state = 1u64;
+        move |below| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        }
+    }
+
+    /// Of few letters, so that candidates stand close and needles in each other.
+    #[test]
+    fn sees_what_a_search_for_each_sees() {
+        let mut random = random();
+        let mut forms = Vec::new();
+        for needle in 0..250 {
+            let letters = 1 + random(12) + usize::from(needle > 10) * 2;
+            let word: String = (0..letters).map(|_| ['a', 'B', '-', 'z', '3'][random(5)]).collect();
+            let word = word.to_ascii_lowercase();
+            forms.extend([form(needle, &word, 1), form(needle, &word, 2)]);
+        }
+        let bytes = [vec![7], vec![0xff, 0], vec![0x3d, 0x0d], vec![1, 0, 0, 0, 2]];
+        for (n, bytes) in bytes.into_iter().enumerate() {
+            forms.push(Form { needle: 250 + n, bytes, stride: 1, folded: false });
+        }
+        let known: Vec<_> = forms.iter().map(|f| (f.needle, f.bytes.clone(), f.folded)).collect();
+        let mut sweep = Sweep::of(forms);
+        for round in 0..12 {
+            let mut block = Vec::new();
+            while block.len() < 5000 {
+                let mut piece = known[random(known.len())].1.clone();
+                match random(4) {
+                    0 => piece.make_ascii_uppercase(),
+                    1 => piece.iter_mut().for_each(|byte| *byte ^= u8::from(random(9) == 0)),
+                    _ => {}
+                }
+                block.extend(piece);
+                block.extend((0..random(3)).map(|_| [0, 7, b'a', 0xff][random(4)]));
+            }
+            if round % 2 == 1 {
+                sweep.vector = Vector::none();
+            }
+            let mut expected = Vec::new();
+            for (needle, bytes, folded) in &known {
+                let same =
+                    |at: &[u8]| if *folded { at.eq_ignore_ascii_case(bytes) } else { at == bytes };
+                let starts = block.windows(bytes.len()).enumerate().filter(|(_, at)| same(at));
+                expected.extend(starts.map(|(start, _)| (start, start + bytes.len(), *needle)));
+            }
+            let seen = seen(&sweep, &block).into_iter();
+            let mut seen: Vec<_> = seen.map(|s| (s.at.start, s.at.end, s.needle)).collect();
+            seen.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(seen, expected);
+        }
     }
 
     fn seen(sweep: &Sweep, block: &[u8]) -> Vec<Sighting> {

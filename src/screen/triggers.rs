@@ -7,17 +7,19 @@ use aho_corasick::AhoCorasick;
 
 use super::formula::{Formula, Literal, utf8_forms, utf16};
 use super::literals::{Literals, inside};
-use super::ordinary::is_ordinary;
+use super::ordinary::{in_logs, is_ordinary};
 use super::sweep::{Form, Sighting, Sweep};
 
 /// So many triggers with a common first word are searched for by that word.
 const SIBLINGS: usize = 4;
+/// Letters at the start of two triggers that are looked for in place of both.
+const COMMON_START: usize = 6;
 /// Weight up to which a literal is a bad trigger: three letters, or an ordinary word.
 const WEAK: usize = 6;
 /// Needles that one sweep takes before too many bytes make it compare.
-const NEEDLES_PER_SWEEP: usize = 72;
+const NEEDLES_PER_SWEEP: usize = 256;
 /// Needles beyond which sweeps are slower than searching for everything at once.
-const MAX_NEEDLES: usize = 4 * NEEDLES_PER_SWEEP;
+const MAX_NEEDLES: usize = 2 * NEEDLES_PER_SWEEP;
 /// Weight of what stands in most blocks.
 const ORDINARY: usize = 1;
 
@@ -292,7 +294,22 @@ fn few<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
         .into_iter()
         .flat_map(|(start, family)| if family.len() < SIBLINGS { family } else { vec![start] })
         .collect();
-    shortest(merged.into_iter())
+    let mut kept: Vec<&str> = Vec::new();
+    let merged = shortest(merged.into_iter());
+    for text in &merged {
+        match kept.last_mut().and_then(|last| Some((common_start(last, text)?, last))) {
+            Some((start, last)) => *last = start,
+            None => kept.push(text),
+        }
+    }
+    shortest(kept.into_iter())
+}
+
+/// What both texts begin with, if that is as good to look for.
+fn common_start<'a>(one: &'a str, other: &str) -> Option<&'a str> {
+    let same = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+    let start = one.get(..same)?;
+    (same >= COMMON_START && !is_ordinary(start) && !in_logs(start)).then_some(start)
 }
 
 /// The text up to its first blank, that included; all of it if that leaves too little.

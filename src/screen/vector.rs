@@ -1,6 +1,6 @@
 //! The sweep's tables over 32 bytes at a time, where the processor has AVX2.
 
-use super::sweep::{LETTERS, Table};
+use super::sweep::{LETTERS, Prints, Table};
 
 /// What the processor can do, asked once.
 #[derive(Clone, Copy, Debug)]
@@ -27,19 +27,20 @@ impl Vector {
         }
     }
 
-    /// Names the bytes that may be the last of a fingerprint, in order; returns how many
+    /// Names the bytes that may be the last of a fingerprint; returns how many
     /// bytes of the block are done: all, or none where the processor cannot.
     pub(super) fn sweep(
         self,
         tables: &[Table; LETTERS],
+        prints: &Prints,
         block: &[u8],
         candidate: &mut impl FnMut(usize),
     ) -> usize {
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = self.avx2 {
-            return simd.vectorize(avx2::Pass { simd, tables, block, candidate });
+            return simd.vectorize(avx2::Pass { simd, tables, prints, block, candidate });
         }
-        let _ = (tables, block, candidate);
+        let _ = (tables, prints, block, candidate);
         0
     }
 }
@@ -51,14 +52,21 @@ mod avx2 {
     use pulp::x86::V3;
     use pulp::{NullaryFnOnce, cast};
 
-    use super::{LETTERS, Table};
+    use super::{LETTERS, Prints, Table};
 
     /// Bytes looked up at once.
     const WIDTH: usize = 32;
+    const STEP: u32 = 32;
+    /// Steps whose candidates are gathered before they are looked at.
+    const STEPS: usize = 64;
+    /// So many of one step are written down whether they are there or not: that is
+    /// quicker than to guess how many there are.
+    const USUAL: usize = 4;
 
     pub(super) struct Pass<'a, F> {
         pub simd: V3,
         pub tables: &'a [Table; LETTERS],
+        pub prints: &'a Prints,
         pub block: &'a [u8],
         pub candidate: &'a mut F,
     }
@@ -77,56 +85,104 @@ mod avx2 {
             let three = (twice(three.low), twice(three.high));
             let four = (twice(four.low), twice(four.high));
             let (half, none) = (avx._mm256_set1_epi8(15), avx._mm256_setzero_si256());
+            let upper = avx._mm256_set1_epi8(i8::MIN);
             let both = |a, b| avx2._mm256_and_si256(a, b);
+            let either = |a, b| avx2._mm256_or_si256(a, b);
             let all = avx._mm256_set1_epi8(-1);
             let mut before = (all, all, all);
+            let mut places = [0; ROOM];
             let (steps, rest) = self.block.as_chunks::<WIDTH>();
             // Names and the texts of single records are hardly longer than a step.
-            let mut end = [0; WIDTH];
-            if let Some(start) = end.get_mut(..rest.len()) {
+            let mut end = [[0; WIDTH]];
+            if let Some(start) = end.as_flattened_mut().get_mut(..rest.len()) {
                 start.copy_from_slice(rest);
             }
-            for step in 0..self.block.len().div_ceil(WIDTH) {
-                let bytes: __m256i = cast(*steps.get(step).unwrap_or(&end));
-                let low = both(bytes, half);
-                let high = both(avx2._mm256_srli_epi16::<4>(bytes), half);
-                let suited = |(lows, highs)| {
-                    both(avx2._mm256_shuffle_epi8(lows, low), avx2._mm256_shuffle_epi8(highs, high))
-                };
-                let (a, b, c, d) = (suited(one), suited(two), suited(three), suited(four));
-                // The letters before a fingerprint's last are moved on to it, out of the
-                // sixteen bytes before each half of this step.
-                let a_back = avx2._mm256_permute2x128_si256::<0x21>(before.0, a);
-                let b_back = avx2._mm256_permute2x128_si256::<0x21>(before.1, b);
-                let c_back = avx2._mm256_permute2x128_si256::<0x21>(before.2, c);
-                before = (a, b, c);
-                let narrow = both(
-                    both(
-                        avx2._mm256_alignr_epi8::<13>(a, a_back),
-                        avx2._mm256_alignr_epi8::<14>(b, b_back),
-                    ),
-                    avx2._mm256_alignr_epi8::<15>(c, c_back),
-                );
-                let wide = both(
-                    both(
-                        avx2._mm256_alignr_epi8::<10>(a, a_back),
-                        avx2._mm256_alignr_epi8::<12>(b, b_back),
-                    ),
-                    avx2._mm256_alignr_epi8::<14>(c, c_back),
-                );
-                let suited = both(avx2._mm256_or_si256(narrow, wide), d);
-                if avx._mm256_testz_si256(suited, suited) == 1 {
-                    continue;
+            let end = if rest.is_empty() { &[] } else { end.as_slice() };
+            let mut first = 0;
+            for steps in steps.chunks(STEPS).chain(end.chunks(STEPS)) {
+                let mut count = 0;
+                for bytes in steps {
+                    let bytes: __m256i = cast(*bytes);
+                    // A look-up goes by four bits and gives nothing where the uppermost is
+                    // set: the fifth is moved there, as it is and inverted.
+                    let fifth = both(avx2._mm256_slli_epi16::<3>(bytes), upper);
+                    let low = either(both(bytes, half), fifth);
+                    let high = avx2._mm256_xor_si256(low, upper);
+                    let suited = |(lows, highs)| {
+                        either(
+                            avx2._mm256_shuffle_epi8(lows, low),
+                            avx2._mm256_shuffle_epi8(highs, high),
+                        )
+                    };
+                    let (a, b, c, d) = (suited(one), suited(two), suited(three), suited(four));
+                    // The letters before a fingerprint's last are moved on to it, out of the
+                    // sixteen bytes before each half of this step.
+                    let a_back = avx2._mm256_permute2x128_si256::<0x21>(before.0, a);
+                    let b_back = avx2._mm256_permute2x128_si256::<0x21>(before.1, b);
+                    let c_back = avx2._mm256_permute2x128_si256::<0x21>(before.2, c);
+                    before = (a, b, c);
+                    let narrow = both(
+                        both(
+                            avx2._mm256_alignr_epi8::<13>(a, a_back),
+                            avx2._mm256_alignr_epi8::<14>(b, b_back),
+                        ),
+                        avx2._mm256_alignr_epi8::<15>(c, c_back),
+                    );
+                    let wide = both(
+                        both(
+                            avx2._mm256_alignr_epi8::<10>(a, a_back),
+                            avx2._mm256_alignr_epi8::<12>(b, b_back),
+                        ),
+                        avx2._mm256_alignr_epi8::<14>(c, c_back),
+                    );
+                    let suited = both(either(narrow, wide), d);
+                    let unsuited = avx2._mm256_movemask_epi8(avx2._mm256_cmpeq_epi8(suited, none));
+                    count = add(&mut places, count, first, !unsuited.cast_unsigned());
+                    first = first.wrapping_add(STEP);
                 }
-                let unsuited = avx2._mm256_movemask_epi8(avx2._mm256_cmpeq_epi8(suited, none));
-                let mut left = !unsuited.cast_unsigned();
-                while left != 0 {
-                    let bit = usize::try_from(left.trailing_zeros()).unwrap_or_default();
-                    (self.candidate)(step.saturating_mul(WIDTH).saturating_add(bit));
-                    left &= left.wrapping_sub(1);
-                }
+                let places = places.get(..count).unwrap_or_default();
+                hand_on(places, self.prints, self.block, self.candidate);
             }
             self.block.len()
+        }
+    }
+
+    const ROOM: usize = STEPS * WIDTH + USUAL;
+
+    /// Adds the places of the bits set, from the lowest, to those counted.
+    #[inline(always)]
+    fn add(places: &mut [u32; ROOM], count: usize, first: u32, bits: u32) -> usize {
+        let mut left = bits;
+        let room = places.get_mut(count..);
+        if let Some([a, b, c, d]) = room.and_then(|room| room.first_chunk_mut::<USUAL>()) {
+            *a = first.wrapping_add(left.trailing_zeros());
+            left &= left.wrapping_sub(1);
+            *b = first.wrapping_add(left.trailing_zeros());
+            left &= left.wrapping_sub(1);
+            *c = first.wrapping_add(left.trailing_zeros());
+            left &= left.wrapping_sub(1);
+            *d = first.wrapping_add(left.trailing_zeros());
+            left &= left.wrapping_sub(1);
+        }
+        let mut next = count.wrapping_add(USUAL);
+        while left != 0 {
+            if let Some(place) = places.get_mut(next) {
+                *place = first.wrapping_add(left.trailing_zeros());
+            }
+            left &= left.wrapping_sub(1);
+            next = next.wrapping_add(1);
+        }
+        count.wrapping_add(usize::try_from(bits.count_ones()).unwrap_or_default())
+    }
+
+    /// Names those that are fingerprints. On its own: a loop needs all registers.
+    #[inline(never)]
+    fn hand_on(places: &[u32], prints: &Prints, block: &[u8], seen: &mut impl FnMut(usize)) {
+        for place in places {
+            let place = usize::try_from(*place).unwrap_or_default();
+            if prints.may_end(block, place) {
+                seen(place);
+            }
         }
     }
 }
