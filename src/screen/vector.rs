@@ -58,7 +58,7 @@ mod avx2 {
     const WIDTH: usize = 32;
     const STEP: u32 = 32;
     /// Steps whose candidates are gathered before they are looked at.
-    const STEPS: usize = 64;
+    const STEPS: usize = 16;
     /// So many of one step are written down whether they are there or not: that is
     /// quicker than to guess how many there are.
     const USUAL: usize = 4;
