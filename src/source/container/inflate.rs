@@ -1,7 +1,9 @@
-//! Deflate streams of known length.
+//! Deflate and bzip2 streams of known length.
 
+use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
+use bzip2::read::BzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// How a deflate stream is wrapped.
@@ -45,6 +47,42 @@ impl Inflater {
         idle().push(stream);
         Ok(out)
     }
+}
+
+/// A bzip2 stream's first bytes, and those of a block in it.
+const BZIP2: &[u8] = b"BZh";
+const BZIP2_BLOCK: &[u8] = b"1AY&SY";
+/// The header of a stream whose blocks may be of any size.
+const BZIP2_HEADER: &[u8] = b"BZh9";
+
+/// Whether bytes begin as a bzip2 stream does, or as a block of one.
+pub(super) fn begins_as_bzip2(input: &[u8]) -> bool {
+    input.starts_with(BZIP2) || input.starts_with(BZIP2_BLOCK)
+}
+
+/// The data of a bzip2 stream, or of blocks without what stands before and behind them in
+/// one; at most `limit` bytes.
+///
+/// # Errors
+///
+/// What is wrong with it, in words: damaged, too short, longer than `limit`, or a wrong
+/// checksum.
+pub(super) fn bunzip2(input: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    let bare = !input.starts_with(BZIP2);
+    let header = if bare { BZIP2_HEADER } else { &[] };
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut out = Vec::with_capacity(limit.saturating_add(1));
+    let mut stream = BzDecoder::new(header.chain(input)).take(most);
+    if let Err(error) = stream.read_to_end(&mut out) {
+        let no_footer = error.kind() == io::ErrorKind::UnexpectedEof;
+        if !(bare && no_footer && !out.is_empty()) {
+            return Err(format!("bzip2 stream damaged: {error}"));
+        }
+    }
+    if out.len() > limit {
+        return Err(format!("bzip2 stream holds more than {limit} bytes"));
+    }
+    Ok(out)
 }
 
 /// The Adler-32 of bytes.

@@ -15,11 +15,12 @@ const IMAGE: (&str, &str) = (
 );
 const ARCHIVE: (&str, &str) =
     ("an archive", "no evidence in it that can be read in place; unpack it and give the folder");
-/// First bytes of EWF (E01, L01, Ex01), VMDK, VHDX, VHD, QCOW and AFF files.
-const IMAGE_STARTS: [&[u8]; 9] = [
+/// First bytes of EWF (E01, L01, Ex01, Lx01), VMDK, VHDX, VHD, QCOW and AFF files.
+const IMAGE_STARTS: [&[u8]; 10] = [
     b"EVF\x09\x0d\x0a\xff\x00",
     b"LVF\x09\x0d\x0a\xff\x00",
     b"EVF2\x0d\x0a\x81\x00",
+    b"LEF2\x0d\x0a\x81\x00",
     b"KDMV",
     b"# Disk DescriptorFile",
     b"vhdxfile",
@@ -28,9 +29,9 @@ const IMAGE_STARTS: [&[u8]; 9] = [
     b"AFF10",
 ];
 
-const IMAGE_NAMES: [&str; 14] = [
-    "raw", "dd", "img", "001", "e01", "ex01", "l01", "vmdk", "vhd", "vhdx", "vdi", "qcow2", "aff4",
-    "ad1",
+const IMAGE_NAMES: [&str; 15] = [
+    "raw", "dd", "img", "001", "e01", "ex01", "l01", "lx01", "vmdk", "vhd", "vhdx", "vdi", "qcow2",
+    "aff4", "ad1",
 ];
 
 /// First bytes of 7z, RAR, gzip, xz, bzip2 and zstd files.

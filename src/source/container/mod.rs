@@ -1,4 +1,4 @@
-//! Disk images as the disk they hold: raw and split raw, EWF (E01), VMDK, VHD, VHDX,
+//! Disk images as the disk they hold: raw and split raw, EWF (E01, Ex01), VMDK, VHD, VHDX,
 //! VDI and QCOW2, told by their content.
 //!
 //! An image may be made of many files: segments, extents, parents. Segments lie
@@ -100,7 +100,7 @@ impl Image {
     }
 
     /// Packed chunks unpacked so far, and how many of them not for the first time;
-    /// counted for E01.
+    /// counted for E01 and Ex01.
     pub fn unpacked(&self) -> (u64, u64) {
         self.log.work()
     }
@@ -390,7 +390,7 @@ fn open_one(path: &Path, context: &Context) -> Result<Option<Opened>, ContainerE
     let file = OpenFile::open(path).map_err(|error| ContainerError::unreadable(path, error))?;
     let mut start = [0; 512];
     let start = start_of(path, &file, &mut start)?;
-    if start.starts_with(ewf::SIGNATURE) {
+    if ewf::begins_as_segment(start) {
         return ewf::open(path, context).map(Some);
     }
     if let Some((format, what)) = refused(start) {
@@ -451,10 +451,9 @@ fn read_below(parent: Option<&dyn ReadAt>, at: u64, to: &mut [u8]) -> io::Result
 
 /// Containers that are told and not read.
 fn refused(start: &[u8]) -> Option<(&'static str, &'static str)> {
-    let known: [(&[u8], &str, &str); 4] = [
+    let known: [(&[u8], &str, &str); 3] = [
         (b"LVF\x09\x0d\x0a\xff\x00", "L01", "holds files and no disk: not supported"),
         (b"LEF2\x0d\x0a\x81\x00", "Lx01", "holds files and no disk: not supported"),
-        (b"EVF2\x0d\x0a\x81\x00", "Ex01", "not supported: convert it to E01 or raw"),
         (b"AFF10\x0d\x0a\x00", "AFF", "not supported: convert it to E01 or raw"),
     ];
     known

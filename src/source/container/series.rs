@@ -1,4 +1,4 @@
-//! Numbered files of one image: `x.E01 x.E02`, `x.001 x.002`, `x.aa x.ab`.
+//! Numbered files of one image: `x.E01 x.E02`, `x.Ex01 x.Ex02`, `x.001 x.002`, `x.aa x.ab`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ const NOT_PARTS: [&str; 6] = ["dd", "raw", "img", "bin", "iso", "vhd"];
 pub(super) enum Numbering {
     /// `E01` to `E99`, then `EAA` to `ZZZ`; from 1. Also `s01`.
     Ewf,
+    /// `Ex01` to `Ex99`, then `ExAA` to `EzZZ`; from 1.
+    Ewf2,
     /// `000` or `001` on, of that many digits.
     Digits(usize),
     /// `aa`, `ab`, of that many letters; from 0.
@@ -34,7 +36,7 @@ pub(super) struct Place {
 impl Place {
     /// The place of an EWF segment, if its name has one.
     pub(super) fn of_ewf(path: &Path) -> Option<Self> {
-        Self::new(path, Numbering::Ewf)
+        Self::new(path, Numbering::Ewf).or_else(|| Self::new(path, Numbering::Ewf2))
     }
 
     /// The place of a part of a split raw image, if its name has one.
@@ -57,7 +59,7 @@ impl Place {
     /// The numbers that the first file of such a series may bear.
     pub(super) fn first_numbers(&self) -> &'static [u64] {
         match self.numbering {
-            Numbering::Ewf => &[1],
+            Numbering::Ewf | Numbering::Ewf2 => &[1],
             Numbering::Digits(_) => &[0, 1],
             Numbering::Letters(_) => &[0],
         }
@@ -92,12 +94,14 @@ impl Place {
     }
 
     fn extension_of(&self, number: u64) -> String {
-        let name = self.numbering.name(number, self.extension.chars().next().unwrap_or('E'));
-        if self.extension.chars().any(|c| c.is_ascii_lowercase()) {
-            name.to_ascii_lowercase()
-        } else {
-            name
+        let mut letters = self.extension.chars();
+        let name = self.numbering.name(number, letters.next().unwrap_or('E'));
+        // The second letter of `Ex01` is small in itself.
+        let is_small = |c: char| c.is_ascii_lowercase();
+        if self.numbering == Numbering::Ewf2 && self.extension.starts_with('E') {
+            return if letters.next().is_some_and(is_small) { name } else { name.to_uppercase() };
         }
+        if self.extension.chars().any(is_small) { name.to_ascii_lowercase() } else { name }
     }
 }
 
@@ -130,6 +134,18 @@ impl Numbering {
                     u64::from(first.checked_sub(b'E').filter(|_| first.is_ascii_uppercase())?);
                 letters(rest)?.checked_add(block.checked_mul(676)?)?.checked_add(100)
             }
+            Self::Ewf2 => {
+                let [first, second, rest @ ..] = bytes else { return None };
+                if rest.len() != 2 || !first.eq_ignore_ascii_case(&b'E') {
+                    return None;
+                }
+                let second = second.to_ascii_lowercase();
+                if let Some(number) = digits(rest) {
+                    return (second == b'x' && number > 0).then_some(number);
+                }
+                let block = u64::from(second.checked_sub(b'x').filter(|block| *block < 3)?);
+                letters(rest)?.checked_add(block.checked_mul(676)?)?.checked_add(100)
+            }
         }
     }
 
@@ -142,6 +158,12 @@ impl Numbering {
                 let after = number.saturating_sub(100);
                 let first = u8::try_from(after / 676).unwrap_or(u8::MAX).saturating_add(b'E');
                 format!("{}{}", char::from(first.min(b'Z')), in_letters(after % 676, 2))
+            }
+            Self::Ewf2 if number < 100 => format!("Ex{number:02}"),
+            Self::Ewf2 => {
+                let after = number.saturating_sub(100);
+                let second = u8::try_from(after / 676).unwrap_or(u8::MAX).saturating_add(b'x');
+                format!("E{}{}", char::from(second.min(b'z')), in_letters(after % 676, 2))
             }
         }
     }
@@ -177,6 +199,18 @@ mod tests {
             assert_eq!(Numbering::Ewf.name(number, 'E'), name);
         }
         assert_eq!(Numbering::Ewf.number("E00"), None);
+        for (name, number) in
+            [("Ex01", 1), ("Ex99", 99), ("ExAA", 100), ("ExZZ", 775), ("EyAA", 776), ("EzZZ", 2127)]
+        {
+            assert_eq!(Numbering::Ewf2.number(name), Some(number), "{name}");
+            assert_eq!(Numbering::Ewf2.name(number, 'E'), name);
+        }
+        assert_eq!(Numbering::Ewf2.number("Ew01"), None);
+        for (first, then) in [("a.Ex01", "a.ExAA"), ("a.ex01", "a.exaa"), ("a.EX01", "a.EXAA")] {
+            let first = Path::new(first);
+            let place = Place::of_ewf(first).unwrap();
+            assert_eq!(place.path(first, 100), Path::new(".").join(then));
+        }
         assert_eq!(Numbering::Digits(3).number("010"), Some(10));
         assert_eq!(Numbering::Digits(3).name(10, '0'), "010");
         assert_eq!(Numbering::Letters(2).number("ba"), Some(26));

@@ -1,7 +1,7 @@
-//! EWF-E01, the Expert Witness format: EnCase 1 to 7, FTK Imager, linen, SMART
-//! (`.s01`), in one or many segment files.
+//! EWF, the Expert Witness format, in one or many segment files: E01 as EnCase 1 to 7,
+//! FTK Imager, linen and SMART (`.s01`) write it, and version 2, Ex01, of EnCase 7 on.
 //!
-//! A segment is a 13-byte header and a chain of sections. The `volume` section gives
+//! A segment of an E01 is a 13-byte header and a chain of sections. The `volume` section gives
 //! the geometry, each `table` (with its copy `table2`) where chunks of the disk lie
 //! in the `sectors` section before it: deflated with a zlib wrapping, or stored with
 //! an Adler-32 behind. The layout is described in libewf's documentation of the
@@ -10,6 +10,8 @@
 //! What is lost is known by place: chunks of a missing segment or of a table damaged
 //! in both copies cannot be read; those of later segments are counted from the end.
 
+mod ex01;
+mod head;
 mod section;
 mod table;
 
@@ -19,23 +21,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cache::{CHUNK_CACHE_BYTES, Cache, TABLE_CACHE_BYTES, copy, read_blocks};
-use super::inflate::{Inflater, Wrapping, adler32};
+use super::inflate::{Inflater, Wrapping, adler32, begins_as_bzip2, bunzip2};
 use super::log::Log;
 use super::parts::Parts;
 use super::series::Place;
 use super::{ContainerError, Context, HashKind, Opened, StoredHash, hex};
 use crate::model::ReadAt;
-use crate::source::file::OpenFile;
+pub(super) use head::begins_as_segment;
+use head::{Head, Version};
 use section::{Segment, Volume};
-use table::{Chunk, PAGE_BYTES, Table};
+use table::{Access, Chunk, Form, PAGE_BYTES, Table};
 
-/// First bytes of every segment file.
-pub(super) const SIGNATURE: &[u8] = b"EVF\x09\x0d\x0a\xff\x00";
-const FORMAT: &str = "E01";
 /// Of chunks beyond it is not noted whether they were unpacked before.
 const MAX_COUNTED: u64 = 1 << 26;
 
-/// An E01 image; chunks are inflated by the threads that read.
+/// An image; chunks are inflated by the threads that read.
 struct Ewf {
     parts: Parts,
     log: Log,
@@ -53,23 +53,17 @@ struct Ewf {
     pages: Cache,
 }
 
-fn begins_as_segment(path: &Path) -> bool {
-    let mut start = [0; SIGNATURE.len()];
-    let file = OpenFile::open(path);
-    file.is_ok_and(|file| file.read_at(0, &mut start).is_ok() && start == SIGNATURE)
-}
-
-/// Opens an E01 image by its first segment.
+/// Opens an image by its first segment.
 ///
 /// # Errors
 ///
-/// When it is not the first segment, or no segment holds a usable `volume` section.
+/// When it is not the first segment, is encrypted, or no segment holds a usable geometry.
 pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerError> {
     let mut parts = Parts::one(path)?;
     let log = &context.log;
-    let first = section::number(&parts, 0)?;
+    let head = Head::read(&parts, 0)?;
     let place = Place::of_ewf(path);
-    if first != 1 {
+    if head.number != 1 {
         let first = place.map_or_else(
             || path.to_owned(),
             |place| {
@@ -79,20 +73,20 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerEr
         );
         return Err(ContainerError::Continuation { path: path.to_owned(), first });
     }
-    let mut segments = vec![Segment::read(&parts, 0, log)];
+    let mut segments = vec![head.version.segment(&parts, 0, log)];
     let mut missing = None;
     if let Some(place) = place.filter(|place| place.number == 1) {
         let mut files = place.files(path);
         // `x.RAW` beside `x.E01` bears a segment's name and is none.
-        files.retain(|_, file| begins_as_segment(file));
+        files.retain(|_, file| head.version.begins(file));
         let last = files.keys().next_back().copied().unwrap_or(1);
         for number in 2..=last {
             let mut found = None;
             if let Some(next) = files.remove(&number) {
-                found = add(&mut parts, &next, number, log);
+                found = add(&mut parts, &next, &Head { number, ..head }, log);
             }
             match found {
-                Some(file) => segments.push(Segment::read(&parts, file, log)),
+                Some(file) => segments.push(head.version.segment(&parts, file, log)),
                 None => {
                     let name = place.path(path, number);
                     log.note(&name, None, "segment is missing");
@@ -110,16 +104,21 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerEr
         let message = "more segments follow, and its name does not tell theirs";
         log.note(path, None, message);
     }
-    finish(path, parts, segments, missing, log)
+    finish(head.version, parts, segments, missing, log)
 }
 
 /// Adds a segment file if it is the one that its name says.
-fn add(parts: &mut Parts, path: &Path, number: u64, log: &Log) -> Option<usize> {
-    let found = parts.add(path).and_then(|file| Ok((file, section::number(parts, file)?)));
+fn add(parts: &mut Parts, path: &Path, wanted: &Head, log: &Log) -> Option<usize> {
+    let found = parts.add(path).and_then(|file| Ok((file, Head::read(parts, file)?)));
     match found {
-        Ok((file, found)) if found == number => Some(file),
-        Ok((_, found)) => {
-            let message = format!("is segment {found} by its header, {number} by its name");
+        Ok((file, found)) if found == *wanted => Some(file),
+        Ok((_, Head { number, .. })) => {
+            let message = if number == wanted.number {
+                "is a segment of another image by its header".to_owned()
+            } else {
+                let by_name = wanted.number;
+                format!("is segment {number} by its header, {by_name} by its name")
+            };
             log.note(path, None, message);
             None
         }
@@ -131,15 +130,21 @@ fn add(parts: &mut Parts, path: &Path, number: u64, log: &Log) -> Option<usize> 
 }
 
 fn finish(
-    path: &Path,
+    version: Version,
     parts: Parts,
     segments: Vec<Segment>,
     missing: Option<String>,
     log: &Log,
 ) -> Result<Opened, ContainerError> {
+    let path = parts.path(0).to_owned();
+    let path = path.as_path();
+    if segments.iter().any(|segment| segment.encrypted) {
+        let what = "encrypted: not read, have EnCase write it without";
+        return Err(ContainerError::unsupported(path, version.name(), what));
+    }
     let volume = segments.iter().find_map(|segment| segment.volume.clone());
     let Some(Volume { chunk, size }) = volume else {
-        return Err(ContainerError::damaged(path, FORMAT, 13, "no usable volume section"));
+        return Err(version.no_volume(path));
     };
     let mut stored: Vec<StoredHash> = Vec::new();
     for segment in &segments {
@@ -155,7 +160,10 @@ fn finish(
     stored.dedup();
     let ended = segments.last().is_some_and(|segment| segment.done);
     let total = size.div_ceil(chunk);
-    let (tables, lost) = table::place(segments, total, ended);
+    let (tables, lost) = match version {
+        Version::One => table::place(segments, total, ended),
+        Version::Two => table::sort(segments, total, &parts, log),
+    };
     let gap = match missing {
         Some(name) => format!("{name} is missing"),
         None => format!("{} is damaged or cut short", path.display()),
@@ -178,7 +186,7 @@ fn finish(
         inflater: Inflater::new(Wrapping::Zlib),
         pages: Cache::new(TABLE_CACHE_BYTES, PAGE_BYTES),
     };
-    Ok(Opened { disk: Arc::new(ewf), format: FORMAT, parts: paths, stored, identity: None })
+    Ok(Opened { disk: Arc::new(ewf), format: version.name(), parts: paths, stored, identity: None })
 }
 
 impl Ewf {
@@ -194,8 +202,9 @@ impl Ewf {
         if within >= table.count {
             return Err(self.lost(number));
         }
-        let chunk = table.chunk(at, within, &self.parts, &self.pages, &self.log)?;
-        self.inflate(number, &chunk).map_err(|error| {
+        let access = Access { parts: &self.parts, pages: &self.pages, log: &self.log };
+        let chunk = table.chunk(at, within, &access)?;
+        self.unpack(number, &chunk).map_err(|error| {
             let path = self.parts.path(chunk.file);
             let message = format!("chunk {number} at {:#x}: {error}", chunk.offset);
             self.log.note(path, Some(chunk.offset), format!("chunk {number}: {error}"));
@@ -215,23 +224,30 @@ impl Ewf {
         self.log.unpacked(known);
     }
 
-    fn inflate(&self, number: u64, chunk: &Chunk) -> Result<Vec<u8>, String> {
+    fn unpack(&self, number: u64, chunk: &Chunk) -> Result<Vec<u8>, String> {
         let at = number.saturating_mul(self.chunk);
         let want = usize::try_from(self.size.saturating_sub(at).min(self.chunk))
             .map_err(|error| error.to_string())?;
         let full = usize::try_from(self.chunk).map_err(|error| error.to_string())?;
-        // Deflate makes no block longer than itself by more than this.
-        let longest = full.saturating_add(full / 8).saturating_add(1024);
+        // Neither way to pack makes a block longer than itself by more than this.
+        let longest = match chunk.form {
+            Form::Pattern(bytes) => return Ok(bytes.into_iter().cycle().take(want).collect()),
+            Form::Packed => full.saturating_add(full / 8).saturating_add(1024),
+            Form::Stored { .. } => full.saturating_add(4),
+        };
         let len = usize::try_from(chunk.len).unwrap_or(usize::MAX).min(longest);
-        let len = if chunk.compressed { len } else { len.min(full.saturating_add(4)) };
         let bytes = self.parts.bytes(chunk.file, chunk.offset, len).map_err(|e| e.to_string())?;
-        if chunk.compressed {
-            self.count(number);
-        }
-        let mut data = if chunk.compressed {
-            self.inflater.inflate(&bytes, full)?
-        } else {
-            stored(bytes, want)?
+        let mut data = match chunk.form {
+            Form::Stored { checked: true } => stored(bytes, want)?,
+            Form::Stored { checked: false } | Form::Pattern(_) => bytes,
+            Form::Packed => {
+                self.count(number);
+                if begins_as_bzip2(&bytes) {
+                    bunzip2(&bytes, full)?
+                } else {
+                    self.inflater.inflate(&bytes, full)?
+                }
+            }
         };
         if data.len() < want {
             return Err(format!("holds {} bytes of {want}", data.len()));

@@ -1,4 +1,4 @@
-//! The sections of one segment file.
+//! The sections of one segment file of version 1, from its start.
 //!
 //! | offset | bytes | of a section's header |
 //! |---|---|---|
@@ -7,19 +7,19 @@
 //! | 24 | 8 | size with this header |
 //! | 72 | 4 | Adler-32 of the 72 bytes before |
 
-use super::super::ContainerError;
-use super::super::bytes::{array, le16, le32, le64};
+use std::path::Path;
+
+use super::super::bytes::{array, le32, le64};
 use super::super::inflate::adler32;
 use super::super::log::Log;
 use super::super::parts::Parts;
-use super::table::{Copy, Table};
-use super::{FORMAT, SIGNATURE};
+use super::table::{Copy, Layout, Table};
 
 const FILE_HEADER: u64 = 13;
 const HEADER: u64 = 76;
 const HEADER_LEN: usize = 76;
 /// Sections of one segment file.
-const MAX_SECTIONS: usize = 1 << 20;
+pub(super) const MAX_SECTIONS: usize = 1 << 20;
 /// Bytes of a chunk: EnCase writes 32 KiB, others up to some MiB.
 const MAX_CHUNK: u64 = 16 << 20;
 /// Bytes of a sector.
@@ -33,10 +33,13 @@ const VOLUME_LEN: usize = 1052;
 #[derive(Default)]
 pub(super) struct Segment {
     pub(super) volume: Option<Volume>,
-    /// In file order; `None` stands for a table of unknown length.
+    /// In file order, of version 2 the other way round; `None` stands for a table of
+    /// unknown length.
     pub(super) tables: Vec<Option<Table>>,
     pub(super) md5: Option<[u8; 16]>,
     pub(super) sha1: Option<[u8; 20]>,
+    /// Nothing of it can be understood without a key.
+    pub(super) encrypted: bool,
     /// The segment ends by saying that another follows.
     pub(super) goes_on: bool,
     /// The segment ends by saying that it is the last.
@@ -48,24 +51,6 @@ pub(super) struct Segment {
 pub(super) struct Volume {
     pub(super) chunk: u64,
     pub(super) size: u64,
-}
-
-/// The number of a segment, from its header.
-///
-/// # Errors
-///
-/// When it is no EWF file.
-pub(super) fn number(parts: &Parts, file: usize) -> Result<u64, ContainerError> {
-    let path = parts.path(file);
-    let header = parts
-        .bytes(file, 0, HEADER_LEN)
-        .map_err(|error| ContainerError::unreadable(path, error))?;
-    if !header.starts_with(SIGNATURE) {
-        return Err(ContainerError::damaged(path, FORMAT, 0, "signature is wrong"));
-    }
-    le16(&header, 9)
-        .map(u64::from)
-        .ok_or_else(|| ContainerError::damaged(path, FORMAT, 8, "file header is cut"))
 }
 
 /// A section's header.
@@ -162,13 +147,7 @@ impl Segment {
             }
             "error2" => {
                 let ranges = le32(&bytes, 0).unwrap_or_default();
-                if ranges > 0 {
-                    let message = format!(
-                        "{ranges} ranges of sectors could not be read when the image was made: \
-                         they hold zeros or garbage"
-                    );
-                    log.note(path, Some(data), message);
-                }
+                note_unread(ranges, path, data, log);
             }
             _ => {}
         }
@@ -187,14 +166,25 @@ impl Segment {
                 }
                 (Some(_), None) => return, // the first copy is good
                 (empty @ None, Some(copy)) => {
-                    *empty = Some(Table::new(copy));
+                    *empty = Some(Table::new(0, copy));
                     return;
                 }
                 (None, None) => return,
                 (Some(_), Some(_)) => return, // says otherwise: the first one counts
             }
         }
-        self.tables.push(copy.map(Table::new));
+        self.tables.push(copy.map(|copy| Table::new(0, copy)));
+    }
+}
+
+/// Notes the sectors that the tool that made the image could not read.
+pub(super) fn note_unread(ranges: u32, path: &Path, at: u64, log: &Log) {
+    if ranges > 0 {
+        let message = format!(
+            "{ranges} ranges of sectors could not be read when the image was made: \
+             they hold zeros or garbage"
+        );
+        log.note(path, Some(at), message);
     }
 }
 
@@ -234,14 +224,26 @@ fn volume(bytes: &[u8]) -> Result<Volume, String> {
     let sector = le32(bytes, 12).map(u64::from).ok_or_else(cut)?;
     let sectors =
         if smart { le32(bytes, 16).map(u64::from) } else { le64(bytes, 16) }.ok_or_else(cut)?;
-    let chunk = per_chunk.saturating_mul(sector);
-    let size = sectors.saturating_mul(sector);
-    if sector == 0 || sector > MAX_SECTOR || chunk == 0 || chunk > MAX_CHUNK || size > MAX_DISK {
-        return Err(format!(
-            "{sectors} sectors of {sector} bytes in chunks of {per_chunk} are impossible"
-        ));
+    Volume::new(sectors, sector, per_chunk)
+}
+
+impl Volume {
+    /// The geometry of so many sectors of `sector` bytes, `per_chunk` of them a chunk.
+    ///
+    /// # Errors
+    ///
+    /// When no disk is like that.
+    pub(super) fn new(sectors: u64, sector: u64, per_chunk: u64) -> Result<Self, String> {
+        let chunk = per_chunk.saturating_mul(sector);
+        let size = sectors.saturating_mul(sector);
+        if sector == 0 || sector > MAX_SECTOR || chunk == 0 || chunk > MAX_CHUNK || size > MAX_DISK
+        {
+            return Err(format!(
+                "{sectors} sectors of {sector} bytes in chunks of {per_chunk} are impossible"
+            ));
+        }
+        Ok(Self { chunk, size })
     }
-    Ok(Volume { chunk, size })
 }
 
 /// One copy of a table, if its header is whole and its entries fit in the section.
@@ -257,5 +259,6 @@ fn copy(bytes: &[u8], file: usize, data: u64, end: u64, sectors_end: Option<u64>
         return None;
     }
     let data_end = sectors_end.unwrap_or(end);
-    Some(Copy { file, entries, count, base: le64(bytes, 8)?, data_end })
+    let layout = Layout::Offsets { base: le64(bytes, 8)?, data_end };
+    Some(Copy { file, entries, count, layout })
 }

@@ -49,7 +49,7 @@ fn segments() -> Vec<Vec<u8>> {
     let all: Vec<&[&[u8]]> = chunks.chunks(CHUNKS_IN_SEGMENT).collect();
     let mut files = Vec::new();
     for (number, chunks) in all.iter().enumerate() {
-        let mut file = SIGNATURE.to_vec();
+        let mut file = Version::One.signature().to_vec();
         file.extend([1, number as u8 + 1, 0, 0, 0]);
         if number == 0 {
             section(&mut file, "volume", &volume(disk.len()));
