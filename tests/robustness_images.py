@@ -3,10 +3,10 @@
 
     robustness_images.py --adit PROGRAM IMAGE... [--rounds 40] [--limit 20] [--jobs 2] [--seed 1] [--keep DIR]
 
-Of each image (raw or its first segment; E01 too) --rounds copies are made, each damaged in one
+Of each image (raw or its first segment; E01 and Ex01 too) --rounds copies are made, each damaged in one
 way, the same each time: cut, bytes flipped anywhere, in the first megabyte, in what lies in
 records of the master file table or directory indexes; numbers set to what is never right;
-records exchanged; for E01 the sections as well; of several segments one left out.  Reported: exit
+records exchanged; for E01 and Ex01 the sections as well, for Ex01 the entries of its tables; of several segments one left out.  Reported: exit
 codes other than 0, 3 and 4, panics, runs over --limit seconds, exit 3 without a row in
 problems.csv, and rows there that name neither a path nor a place.  Exit 0 only if nothing is wrong.
 Needs Python 3.9 and nothing else.
@@ -64,12 +64,28 @@ def sections(data: bytes) -> list[int]:
     return found
 
 
+def descriptors(data: bytes) -> list[int]:
+    """Where the sections of an Ex01 are described: behind them, from the end."""
+    found, at = [], len(data) - 64
+    while at >= 32:
+        found.append(at)
+        at = struct.unpack_from("<Q", data, at + 8)[0]
+    return found
+
+
+def seal(out: bytearray, start: int, end: int) -> None:
+    """Puts the checksum behind that belongs there."""
+    out[end : end + 4] = struct.pack("<I", zlib.adler32(out[start:end]))
+
+
 def damage(name: str, data: bytes, round_: int, seed: int) -> tuple[str, bytes]:
     """How the image was damaged, and what came of it."""
     dice = random.Random(f"{seed}/{name}/{round_}")
     out = bytearray(data)
     ewf = data[:3] in (b"EVF", b"LVF")
-    kinds = ["cut", "anywhere", "start"] + (["section", "sealed"] if ewf else ["record", "records", "index", "boot", "swap", "table"])
+    second = data[:4] == b"EVF2"
+    own = ["section", "sealed"] + (["entries"] if second else [])
+    kinds = ["cut", "anywhere", "start"] + (own if ewf else ["record", "records", "index", "boot", "swap", "table"])
     kind = kinds[round_ % len(kinds)]
     records = [] if ewf else places(data, b"FILE", 1024)
     indexes = [] if ewf else places(data, b"INDX", 4096)
@@ -80,12 +96,21 @@ def damage(name: str, data: bytes, round_: int, seed: int) -> tuple[str, bytes]:
     elif kind == "start":
         flip(dice, out, 0, 1 << 20 if not ewf else 4096, dice.choice([1, 10, 100]))
     elif kind == "section":
-        at = dice.choice(sections(data))
-        flip(dice, out, at, at + 76, dice.choice([1, 4, 16]))
+        at = dice.choice(descriptors(data) if second else sections(data))
+        flip(dice, out, at, at + (64 if second else 76), dice.choice([1, 4, 16]))
     elif kind == "sealed":  # with the checksum that belongs to it
-        at = dice.choice(sections(data))
+        at = dice.choice(descriptors(data) if second else sections(data))
         odd_number(dice, out, at, at + 40)
-        out[at + 72 : at + 76] = struct.pack("<I", zlib.adler32(out[at : at + 72]))
+        seal(out, at, at + (60 if second else 72))
+    elif kind == "entries":
+        at = dice.choice([at for at in descriptors(data) if data[at] == 4])
+        start = at - struct.unpack_from("<Q", data, at + 16)[0]
+        end = start + 32 + 16 * struct.unpack_from("<I", data, start + 8)[0]
+        odd_number(dice, out, start, start + 16)
+        seal(out, start, start + 16)
+        for _ in range(20):
+            odd_number(dice, out, start + 32, end)
+        seal(out, start + 32, end)
     elif kind == "record" and records:
         for _ in range(3):
             at = dice.choice(records)
@@ -109,8 +134,10 @@ def damage(name: str, data: bytes, round_: int, seed: int) -> tuple[str, bytes]:
 
 def segments(image: Path) -> list[Path]:
     """The image's files: those of its stem with a numbered ending."""
-    if image.suffix.lower() not in (".e01", ".001", ".000"):
+    if image.suffix.lower() not in (".e01", ".ex01", ".001", ".000"):
         return [image]
+    if image.suffix.lower() == ".ex01":
+        return sorted(p for p in image.parent.iterdir() if p.stem == image.stem and p.suffix[:3].lower() == ".ex")
     return sorted(p for p in image.parent.iterdir() if p.stem == image.stem and len(p.suffix) == 4
                   and (p.suffix[1:].isdigit() or p.suffix[1] in "EeFf"))
 

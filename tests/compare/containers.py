@@ -6,8 +6,10 @@ every kind of image that qemu-img and ewfacquire can make, and lets the test
 `made_images_equal_their_originals` read each: whole (SHA-256, stored hashes) and
 at random from several threads. Images named with --image are compared with what
 qemu-img or ewfexport reads out of them. Prints a table; exits with 1 on any difference.
+Ex01 are made and read by the ewfacquire and ewfexport of a newer libewf (20260924 does;
+the 20140813 of Debian does not) that lie in the folder named with --ewftools.
 
-usage: containers.py [--size MIB] [--keep FOLDER] [--only WORD] [--image FILE]...
+usage: containers.py [--size MIB] [--keep FOLDER] [--only WORD] [--ewftools FOLDER] [--image FILE]...
 """
 
 import argparse
@@ -50,9 +52,10 @@ def make_disk(path, mib, seed):
 class Images:
     """A folder of images, each in its own, with its original beside it."""
 
-    def __init__(self, base, only):
+    def __init__(self, base, only, newer):
         self.base = base
         self.only = only
+        self.newer = newer
 
     def wanted(self, name):
         return not self.only or self.only in name
@@ -77,6 +80,13 @@ class Images:
             run("ewfacquire", "-u", "-q", "-t", target, *options, raw, stdin=subprocess.DEVNULL)
             self.original(name, raw)
 
+    def ex01(self, name, raw, *options):
+        if self.newer and self.wanted(name):
+            target = self.folder(name) / "disk"
+            run(self.newer / "ewfacquire", "-u", "-q", "-f", "encase7-v2", "-t", target, *options, raw,
+                stdin=subprocess.DEVNULL)
+            self.original(name, raw)
+
     def overlay(self, name, fmt, base, changed, *options):
         """An image over another; the disk is read back by qemu-img."""
         if not self.wanted(name):
@@ -92,6 +102,13 @@ class Images:
         raw = self.base / f"{name}.raw"
         run("qemu-img", "convert", "-f", fmt, "-O", "raw", folder / below, raw)
 
+    def cut(self, name, raw, size):
+        """The original of an image of the first bytes alone."""
+        original = self.base / f"{name}.raw"
+        if original.exists():
+            original.unlink()
+            original.write_bytes(raw.read_bytes()[:size])
+
     def split(self, name, raw, size, suffixes):
         if self.wanted(name):
             folder = self.folder(name)
@@ -104,14 +121,14 @@ class Images:
         """An existing image, its segments beside it, against the other tool's reading."""
         name = f"given-{image.name}"
         folder = self.folder(name)
-        ewf = image.suffix.lower() == ".e01"
+        ewf = image.suffix.lower() in (".e01", ".ex01")
         for part in image.parent.iterdir() if ewf else [image]:
             if part.stem != image.stem or part.suffix[:2] != image.suffix[:2]:
                 continue
             (folder / part.name).symlink_to(part.resolve())
         raw = self.base / f"{name}.raw"
         if ewf:
-            run("ewfexport", "-u", "-q", "-f", "raw", "-t", self.base / name, image)
+            run(self.newer / "ewfexport" if self.newer else "ewfexport", "-u", "-q", "-f", "raw", "-t", self.base / name, image)
             (self.base / f"{name}.raw.info").unlink(missing_ok=True)
         else:
             # By its name: a fixed VHD has its mark at the end, where qemu-img does not look.
@@ -135,10 +152,8 @@ def make_all(images, raw):
     images.ewf("e01-split", raw, "-f", "encase6", "-c", "deflate:fast", "-S", str(1 << 20))
     images.ewf("e01-chunks", raw, "-f", "encase6", "-c", "deflate:fast", "-b", "1024")
     images.ewf("e01-odd", raw, "-f", "encase6", "-c", "deflate:fast", "-B", str(1_000_448))
-    if images.wanted("e01-odd"):
-        odd = images.base / "e01-odd.raw"
-        odd.unlink()
-        odd.write_bytes(raw.read_bytes()[:1_000_448])
+    images.cut("e01-odd", raw, 1_000_448)
+    make_ex01(images, raw)
     for kind in ("monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse",
                  "twoGbMaxExtentFlat", "streamOptimized"):
         images.convert(f"vmdk-{kind}", raw, "vmdk", "disk.vmdk", "-o", f"subformat={kind}")
@@ -168,11 +183,22 @@ def make_all(images, raw):
         images.refused("qcow2-encrypted")
 
 
+def make_ex01(images, raw):
+    for packed in ("none", "deflate:fast", "deflate:best", "bzip2:fast", "bzip2:best"):
+        images.ex01(f"ex01-{packed.replace(':', '-')}", raw, "-c", packed, "-d", "sha1")
+    images.ex01("ex01-split", raw, "-c", "deflate:fast", "-S", str(1 << 20))
+    images.ex01("ex01-chunks", raw, "-c", "deflate:fast", "-b", "1024")
+    images.ex01("ex01-small-chunks", raw, "-c", "bzip2:fast", "-b", "16", "-S", str(1 << 20))
+    images.ex01("ex01-odd", raw, "-c", "deflate:fast", "-B", str(1_000_448))
+    images.cut("ex01-odd", raw, 1_000_448)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, default=24, metavar="MIB")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--only", metavar="WORD")
+    parser.add_argument("--ewftools", type=Path, metavar="FOLDER")
     parser.add_argument("--image", type=Path, action="append", default=[], metavar="FILE")
     options = parser.parse_args()
     base = options.keep or Path(tempfile.mkdtemp(prefix="adit-images-"))
@@ -180,7 +206,7 @@ def main():
     try:
         raw = base / "disk.original"
         make_disk(raw, options.size, 1)
-        images = Images(base, options.only)
+        images = Images(base, options.only, options.ewftools and options.ewftools.resolve())
         if not options.image or options.only:
             make_all(images, raw)
         for image in options.image:

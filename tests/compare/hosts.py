@@ -3,10 +3,11 @@
 
     hosts.py [--adit PROGRAM] FOLDER [--trees FOLDER]
 
-FOLDER holds one folder per host: images of one disk (`disk.E01`, `disk.raw`, `disk.vhd`,
+FOLDER holds one folder per host: images of one disk (`disk.E01`, `disk.Ex01`, `disk.raw`, `disk.vhd`,
 `disk.vhdx`, `disk.vmdk`, `disk.qcow2`, the first segment at `split/disk.001`).  Every file that a
 scan writes must be the same from each, column by column, but for the cells that name the
-evidence itself (`source`; `path` of what coverage.csv could not find), run.json and the bundle.
+evidence itself (`source`; `path` of what coverage.csv could not find), run.json, the notes for
+--resume and the bundle.
 With --trees (HOST/tree, the files of the same volume as a mounted image shows them) also the
 findings are compared: each tool's answers in verdict.json, sessions and credentials, and the chains.
 A folder holds no removed files, streams, change journal or NTFS times: answers that rest on
@@ -24,7 +25,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGES = ["disk.E01", "disk.raw", "split/disk.001", "disk.vhd", "disk.vhdx", "disk.vmdk", "disk.qcow2"]
+IMAGES = ["disk.E01", "disk.Ex01", "disk.raw", "split/disk.001", "disk.vhd", "disk.vhdx", "disk.vmdk", "disk.qcow2"]
 # What only an image holds: times of the master file table, its removed entries, the change
 # journal, directory indexes, streams.
 IMAGE_ONLY = re.compile(r"windows\.filesystem\.(usn_journal|mft|directory_index)")
@@ -38,7 +39,7 @@ def scan(adit, source, out):
         sys.exit(f"{source}: exit {run.returncode}: {run.stderr[:400]}")
     files = {}
     for path in sorted(Path(out).rglob("*")):
-        if path.is_file() and path.suffix != ".zip" and path.name != "run.json":
+        if path.is_file() and path.suffix != ".zip" and path.name not in ("run.json", ".adit-batch.jsonl"):
             files[path.relative_to(out).as_posix()] = path.read_bytes()
     return run.returncode, files
 

@@ -89,3 +89,36 @@ pub(super) fn bunzip2(input: &[u8], limit: usize) -> Result<Vec<u8>, String> {
 pub(super) fn adler32(bytes: &[u8]) -> u32 {
     simd_adler32::adler32(&bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn bzip2_is_read_with_and_without_its_ends() {
+        let data: Vec<u8> = (0..40_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+        let mut stream = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        stream.write_all(&data).unwrap();
+        let whole = stream.finish().unwrap();
+        assert_eq!(bunzip2(&whole, data.len()).unwrap(), data);
+        assert!(bunzip2(&whole, data.len() - 1).is_err());
+        assert!(bunzip2(&whole[..whole.len() - 1], data.len()).is_err());
+        let short: Vec<u8> = data[..90_000].to_vec();
+        let mut stream = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        stream.write_all(&short).unwrap();
+        let whole = stream.finish().unwrap();
+        // The end of a stream is 80 bits, made up to whole bytes.
+        let bare = &whole[4..whole.len() - 10];
+        assert!(begins_as_bzip2(bare));
+        assert_eq!(bunzip2(bare, short.len()).unwrap(), short);
+        assert!(bunzip2(&bare[..bare.len() / 2], short.len()).is_err());
+        for at in (6..bare.len()).step_by(97) {
+            let mut bad = bare.to_vec();
+            bad[at] ^= 4;
+            let found = bunzip2(&bad, short.len());
+            assert!(found.is_err() || found.unwrap() == short, "{at}");
+        }
+    }
+}

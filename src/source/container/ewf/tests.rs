@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::super::{ContainerError, Image, heads, open};
 use super::*;
 
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 const CHUNKS_IN_SEGMENT: usize = 10;
 
 /// A disk whose chunks can be told apart; every third is stored, the others deflated.
@@ -87,31 +87,40 @@ fn segments() -> Vec<Vec<u8>> {
     files
 }
 
-struct Case {
+pub(super) struct Case {
     folder: tempfile::TempDir,
+    extension: &'static str,
 }
 
 impl Case {
     fn new(segments: &[Vec<u8>]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::named("E", segments)
+    }
+
+    pub(super) fn named(extension: &'static str, segments: &[Vec<u8>]) -> Self {
+        let case = Self { folder: tempfile::tempdir().unwrap(), extension };
         for (number, bytes) in segments.iter().enumerate() {
-            fs::write(folder.path().join(format!("x.E{:02}", number + 1)), bytes).unwrap();
+            fs::write(case.path(number + 1), bytes).unwrap();
         }
-        Self { folder }
+        case
     }
 
-    fn path(&self, number: usize) -> PathBuf {
-        self.folder.path().join(format!("x.E{number:02}"))
+    pub(super) fn path(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("x.{}{number:02}", self.extension))
     }
 
-    fn open(&self) -> Image {
+    pub(super) fn open(&self) -> Image {
         open(&self.path(1)).unwrap().unwrap()
     }
 }
 
 /// The chunks that cannot be read; the others must be right.
 fn unreadable(image: &Image) -> Vec<usize> {
-    let disk = disk();
+    unreadable_of(image, &disk())
+}
+
+/// The chunks of that disk that cannot be read; the others must be right.
+pub(super) fn unreadable_of(image: &Image, disk: &[u8]) -> Vec<usize> {
     let mut bad = Vec::new();
     for (number, chunk) in disk.chunks(CHUNK).enumerate() {
         let mut buf = vec![0; CHUNK];
