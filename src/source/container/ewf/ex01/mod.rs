@@ -104,15 +104,7 @@ impl Reader<'_> {
     fn sections(&mut self) {
         let mut at = self.parts.size(self.file).saturating_sub(DESCRIPTOR);
         for _ in 0..MAX_SECTIONS {
-            let section = self.descriptor(at).or_else(|| {
-                let found = self.search(at);
-                let then = match &found {
-                    Some(section) => format!("read on from that at {:#x}", section.at),
-                    None => "none is found before".to_owned(),
-                };
-                self.note(at, format!("section descriptor is damaged or missing: {then}"));
-                found
-            });
+            let section = self.descriptor(at).or_else(|| self.beyond(at));
             let Some(section) = section else { return };
             self.take(&section);
             if section.previous == 0 || self.segment.encrypted {
@@ -121,6 +113,23 @@ impl Reader<'_> {
             at = section.previous;
         }
         self.note(at, format!("more than {MAX_SECTIONS} sections"));
+    }
+
+    /// The section before the one whose descriptor should be at an offset and is not.
+    fn beyond(&mut self, at: u64) -> Option<Section> {
+        let found = self.search(at);
+        let then = match &found {
+            Some(section) => format!("read on from that at {:#x}", section.at),
+            None => "none is found before".to_owned(),
+        };
+        self.note(at, format!("section descriptor is damaged or missing: {then}"));
+        // A table, the only one of its chunks, can be told by its own checksum. It ends
+        // where it should, which what looks like one among the sectors does not.
+        let start = found.as_ref()?.at.saturating_add(DESCRIPTOR);
+        if self.table(start, at.saturating_sub(DESCRIPTOR)).is_none() {
+            self.segment.tables.extend(self.table(start, at).map(Some));
+        }
+        found
     }
 
     /// The descriptor at an offset, if one is there.
@@ -176,47 +185,51 @@ impl Reader<'_> {
                 let text = self.text(section, "case data");
                 self.per_chunk = text.and_then(|text| number(&text, "sb"));
             }
-            TABLE => match self.table(section) {
+            TABLE => match self.table(data, section.at) {
                 Some(table) => self.segment.tables.push(Some(table)),
                 None => self.note(data, "header of a sector table is damaged"),
             },
             ERRORS => {
-                let ranges = self.checked::<16>(data).and_then(|header| le32(&header, 0));
-                note_unread(ranges.unwrap_or_default(), self.parts.path(self.file), data, self.log);
+                let header: Option<[u8; 16]> = self.sealed(data, "error table");
+                let ranges = header.and_then(|header| le32(&header, 0)).unwrap_or_default();
+                note_unread(ranges, self.parts.path(self.file), data, self.log);
             }
-            MD5 => self.segment.md5 = self.checked(data),
-            SHA1 => self.segment.sha1 = self.checked(data),
+            MD5 => self.segment.md5 = self.sealed(data, "MD5"),
+            SHA1 => self.segment.sha1 = self.sealed(data, "SHA-1"),
             NEXT => self.segment.goes_on = true,
             DONE => self.segment.done = true,
             _ => {}
         }
     }
 
-    /// `N` bytes that their Adler-32 stands behind.
+    /// `N` bytes with their Adler-32 behind, if it is right.
     fn checked<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
         let bytes = self.parts.bytes(self.file, at, N.saturating_add(4)).ok()?;
         let data: [u8; N] = array(&bytes, 0)?;
-        if le32(&bytes, N) != Some(adler32(&data)) {
-            self.note(at, "checksum of a section's data is wrong");
-            return None;
-        }
-        Some(data)
+        (le32(&bytes, N) == Some(adler32(&data))).then_some(data)
     }
 
-    fn table(&self, section: &Section) -> Option<Table> {
-        let data = section.at.checked_sub(section.size)?;
-        let header: [u8; 16] = self.checked(data)?;
+    /// The same of what bears a name; that it is wrong is noted.
+    fn sealed<const N: usize>(&self, at: u64, name: &str) -> Option<[u8; N]> {
+        let data = self.checked(at);
+        if data.is_none() {
+            self.note(at, format!("checksum of {name} is wrong"));
+        }
+        data
+    }
+
+    /// The table between two offsets, if its header is whole and its entries fit there.
+    fn table(&self, start: u64, end: u64) -> Option<Table> {
+        let header: [u8; 16] = self.checked(start)?;
         let first_chunk = le64(&header, 0)?;
         let count = u64::from(le32(&header, 8)?);
-        let needed = count.checked_mul(ENTRY)?.checked_add(TABLE_HEADER)?;
-        if count == 0 || needed > section.size || first_chunk.checked_add(count).is_none() {
+        let entries = start.checked_add(TABLE_HEADER)?;
+        let entries_end = count.checked_mul(ENTRY)?.checked_add(entries)?;
+        if count == 0 || entries_end > end || first_chunk.checked_add(count).is_none() {
             return None;
         }
-        let entries = data.checked_add(TABLE_HEADER)?;
-        Some(Table::new(
-            first_chunk,
-            Copy { file: self.file, entries, count, layout: Layout::Places },
-        ))
+        let layout = Layout::Places;
+        Some(Table::new(first_chunk, Copy { file: self.file, entries, count, layout }))
     }
 
     /// The text of a section: UTF-16, packed.
