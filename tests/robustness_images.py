@@ -106,8 +106,9 @@ def damage(name: str, data: bytes, round_: int, seed: int) -> tuple[str, bytes]:
         at = dice.choice([at for at in descriptors(data) if data[at] == 4])
         start = at - struct.unpack_from("<Q", data, at + 16)[0]
         end = start + 32 + 16 * struct.unpack_from("<I", data, start + 8)[0]
-        odd_number(dice, out, start, start + 16)
-        seal(out, start, start + 16)
+        if dice.randrange(4) == 0:
+            odd_number(dice, out, start, start + 16)
+            seal(out, start, start + 16)
         for _ in range(20):
             odd_number(dice, out, start + 32, end)
         seal(out, start + 32, end)

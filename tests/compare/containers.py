@@ -123,13 +123,16 @@ class Images:
         folder = self.folder(name)
         ewf = image.suffix.lower() in (".e01", ".ex01")
         for part in image.parent.iterdir() if ewf else [image]:
-            if part.stem != image.stem or part.suffix[:2] != image.suffix[:2]:
+            if part.stem != image.stem or part.suffix[:-2] != image.suffix[:-2]:
                 continue
             (folder / part.name).symlink_to(part.resolve())
         raw = self.base / f"{name}.raw"
         if ewf:
-            run(self.newer / "ewfexport" if self.newer else "ewfexport", "-u", "-q", "-f", "raw", "-t", self.base / name, image)
-            (self.base / f"{name}.raw.info").unlink(missing_ok=True)
+            # Not by the folder's name: newer ones refuse it.
+            target = self.base / f"{name}-read"
+            run(self.newer / "ewfexport" if self.newer else "ewfexport", "-u", "-q", "-f", "raw", "-t", target, image)
+            target.with_name(f"{target.name}.raw").rename(raw)
+            target.with_name(f"{target.name}.raw.info").unlink(missing_ok=True)
         else:
             # By its name: a fixed VHD has its mark at the end, where qemu-img does not look.
             kind = ["-f", "vpc"] if image.suffix.lower() == ".vhd" else []
