@@ -28,7 +28,7 @@ const DESCRIPTOR_LEN: usize = 64;
 /// What stands in every descriptor, and where.
 const DESCRIPTOR_SIZE: &[u8] = &[64, 0, 0, 0];
 const DESCRIPTOR_SIZE_AT: usize = 24;
-/// Types of sections, and one beyond the last.
+/// Types of sections, and a number above all of them.
 const DEVICE: u32 = 1;
 const CASE: u32 = 2;
 const TABLE: u32 = 4;
@@ -194,8 +194,10 @@ impl Reader<'_> {
                 let ranges = header.and_then(|header| le32(&header, 0)).unwrap_or_default();
                 note_unread(ranges, self.parts.path(self.file), data, self.log);
             }
-            MD5 => self.segment.md5 = self.sealed(data, "MD5"),
-            SHA1 => self.segment.sha1 = self.sealed(data, "SHA-1"),
+            MD5 => self.segment.md5 = self.sealed(data, "MD5").filter(|hash| *hash != [0; 16]),
+            SHA1 => {
+                self.segment.sha1 = self.sealed(data, "SHA-1").filter(|hash| *hash != [0; 20]);
+            }
             NEXT => self.segment.goes_on = true,
             DONE => self.segment.done = true,
             _ => {}
