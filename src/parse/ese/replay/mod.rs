@@ -169,11 +169,13 @@ impl<'a> Engine<'a> {
     /// Applies a record; `None` when it makes no sense.
     fn record(&mut self, bytes: &[u8]) -> Option<()> {
         match Record::read(bytes)? {
-            Record::MacroBegin(session, time) => drop(self.macros.insert((session, time), vec![])),
-            Record::MacroAbort(session, time) => drop(self.macros.remove(&(session, time))),
+            Record::MacroBegin(session, time) => {
+                drop(self.end_macro(session, time));
+                self.macros.insert((session, time), Vec::new());
+            }
+            Record::MacroAbort(session, time) => drop(self.end_macro(session, time)),
             Record::MacroCommit(session, time) => {
-                let parts = self.macros.remove(&(session, time)).unwrap_or_default();
-                self.remembered = self.remembered.saturating_sub(parts.iter().map(Vec::len).sum());
+                let parts = self.end_macro(session, time);
                 self.commit(&parts)?;
             }
             Record::Change(change) if change.database != self.wanted.database => {}
@@ -188,6 +190,13 @@ impl<'a> Engine<'a> {
             Record::Other => {}
         }
         Some(())
+    }
+
+    /// The changes of a macro, which are no longer kept.
+    fn end_macro(&mut self, session: u16, time: u64) -> Vec<Vec<u8>> {
+        let parts = self.macros.remove(&(session, time)).unwrap_or_default();
+        self.remembered = self.remembered.saturating_sub(parts.iter().map(Vec::len).sum());
+        parts
     }
 
     /// Makes the changes of a macro.
