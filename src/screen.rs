@@ -44,10 +44,10 @@ pub struct Screen {
 
 impl Screen {
     /// Compiles the requirements; any block that satisfies one of them is admitted.
-    pub fn compile(requirements: &[Requirement]) -> Self {
+    pub fn compile<'a>(requirements: impl IntoIterator<Item = &'a Requirement>) -> Self {
         let mut table = BTreeSet::new();
         // Many rules need the same.
-        let different: HashSet<&Requirement> = requirements.iter().collect();
+        let different: HashSet<&Requirement> = requirements.into_iter().collect();
         let simplified: Vec<_> = different.into_iter().map(simplify).collect();
         simplified.iter().for_each(|r| collect(r, &mut table));
         let literals: Vec<Literal> = table.into_iter().collect();

@@ -5,6 +5,7 @@
 //! another form than the rule writes it: numbers, booleans, SIDs, GUIDs.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rsigma_parser::{
     ArrayQuantifier, ConditionExpr, Detection, DetectionItem, Modifier, Quantifier, SigmaRule,
@@ -39,21 +40,24 @@ const SOURCES: &[(&str, &str)] = &[
 /// The text that must stand in a record before the rule can match it, lower-cased.
 ///
 /// A rule on records that no screen holds back asks nothing of it: an empty
-/// [`Requirement::Any`]. A template's is that of the profile's rule.
-pub(super) fn requirement(rule: &SigmaRule, profile: Option<&Profile>) -> Requirement {
-    if rule.logsource.category.as_deref().is_some_and(|c| NOT_SCREENED.contains(&c)) {
-        return Requirement::Any(Vec::new());
-    }
-    let matched = of_record(rule, profile);
+/// [`Requirement::Any`]. `of_record` is what a record of it must hold.
+pub(super) fn requirement(rule: &SigmaRule, of_record: &Arc<Requirement>) -> Arc<Requirement> {
     let category = rule.logsource.category.as_deref();
+    if category.is_some_and(|c| NOT_SCREENED.contains(&c)) {
+        return Arc::new(Requirement::Any(Vec::new()));
+    }
     let source = SOURCES.iter().find(|(known, _)| category == Some(known));
     match source {
-        Some((_, text)) => all([matched, Requirement::Text((*text).to_owned())].into_iter()),
-        None => matched,
+        Some((_, text)) => {
+            let source = Requirement::Text((*text).to_owned());
+            Arc::new(all([Requirement::clone(of_record), source].into_iter()))
+        }
+        None => of_record.clone(),
     }
 }
 
-/// The text that must stand in a parsed record's fields before the rule can match it.
+/// The text that must stand in a parsed record's fields before the rule can match it. A
+/// template's is that of the profile's rule.
 pub(super) fn of_record(rule: &SigmaRule, profile: Option<&Profile>) -> Requirement {
     let walk = Walk { category: rule.logsource.category.as_deref(), profile };
     let named = &rule.detection.named;
@@ -256,14 +260,13 @@ fn any(of: impl Iterator<Item = Requirement>) -> Requirement {
 }
 
 fn dedup(parts: &mut Vec<Requirement>) {
-    let mut seen: Vec<Requirement> = Vec::new();
-    parts.retain(|part| {
-        let fresh = !seen.contains(part);
-        if fresh {
-            seen.push(part.clone());
+    let mut fresh = Vec::with_capacity(parts.len());
+    for part in parts.drain(..) {
+        if !fresh.contains(&part) {
+            fresh.push(part);
         }
-        fresh
-    });
+    }
+    *parts = fresh;
 }
 
 #[cfg(test)]
@@ -280,7 +283,8 @@ mod tests {
             format!("title: t\nlogsource:\n  category: {category}\ndetection:\n  {indented}\n");
         let parsed = rsigma_parser::parse_sigma_yaml(&yaml).unwrap();
         assert!(parsed.errors.is_empty(), "{:?}\n{yaml}", parsed.errors);
-        requirement(&parsed.rules[0], None)
+        let rule = &parsed.rules[0];
+        Requirement::clone(&requirement(rule, &Arc::new(of_record(rule, None))))
     }
 
     fn text(t: &str) -> Requirement {

@@ -43,6 +43,14 @@ struct Template {
     foreign: bool,
 }
 
+/// What the files of one profile hold.
+struct Contents {
+    header: Profile,
+    rules: Vec<Rule>,
+    remarks: Vec<String>,
+    templates: Vec<Template>,
+}
+
 /// One file of a profile: path below its folder with `/`, and bytes.
 type File<'a> = (String, std::borrow::Cow<'a, [u8]>);
 
@@ -56,18 +64,21 @@ pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
     loaded.add_templates()?;
     let known = builtin_names();
     if !selection.iter().any(|name| known.contains(&name.as_str())) {
-        for name in &known {
-            loaded.add_builtin(name)?;
+        let read: Vec<_> = known.par_iter().map(|name| read_builtin(name)).collect();
+        for profile in read {
+            loaded.add(profile?);
         }
     }
     for name in selection {
         let path = Path::new(name);
         if known.contains(&name.as_str()) {
-            loaded.add_builtin(name)?;
+            if !loaded.profiles.iter().any(|profile| &*profile.id == name) {
+                loaded.add(read_builtin(name)?);
+            }
         } else if path.is_dir() {
-            loaded.add_folder(path)?;
+            loaded.add(read_folder(path)?);
         } else if path.is_file() {
-            loaded.add_file(path)?;
+            loaded.add(read_file(path)?);
         } else {
             return Err(DetectError::Unknown { name: name.clone(), known: known.join(", ") });
         }
@@ -150,78 +161,11 @@ impl Loaded {
         Ok(())
     }
 
-    fn add_builtin(&mut self, name: &str) -> Result<(), DetectError> {
-        if self.profiles.iter().any(|profile| &*profile.id == name) {
-            return Ok(());
-        }
-        let folder = format!("profiles/{name}/");
-        let files = builtin::files()
-            .filter_map(|(path, bytes)| {
-                Some((path.strip_prefix(&folder)?.to_owned(), bytes.into()))
-            })
-            .collect();
-        self.add(&folder, files, false)
-    }
-
-    fn add_folder(&mut self, folder: &Path) -> Result<(), DetectError> {
-        let mut files = Vec::new();
-        collect(folder, "", MAX_FOLDER_DEPTH, &mut files)?;
-        files.sort();
-        let files = files
-            .into_iter()
-            .map(|name| Ok((name.clone(), read(&folder.join(&name))?.into())))
-            .collect::<Result<Vec<File>, DetectError>>()?;
-        self.add(&format!("{}/", folder.display()), files, true)
-    }
-
-    fn add_file(&mut self, path: &Path) -> Result<(), DetectError> {
-        let near = path.parent().unwrap_or(Path::new(""));
-        let header = [near.join(HEADER), near.join("..").join(HEADER)]
-            .into_iter()
-            .find(|header| header.is_file());
-        let mut files: Vec<File> = Vec::new();
-        if let Some(header) = header {
-            files.push((HEADER.to_owned(), read(&header)?.into()));
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        files.push((name, read(path)?.into()));
-        self.add(&format!("{}/", near.display()), files, true)
-    }
-
-    /// Adds one profile from its files, sorted by path.
-    fn add(&mut self, place: &str, files: Vec<File>, foreign: bool) -> Result<(), DetectError> {
-        let header = match files.iter().find(|(name, _)| name == HEADER) {
-            Some((_, bytes)) => read_header(&format!("{place}{HEADER}"), bytes, foreign)?,
-            None => Profile { id: NO_PROFILE.into(), techniques: none(), ..Profile::default() },
-        };
-        for (name, bytes) in files.iter().filter(|(name, _)| foreign && is_rule(name)) {
-            let path = format!("{place}{name}");
-            let text = utf8(&path, bytes)?;
-            if template::is_template(text) {
-                self.templates.push(Template::read(path, text, true)?);
-            }
-        }
-        let read_rules = |(name, bytes): &File| {
-            let path = format!("{place}{name}");
-            let invalid = |reason: String| DetectError::Invalid { path: path.clone(), reason };
-            let text = utf8(&path, bytes)?;
-            if template::is_template(text) {
-                return Ok((Vec::new(), Vec::new()));
-            }
-            let (rules, remarks) =
-                sigma::parse(text, &header.id, &header.techniques, foreign).map_err(invalid)?;
-            Ok((rules, remarks.into_iter().map(|remark| format!("{path}: {remark}")).collect()))
-        };
-        // In the files' order, whichever thread is first.
-        let read: Vec<Result<RuleFile, DetectError>> =
-            files.par_iter().filter(|(name, _)| is_rule(name)).map(read_rules).collect();
-        for file in read {
-            let (rules, remarks) = file?;
-            self.rules.extend(rules);
-            self.remarks.extend(remarks);
-        }
-        self.merge(Profile { sha256: digest(&files), ..header });
-        Ok(())
+    fn add(&mut self, read: Contents) {
+        self.templates.extend(read.templates);
+        self.rules.extend(read.rules);
+        self.remarks.extend(read.remarks);
+        self.merge(read.header);
     }
 
     /// Adds the profile, or adds to the one that bears its id.
@@ -247,6 +191,81 @@ impl Loaded {
         old.references.extend(new.references);
         old.version_hints.extend(new.version_hints);
         old.sha256 = hex(&Sha256::digest(format!("{}{}", old.sha256, new.sha256)));
+    }
+}
+
+/// The built-in profile of that name.
+fn read_builtin(name: &str) -> Result<Contents, DetectError> {
+    let folder = format!("profiles/{name}/");
+    let files = builtin::files()
+        .filter_map(|(path, bytes)| Some((path.strip_prefix(&folder)?.to_owned(), bytes.into())))
+        .collect();
+    Contents::read(&folder, files, false)
+}
+
+fn read_folder(folder: &Path) -> Result<Contents, DetectError> {
+    let mut files = Vec::new();
+    collect(folder, "", MAX_FOLDER_DEPTH, &mut files)?;
+    files.sort();
+    let files = files
+        .into_iter()
+        .map(|name| Ok((name.clone(), read(&folder.join(&name))?.into())))
+        .collect::<Result<Vec<File>, DetectError>>()?;
+    Contents::read(&format!("{}/", folder.display()), files, true)
+}
+
+/// One rule file, and the header beside it or one folder up, if there is one.
+fn read_file(path: &Path) -> Result<Contents, DetectError> {
+    let near = path.parent().unwrap_or(Path::new(""));
+    let header = [near.join(HEADER), near.join("..").join(HEADER)]
+        .into_iter()
+        .find(|header| header.is_file());
+    let mut files: Vec<File> = Vec::new();
+    if let Some(header) = header {
+        files.push((HEADER.to_owned(), read(&header)?.into()));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    files.push((name, read(path)?.into()));
+    Contents::read(&format!("{}/", near.display()), files, true)
+}
+
+impl Contents {
+    /// One profile from its files, sorted by path.
+    fn read(place: &str, files: Vec<File>, foreign: bool) -> Result<Self, DetectError> {
+        let header = match files.iter().find(|(name, _)| name == HEADER) {
+            Some((_, bytes)) => read_header(&format!("{place}{HEADER}"), bytes, foreign)?,
+            None => Profile { id: NO_PROFILE.into(), techniques: none(), ..Profile::default() },
+        };
+        let mut templates = Vec::new();
+        for (name, bytes) in files.iter().filter(|(name, _)| foreign && is_rule(name)) {
+            let path = format!("{place}{name}");
+            let text = utf8(&path, bytes)?;
+            if template::is_template(text) {
+                templates.push(Template::read(path, text, true)?);
+            }
+        }
+        let read_rules = |(name, bytes): &File| {
+            let path = format!("{place}{name}");
+            let invalid = |reason: String| DetectError::Invalid { path: path.clone(), reason };
+            let text = utf8(&path, bytes)?;
+            if template::is_template(text) {
+                return Ok((Vec::new(), Vec::new()));
+            }
+            let (rules, remarks) =
+                sigma::parse(text, &header.id, &header.techniques, foreign).map_err(invalid)?;
+            Ok((rules, remarks.into_iter().map(|remark| format!("{path}: {remark}")).collect()))
+        };
+        // In the files' order, whichever thread is first.
+        let read: Vec<Result<RuleFile, DetectError>> =
+            files.par_iter().filter(|(name, _)| is_rule(name)).map(read_rules).collect();
+        let (mut rules, mut remarks) = (Vec::new(), Vec::new());
+        for file in read {
+            let (more, said) = file?;
+            rules.extend(more);
+            remarks.extend(said);
+        }
+        let header = Profile { sha256: digest(&files), ..header };
+        Ok(Self { header, rules, remarks, templates })
     }
 }
 
@@ -286,10 +305,9 @@ fn read_header(path: &str, bytes: &[u8], foreign: bool) -> Result<Profile, Detec
     if header.id.is_empty() {
         return Err(invalid("it has no id".to_owned()));
     }
-    match header.fault().filter(|_| foreign) {
-        Some(fault) => Err(invalid(fault)),
-        None => Ok(header),
-    }
+    // Of what is built in, a test rules it out.
+    let fault = if foreign { header.fault() } else { None };
+    fault.map_or(Ok(header), |fault| Err(invalid(fault)))
 }
 
 fn is_rule(name: &str) -> bool {
@@ -350,6 +368,13 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_built_in_has_no_fault() {
+        for profile in load(&[]).unwrap().profiles {
+            assert_eq!(profile.fault(), None, "{}", profile.id);
+        }
+    }
 
     #[test]
     fn built_in_profiles_are_sorted() {

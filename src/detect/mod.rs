@@ -98,13 +98,13 @@ impl Detector {
         // The first of a name counts.
         let numbered = rules.iter().enumerate().rev();
         let by_name = numbered.map(|(number, rule)| (rule.name.clone(), number)).collect();
-        let index = Index::of(rules.iter().map(|rule| &rule.of_record));
+        let index = Index::of(rules.iter().map(|rule| &*rule.of_record));
         Self { profiles: loaded.profiles, rules, by_category, by_name, index, remarks }
     }
 
     /// What each rule needs to see, one per rule.
-    pub fn requirements(&self) -> Vec<Requirement> {
-        self.rules.iter().map(|rule| rule.requirement.clone()).collect()
+    pub fn requirements(&self) -> impl Iterator<Item = &Requirement> {
+        self.rules.iter().map(|rule| &*rule.requirement)
     }
 
     /// What the rules need to see that can speak of records of these categories, where one
@@ -115,11 +115,12 @@ impl Detector {
             let met = categories.iter().filter(|(category, _)| scope.iter().any(|c| c == category));
             let met: Vec<&[String]> = met.map(|(_, texts)| texts.as_slice()).collect();
             if scope.is_empty() || met.iter().any(|texts| texts.is_empty()) {
-                return Some(rule.requirement.clone());
+                return Some(Requirement::clone(&rule.requirement));
             }
             let sources: Vec<_> = met.concat().into_iter().map(Requirement::Text).collect();
             let needed = || {
-                Requirement::All(vec![rule.requirement.clone(), Requirement::Any(sources.clone())])
+                let own = Requirement::clone(&rule.requirement);
+                Requirement::All(vec![own, Requirement::Any(sources.clone())])
             };
             (!sources.is_empty()).then(needed)
         };
@@ -134,7 +135,7 @@ impl Detector {
     /// What the rule of that name, as hits bear it, needs to see.
     pub fn requirement_of(&self, rule: &str) -> Option<&Requirement> {
         let number = self.by_name.get(rule)?;
-        self.rules.get(*number).map(|rule| &rule.requirement)
+        self.rules.get(*number).map(|rule| &*rule.requirement)
     }
 
     /// Every rule the record meets, sorted by tool, then rule.

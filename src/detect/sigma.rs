@@ -47,9 +47,9 @@ pub(super) struct Rule {
     message: String,
     pub(super) about: Arc<About>,
     /// What a block of evidence must hold.
-    pub(super) requirement: Requirement,
+    pub(super) requirement: Arc<Requirement>,
     /// What a record must hold.
-    pub(super) of_record: Requirement,
+    pub(super) of_record: Arc<Requirement>,
     source: Source,
     /// Compiled at the first record that asks, because most rules are never asked.
     compiled: OnceLock<Option<CompiledRule>>,
@@ -235,14 +235,15 @@ impl Rule {
             true => techniques.clone(),
             false => about.techniques.clone(),
         };
+        let of_record = Arc::new(literals::of_record(rule, profile));
         let rule = Self {
             name: source.words(name).into(),
             tool: about.tool.as_ref().unwrap_or(tool).clone(),
             techniques,
             score: about.score,
             message: source.words(about.message.as_deref().unwrap_or(&rule.title)),
-            requirement: literals::requirement(rule, profile),
-            of_record: literals::of_record(rule, profile),
+            requirement: literals::requirement(rule, &of_record),
+            of_record,
             about,
             source,
             compiled: OnceLock::new(),

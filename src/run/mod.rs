@@ -20,12 +20,13 @@ mod twice;
 mod volatile;
 
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::artifact::{self, Artifacts, Locations, Questions};
+use crate::artifact::{self, ArtifactError, Artifacts, Locations, Questions};
 use crate::correlate::{self, Settings};
 use crate::detect::Detector;
 use crate::export::{ExportError, ExportOptions, HostOutput};
@@ -144,15 +145,23 @@ pub enum RunError {
 /// cannot be written. A source that cannot be opened is part of the outcome.
 pub fn scan(job: &Job, progress: &Progress) -> Result<Outcome, RunError> {
     refuse_output_on_source(job)?;
-    let mut artifacts = Artifacts::builtin()?;
-    if let Some(folder) = &job.artifacts {
-        artifacts.load(folder)?;
-    }
-    let detector = Detector::load(&job.profiles)?;
+    let (artifacts, detector) = rayon::join(|| artifacts_of(job), || Detector::load(&job.profiles));
+    let artifacts = artifacts?;
+    // The process ends after its run: thousands of rules are not taken apart before.
+    let detector = ManuallyDrop::new(detector?);
     let definitions = passes::Definitions::new(&artifacts, &detector, job.screen);
     let pool =
         rayon::ThreadPoolBuilder::new().num_threads(job.threads).stack_size(STACK_BYTES).build()?;
     batch::run(job, &definitions, &pool, progress)
+}
+
+/// The definitions that are built in, and those of the user.
+fn artifacts_of(job: &Job) -> Result<Artifacts, ArtifactError> {
+    let mut artifacts = Artifacts::builtin()?;
+    if let Some(folder) = &job.artifacts {
+        artifacts.load(folder)?;
+    }
+    Ok(artifacts)
 }
 
 /// Opens a source as its hosts, volumes under the letters that their own Windows

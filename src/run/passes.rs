@@ -27,8 +27,9 @@ const MAX_PASSES: u64 = 8;
 pub struct Definitions<'a> {
     pub artifacts: &'a Artifacts,
     pub detector: &'a Detector,
-    /// What hosts of one system can have, and of those whose system is unknown.
-    systems: BTreeMap<Option<Os>, Known>,
+    /// What hosts of one system can have, and of those whose system is unknown; made when
+    /// first asked.
+    systems: BTreeMap<Option<Os>, OnceLock<Known>>,
     /// What some rule could care for: names of files, and blocks while the screen is used.
     pub screen: Screen,
     /// The same for parsers whose records are of known categories; made when first asked.
@@ -38,9 +39,9 @@ pub struct Definitions<'a> {
 
 impl<'a> Definitions<'a> {
     pub fn new(artifacts: &'a Artifacts, detector: &'a Detector, use_screen: bool) -> Self {
-        let screen = Screen::compile(&detector.requirements());
+        let screen = Screen::compile(detector.requirements());
         let systems = Os::ALL.into_iter().map(Some).chain([None]);
-        let systems = systems.map(|os| (os, Known::new(os, artifacts, detector))).collect();
+        let systems = systems.map(|os| (os, OnceLock::new())).collect();
         let narrow = PARSERS.iter().filter(|parser| parser.categories().is_some());
         let narrow = narrow.map(|parser| (parser.name(), OnceLock::new())).collect();
         Self { artifacts, detector, systems, screen, narrow, use_screen }
@@ -48,12 +49,17 @@ impl<'a> Definitions<'a> {
 
     /// The artifacts that a host of that system can have; all, where it is unknown.
     pub fn artifacts_of(&self, os: Option<Os>) -> &Artifacts {
-        self.systems.get(&os).map_or(self.artifacts, |known| &known.artifacts)
+        self.known(os).map_or(self.artifacts, |known| &known.artifacts)
     }
 
     /// The tools as they are judged on that system.
     pub fn tools_of(&self, os: Option<Os>) -> &[Tool] {
-        self.systems.get(&os).map_or(&[], |known| &known.tools)
+        self.known(os).map_or(&[], |known| &known.tools)
+    }
+
+    fn known(&self, os: Option<Os>) -> Option<&Known> {
+        let known = self.systems.get(&os)?;
+        Some(known.get_or_init(|| Known::new(os, self.artifacts, self.detector)))
     }
 
     /// The screen, or what rejects nothing where it is not used.
