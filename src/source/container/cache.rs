@@ -1,26 +1,45 @@
 //! Blocks that cost work to get (inflated chunks, tables): each is made once while
 //! it is kept, by whichever thread comes first, and the others wait for that one.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
-/// Bytes of inflated chunks kept for one image.
-pub(super) const CHUNK_CACHE_BYTES: usize = 64 << 20;
+/// Bytes of inflated chunks kept for all images that are open: so much that the logs of
+/// one are still there when they are read again.
+const CHUNKS_BYTES: usize = 144 << 20;
+/// And for each at least, however many are open.
+const MIN_CHUNKS_BYTES: usize = 48 << 20;
 /// Bytes of tables (where the chunks lie) kept for one image.
 pub(super) const TABLE_CACHE_BYTES: usize = 8 << 20;
 /// Locks over which neighbouring blocks are spread.
-const MAX_SHARDS: usize = 16;
+const MAX_SHARDS: usize = 64;
 /// A read of at least so many blocks is shared among the cores.
 const PARALLEL_BLOCKS: usize = 4;
+
+/// Caches of chunks that there are now.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether this thread makes a block just now.
+    static MAKES: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The most recently used blocks, at most so many bytes.
 pub(in crate::source) struct Cache {
     shards: Vec<Shard>,
-    /// Bytes of one shard; one block is kept even if it is larger.
-    limit: usize,
+    /// Bytes of all; of a shard, one block is kept even if it is larger.
+    limit: Limit,
+}
+
+enum Limit {
+    Own(usize),
+    /// Of what images keep, as much as the others.
+    Share,
 }
 
 #[derive(Default)]
@@ -46,12 +65,29 @@ enum Slot {
 impl Cache {
     /// A cache of `limit` bytes for blocks of about `block` bytes.
     pub(in crate::source) fn new(limit: usize, block: usize) -> Self {
-        let shards = (limit / block.max(1) / 2).clamp(1, MAX_SHARDS);
-        Self { shards: (0..shards).map(|_| Shard::default()).collect(), limit: limit / shards }
+        Self { shards: shards(limit, block), limit: Limit::Own(limit) }
     }
 
-    /// The block of that number, made by `load` if it is not kept. `load` must not
-    /// wait for other threads' blocks.
+    /// A cache of an image's chunks of about `block` bytes.
+    pub(super) fn of_chunks(block: usize) -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self { shards: shards(MIN_CHUNKS_BYTES, block), limit: Limit::Share }
+    }
+
+    /// Bytes that one shard may keep.
+    fn room(&self) -> usize {
+        let all = match self.limit {
+            Limit::Own(bytes) => bytes,
+            Limit::Share => {
+                (CHUNKS_BYTES / OPEN.load(Ordering::Relaxed).max(1)).max(MIN_CHUNKS_BYTES)
+            }
+        };
+        all / self.shards.len().max(1)
+    }
+
+    /// The block of that number, made by `load` if it is not kept. While it is made, the
+    /// thread shares no work: it would take up other work meanwhile that may wait for
+    /// this very block.
     ///
     /// # Errors
     ///
@@ -76,8 +112,11 @@ impl Cache {
         state.slots.insert(key, Slot::Loading);
         let cleared = state.cleared;
         drop(state);
-        let mut ticket = Ticket { shard, key, limit: self.limit, cleared, made: None };
-        let bytes = Arc::new(load()?);
+        let mut ticket = Ticket { shard, key, limit: self.room(), cleared, made: None };
+        let outer = MAKES.replace(true);
+        let bytes = load();
+        MAKES.set(outer);
+        let bytes = Arc::new(bytes?);
         ticket.made = Some(Arc::clone(&bytes));
         Ok(bytes)
     }
@@ -92,6 +131,19 @@ impl Cache {
             state.cleared = state.cleared.saturating_add(1);
         }
     }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        if let Limit::Share = self.limit {
+            OPEN.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn shards(limit: usize, block: usize) -> Vec<Shard> {
+    let count = (limit / block.max(1) / 2).clamp(1, MAX_SHARDS);
+    (0..count).map(|_| Shard::default()).collect()
 }
 
 impl Shard {
@@ -182,7 +234,7 @@ pub(super) fn read_blocks(
         pieces.push((number, within, piece));
         rest = after;
     }
-    if pieces.len() < PARALLEL_BLOCKS {
+    if pieces.len() < PARALLEL_BLOCKS || MAKES.get() {
         pieces.into_iter().try_for_each(|(number, within, piece)| fill(number, within, piece))?;
     } else {
         let done: Vec<io::Result<()>> = pieces
@@ -244,6 +296,54 @@ mod tests {
         cache.clear();
         assert_eq!(cache.get(7, while_made).unwrap()[0], 4);
         assert_eq!(get(5), 5);
+    }
+
+    /// A cluster of one disk that lies in many chunks of another.
+    #[test]
+    fn who_makes_a_block_takes_up_no_other_work() {
+        let nap = || std::thread::sleep(std::time::Duration::from_micros(300));
+        let (inner, outer) = (Cache::new(8 << 20, 1 << 10), Cache::new(8 << 20, 1 << 16));
+        let cluster = |number: u64| {
+            outer.get(number, || {
+                let mut bytes = vec![0; 1 << 16];
+                read_blocks((1 << 30, 1 << 10), number << 16, &mut bytes, |chunk, _, to| {
+                    nap();
+                    inner.get(chunk, || Ok(vec![7; 1 << 10])).map(|chunk| copy(&chunk, 0, to))
+                })?;
+                Ok(bytes)
+            })
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(8).build().unwrap();
+        let (done, wait) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Each is wanted by many at once.
+                let wanted = || (0..1200u64).into_par_iter().map(|n| cluster(n / 20).unwrap()[0]);
+                let all: Vec<u8> = pool.install(|| wanted().collect());
+                done.send(all).unwrap();
+            });
+            // Who hangs cannot be ended.
+            let all = wait.recv_timeout(std::time::Duration::from_secs(60));
+            let Ok(all) = all else { std::process::abort() };
+            assert_eq!(all, [7; 1200]);
+        });
+    }
+
+    #[test]
+    fn images_share_what_is_kept_of_them() {
+        let chunk = 1 << 20;
+        let one = Cache::of_chunks(chunk);
+        let kept = || -> usize { one.shards.iter().map(|shard| shard.lock().bytes).sum() };
+        let fill = |keys: std::ops::Range<u64>| {
+            keys.for_each(|key| drop(one.get(key, || Ok(vec![0; chunk])).unwrap()));
+        };
+        fill(0..200);
+        let alone = kept();
+        assert!(alone <= CHUNKS_BYTES, "{alone}");
+        let others: Vec<Cache> = (0..8).map(|_| Cache::of_chunks(chunk)).collect();
+        fill(200..300);
+        assert!(kept() <= MIN_CHUNKS_BYTES, "{}", kept());
+        drop(others);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::bytes::{be32, be64};
-use super::cache::{CHUNK_CACHE_BYTES, Cache, copy, read_blocks};
+use super::cache::{Cache, copy, read_blocks};
 use super::inflate::{Inflater, Wrapping};
 use super::pages::Pages;
 use super::parts::Parts;
@@ -121,7 +121,7 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Opened, ContainerEr
     let disk = Qcow2 {
         parts,
         pages: Pages::new(),
-        clusters: Cache::new(CHUNK_CACHE_BYTES, cluster),
+        clusters: Cache::of_chunks(cluster),
         size,
         cluster_bits,
         l1,

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::cache::{CHUNK_CACHE_BYTES, Cache, TABLE_CACHE_BYTES, copy, read_blocks};
+use super::cache::{Cache, TABLE_CACHE_BYTES, copy, read_blocks};
 use super::inflate::{Inflater, Wrapping, adler32, begins_as_bzip2, bunzip2};
 use super::log::Log;
 use super::parts::Parts;
@@ -181,7 +181,7 @@ fn finish(
         chunk,
         tables,
         gap,
-        chunks: Cache::new(CHUNK_CACHE_BYTES, chunk_len),
+        chunks: Cache::of_chunks(chunk_len),
         met: (0..total.min(MAX_COUNTED) / 64 + 1).map(|_| AtomicU64::new(0)).collect(),
         inflater: Inflater::new(Wrapping::Zlib),
         pages: Cache::new(TABLE_CACHE_BYTES, PAGE_BYTES),

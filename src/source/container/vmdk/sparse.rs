@@ -15,7 +15,7 @@
 use std::io;
 
 use super::super::bytes::{le16, le32, le64};
-use super::super::cache::{CHUNK_CACHE_BYTES, Cache, copy, read_blocks};
+use super::super::cache::{Cache, copy, read_blocks};
 use super::super::inflate::{Inflater, Wrapping};
 use super::super::pages::Pages;
 use super::super::parts::Parts;
@@ -54,7 +54,7 @@ pub(super) struct Sparse {
 
 impl Caches {
     pub(super) fn new() -> Self {
-        Self { pages: Pages::new(), grains: Cache::new(CHUNK_CACHE_BYTES, 64 * 1024) }
+        Self { pages: Pages::new(), grains: Cache::of_chunks(64 * 1024) }
     }
 }
 
