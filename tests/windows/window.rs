@@ -91,6 +91,7 @@ pub(super) fn a_double_click_examines_the_machine_in_a_window_that_stays(machine
     fs::create_dir_all(&stick).unwrap();
     fs::copy(&machine.exe, stick.join("adit.exe")).unwrap();
     fs::copy(&machine.exe, machine.at("prefix/drive_c/adit.exe")).unwrap();
+    fs::copy(machine.at("holder.exe"), machine.at("prefix/drive_c/holder.exe")).unwrap();
     let config = machine.at("prefix/drive_c/windows/system32/config");
     fs::create_dir_all(&config).unwrap();
     let hive = "Windows/System32/config/SYSTEM";
@@ -107,6 +108,8 @@ pub(super) fn a_double_click_examines_the_machine_in_a_window_that_stays(machine
     machine.unlink("z:");
     machine.unlink("d:");
     machine.unlink("d::");
+    // A program that starts while the machine goes down ends without a word.
+    let awake = machine.keep(r"C:\holder.exe", &[]);
 
     let (code, text) = Console::open(machine, r"'E:\adit.exe'").answer();
     assert_eq!(code, Some(3), "{text}");
@@ -121,6 +124,7 @@ pub(super) fn a_double_click_examines_the_machine_in_a_window_that_stays(machine
     let (code, text) = Console::open(machine, r"cmd /c 'E:\adit.exe'").end();
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("Usage") && !text.contains(LAST_LINE), "{text}");
+    drop(awake);
     machine.end();
     machine.unlink("e:");
     machine.link("z:", "/".as_ref());

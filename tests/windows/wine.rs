@@ -158,8 +158,14 @@ impl Machine {
 
     /// Opens the held files without sharing, until the returned process ends.
     fn hold(&self) -> Held {
-        let mut command = self.command(self.at("holder.exe").to_str().unwrap());
-        command.args(HELD.map(|path| format!(r"D:\{path}")));
+        let program = self.at("holder.exe");
+        self.keep(program.to_str().unwrap(), &HELD.map(|path| format!(r"D:\{path}")))
+    }
+
+    /// Runs the program that opens files and waits: while it does, the machine stays up.
+    fn keep(&self, holder: &str, files: &[String]) -> Held {
+        let mut command = self.command(holder);
+        command.args(files);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
