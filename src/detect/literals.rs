@@ -35,6 +35,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("logoff", "microsoft-windows-security-auditing"),
     ("session_reconnect", "microsoft-windows-security-auditing"),
     ("bits", "bits-client"),
+    ("sql_login", "mssql"),
+    ("smb_login", "microsoft-windows-smbserver"),
 ];
 
 /// The text that must stand in a record before the rule can match it, lower-cased.

@@ -46,6 +46,7 @@ mod recycle_bin;
 pub mod registry;
 pub mod secret;
 mod shortcut;
+mod sql_server;
 mod sqlite;
 mod srum;
 mod ssh_files;
@@ -205,6 +206,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &package::PackageLog,
     &package::PackageManifest,
     &sshd_log::SshdLog,
+    &sql_server::SqlErrorLog,
     &ssh_files::KnownHosts,
     &ssh_files::SshSettings,
     &sqlite::Sqlite,

@@ -1,11 +1,13 @@
 //! Sessions: who came in. Remote desktop over loopback is put together from its
 //! own logs, then joined to what carried it by the local port (C5), or to the
 //! agent's own word of a connection; what nothing explains stays unattributed (C6).
-//! Logins over ssh are joined alike.
+//! Logins over ssh are joined alike; who else came in stays a visit.
 
 mod ssh;
+#[cfg(test)]
+mod testing;
+mod visit;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,8 +19,6 @@ use crate::model::{Event, RowStage, Session};
 const LOGON_SPAN: SignedDuration = SignedDuration::from_secs(60);
 /// Clock and flush differences between logs.
 const JITTER: SignedDuration = SignedDuration::from_secs(3);
-/// Connections from one client closer than this are one visit.
-const VISIT_GAP: SignedDuration = SignedDuration::from_mins(30);
 /// Score of a logon that only its neighbours make suspicious.
 const RAISED: u8 = 60;
 
@@ -66,7 +66,7 @@ pub fn find(events: &mut [Event], tools: &[Tool]) -> Vec<Found> {
         .map(|g| attribute(g, events, tools, &joins, &mut used_joins))
         .collect();
     let rest = joins.iter().enumerate().filter(|(i, _)| !used_joins.contains(i)).map(|(_, j)| j);
-    found.extend(visits(rest));
+    found.extend(visit::visits(rest, events));
     found.sort_by_key(|f| (f.session.from, f.events.first().copied()));
     for session in &found {
         mark(session, events);
@@ -319,7 +319,7 @@ fn attribute(
             until: group.until,
             user: group.user.clone(),
             local_port: group.port,
-            workstation: workstation(&group, events),
+            workstation: workstation(&group.events, events),
             ..Session::default()
         },
         tool: None,
@@ -399,9 +399,9 @@ fn carrier_tool(event: Option<&Event>, tools: &[Tool]) -> Option<Arc<str>> {
 }
 
 /// The client's own machine name, as its network logon or reconnect gives it.
-fn workstation(group: &Group, events: &[Event]) -> String {
+fn workstation(of: &[usize], events: &[Event]) -> String {
     let named = |category: &str| {
-        group.events.iter().filter_map(|i| events.get(*i)).find_map(|e| {
+        of.iter().filter_map(|i| events.get(*i)).find_map(|e| {
             let record = &e.record;
             let own = record.text("Computer").unwrap_or_default();
             let name = record.text("WorkstationName").filter(|_| record.category == category)?;
@@ -412,49 +412,6 @@ fn workstation(group: &Group, events: &[Event]) -> String {
     named("session_reconnect").or_else(|| named("logon")).unwrap_or_default()
 }
 
-/// Connections of the agent's log that no remote desktop session explains, one
-/// visit per client and local port.
-fn visits<'a>(joins: impl Iterator<Item = &'a Join>) -> Vec<Found> {
-    let mut open: BTreeMap<(Arc<str>, String, Option<i64>), Vec<Found>> = BTreeMap::new();
-    for join in joins {
-        let key = (join.tool.clone(), join.remote.clone(), join.local_port);
-        let visits = open.entry(key).or_default();
-        let last = visits.last_mut().filter(|v| {
-            v.session
-                .until
-                .or(v.session.from)
-                .is_some_and(|t| join.at.duration_since(t) <= VISIT_GAP)
-        });
-        if let Some(visit) = last {
-            visit.session.until = Some(join.at);
-            visit.events.push(join.event);
-            continue;
-        }
-        visits.push(Found {
-            session: Session {
-                kind: kind_of(join.local_port).into(),
-                from: Some(join.at),
-                remote_address: join.remote.clone(),
-                ..Session::default()
-            },
-            tool: Some(join.tool.clone()),
-            events: vec![join.event],
-        });
-    }
-    open.into_values().flatten().collect()
-}
-
-fn kind_of(port: Option<i64>) -> &'static str {
-    match port {
-        Some(3389) => "rdp",
-        Some(22) => "ssh",
-        Some(135 | 139 | 445) => "smb",
-        Some(5985 | 5986) => "winrm",
-        Some(5900) => "vnc",
-        _ => "connection",
-    }
-}
-
 /// Tells the session's events what they belong to: their tool, and that somebody came in.
 fn mark(found: &Found, events: &mut [Event]) {
     for index in &found.events {
@@ -462,7 +419,7 @@ fn mark(found: &Found, events: &mut [Event]) {
         // Jobs log in to their own host all day: only a tool makes such a login one.
         let network_logon = match event.record.category {
             "logon" => true,
-            "ssh_login" | "ssh_logout" | "login_record" => found.tool.is_some(),
+            "ssh_login" | "ssh_logout" | "login_record" | "sql_login" => found.tool.is_some(),
             _ => false,
         };
         for hit in &mut event.hits {

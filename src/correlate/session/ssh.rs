@@ -178,37 +178,8 @@ fn names_port(command: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::event;
     use super::*;
-    use crate::model::{EvidencePath, Hit, Locator, Moment, Record};
-
-    fn event(category: &'static str, at: &str, fields: &[(&'static str, &str)]) -> Event {
-        let mut record = Record::new(category, Locator::Line(1));
-        for (name, value) in fields {
-            match value.parse::<i64>() {
-                Ok(number) => record.push(*name, number),
-                Err(_) => record.push(*name, *value),
-            }
-        }
-        record.times.push(Moment::exact(at.parse().unwrap(), "Log Line"));
-        Event {
-            artifact: Arc::from("linux.log.auth"),
-            path: EvidencePath::new("/var/log/auth.log"),
-            record,
-            hits: vec![Hit {
-                tool: Arc::from("tunnel"),
-                rule: Arc::from("x"),
-                clauses: Arc::from([]),
-                techniques: Arc::from([]),
-                stage: crate::model::RowStage::Context,
-                score: 20,
-                tags: Vec::new(),
-                message: String::new(),
-                suppressed_by: None,
-            }],
-            source: Arc::from("x"),
-            sha256: None,
-        }
-    }
 
     fn login(at: &str, port: &str) -> Event {
         let from = [("User", "root"), ("IpAddress", "127.0.0.1"), ("IpPort", port)];

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::event::whole_number;
 use crate::model::{Category, Record, Value};
-use crate::parse::message;
+use crate::parse::{message, sql_server};
 
 /// One field added to, or put right in, a record. Later steps see what earlier ones did.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,10 @@ pub(super) enum Step {
     ClearedChannel,
     /// Category and fields of what the SSH server says in the field payload.
     Sshd,
+    /// User and IpAddress from the nameless `<Data>` of SQL Server: who, …, `[CLIENT: …]`.
+    SqlLogin,
+    /// IpAddress from `\\127.0.0.1` or `\\[::1]`.
+    Client(&'static str),
 }
 
 impl Step {
@@ -66,6 +70,8 @@ pub(super) fn apply(step: &Step, record: &mut Record) {
         Step::HostApplication => host_application(record),
         Step::TaskCommand => task_command(record),
         Step::Sshd => sshd(record),
+        Step::SqlLogin => sql_login(record),
+        Step::Client(from) => client(record, from),
         Step::ClearedChannel => {
             let own = record.fields.iter().filter(|(name, _)| name == "Channel").nth(1);
             if let Some((_, value)) = own.cloned() {
@@ -156,6 +162,24 @@ fn sshd(record: &mut Record) {
     record.category = category;
     for (name, value) in fields {
         record.push(name, value);
+    }
+}
+
+fn sql_login(record: &mut Record) {
+    let texts = unnamed(record);
+    if let Some(user) = texts.first().filter(|user| !user.contains("[CLIENT:")) {
+        set(record, "User", Value::Text(user.clone()));
+    }
+    if let Some(address) = texts.iter().find_map(|text| sql_server::client(text)) {
+        set(record, "IpAddress", Value::Text(address.to_string()));
+    }
+}
+
+fn client(record: &mut Record, from: &str) {
+    let name = record.text(from).unwrap_or_default().trim_start_matches('\\');
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    if let Ok(address) = address {
+        set(record, "IpAddress", Value::Text(address.to_string()));
     }
 }
 
@@ -256,7 +280,44 @@ fn element(xml: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::split_endpoint;
+    use super::*;
+    use crate::model::Locator;
+
+    /// As SQL Server 2017 wrote them.
+    #[test]
+    fn logins_to_sql_server_have_user_and_address() {
+        for (data, user, address) in [
+            (
+                &["sa", " Reason: Password did not match. ", " [CLIENT: 10.0.2.17]"][..],
+                Some("sa"),
+                Some("10.0.2.17"),
+            ),
+            (&[r"CORP\jane", " [CLIENT: ::1]"], Some(r"CORP\jane"), Some("::1")),
+            (&["sa", " [CLIENT: <local machine>]"], Some("sa"), None),
+            (&[" [CLIENT: 127.0.0.1]"], None, Some("127.0.0.1")),
+            (&[], None, None),
+        ] {
+            let mut record = Record::new("sql_login", Locator::Record(1));
+            record.push("Data", Value::List(data.iter().map(|text| (*text).to_owned()).collect()));
+            apply(&Step::SqlLogin, &mut record);
+            assert_eq!((record.text("User"), record.text("IpAddress")), (user, address));
+        }
+    }
+
+    #[test]
+    fn clients_of_shares_are_addresses_or_nothing() {
+        for (name, address) in [
+            (r"\\127.0.0.1", Some("127.0.0.1")),
+            (r"\\[::1]", Some("::1")),
+            (r"\\WKS-1", None),
+            ("", None),
+        ] {
+            let mut record = Record::new("smb_login", Locator::Record(1));
+            record.push("ClientName", name);
+            apply(&Step::Client("ClientName"), &mut record);
+            assert_eq!(record.text("IpAddress"), address, "{name}");
+        }
+    }
 
     #[test]
     fn endpoints_lose_their_port_and_brackets() {

@@ -12,7 +12,7 @@ use crate::model::Category;
 /// What some events of one source mean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
-    /// Channel or provider, ASCII case aside.
+    /// Channel or provider, ASCII case aside; with a star at its end, what begins so.
     sources: &'static [&'static str],
     ids: &'static [i64],
     pub category: Category,
@@ -26,9 +26,11 @@ pub(super) struct Rule {
 /// The rule for an event, if it means more than `event`. The first that fits counts.
 pub(super) fn rule_for(channel: &str, provider: &str, id: Option<i64>) -> Option<&'static Rule> {
     let id = id?;
-    let from = |source: &&str| {
-        channel.eq_ignore_ascii_case(source) || provider.eq_ignore_ascii_case(source)
+    let is = |name: &str, source: &str| match source.strip_suffix('*') {
+        Some(start) => name.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start)),
+        None => name.eq_ignore_ascii_case(source),
     };
+    let from = |source: &&str| is(channel, source) || is(provider, source);
     RULES.iter().find(|rule| rule.ids.contains(&id) && rule.sources.iter().any(from))
 }
 
@@ -72,6 +74,9 @@ const FIREWALL: &[&str] = &[
 ];
 const NGROK: &[&str] = &["ngrok"];
 const OPENSSH: &[&str] = &["OpenSSH"];
+/// The default instance, and those with a name of their own.
+const SQL_SERVER: &[&str] = &["MSSQLSERVER", "MSSQL$*"];
+const SMB_SERVER: &[&str] = &["Microsoft-Windows-SMBServer"];
 const APPX: &[&str] = &["Microsoft-Windows-AppXDeployment-Server"];
 
 const SUBJECT: (&str, &str) = ("SubjectDomainName", "SubjectUserName");
@@ -278,6 +283,19 @@ const RULES: &[Rule] = &[
         &[],
     ),
     rule(OPENSSH, &[1, 2, 3, 4], "event", &[Sshd]),
+    rule(SQL_SERVER, &[18453, 18454, 18455], "sql_login", &[SqlLogin, Is("Outcome", "accepted")]),
+    rule(
+        SQL_SERVER,
+        &[18450, 18451, 18452, 18456, 18461, 18463, 18468, 18470, 18486, 18487, 18488],
+        "sql_login",
+        &[SqlLogin, Is("Outcome", "failed")],
+    ),
+    rule(
+        SMB_SERVER,
+        &[551, 1006, 1009],
+        "smb_login",
+        &[Client("ClientName"), Copy("User", &["UserName"]), Is("Outcome", "failed")],
+    ),
     rule(
         APPX,
         &[400],
@@ -286,3 +304,16 @@ const RULES: &[Rule] = &[
     ),
     rule(NGROK, &[1, 2, 3], "agent_service_log", &[Positional(&["Message"])]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_with_a_star_is_the_start_of_a_name() {
+        let of = |provider| rule_for("Application", provider, Some(18456)).map(|r| r.category);
+        assert_eq!(of("MSSQLSERVER"), Some("sql_login"));
+        assert_eq!(of("mssql$EXPRESS"), Some("sql_login"));
+        assert_eq!((of("MSSQL"), of("MSSQL$"), of("MSSQLä")), (None, Some("sql_login"), None));
+    }
+}
