@@ -13,6 +13,7 @@ mod bytes;
 mod collect_only;
 mod container;
 mod container_log;
+mod container_plan;
 mod defender;
 mod elf;
 mod error_report;
@@ -229,5 +230,6 @@ pub static PARSERS: &[&dyn Parser] = &[
     &package::SnapState,
     &container::DockerContainer,
     &container::PodmanContainers,
+    &container_plan::ContainerPlan,
     &collect_only::CollectOnly,
 ];

@@ -18,7 +18,9 @@ const OWN_FILE: [(&str, [&str; 2]); 4] = [
 
 /// Categories of records that stand in a small file of settings and have no time of
 /// their own, or none that can be trusted: the file's times are theirs.
-const IN_FILE: [&str; 12] = [
+const IN_FILE: [&str; 14] = [
+    "container_manifest",
+    "container_plan",
     "cron",
     "desktop_autostart",
     "hosts_file",
@@ -34,7 +36,8 @@ const IN_FILE: [&str; 12] = [
 ];
 
 /// Categories of records that name no account: it is the one in whose folder they lie.
-const OF_OWNER: [&str; 14] = [
+const OF_OWNER: [&str; 15] = [
+    "container_plan",
     "desktop_autostart",
     "launchd",
     "shell_history",

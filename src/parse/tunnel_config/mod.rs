@@ -13,8 +13,9 @@ mod siblings;
 
 use std::ops::ControlFlow;
 
-use outline::{Node, Outline};
+pub(super) use outline::{Content, Node, Outline};
 use schema::Endpoint;
+pub(super) use schema::is_placeholder;
 pub use siblings::TunnelConfig;
 
 use super::lines::{Encoding, Words, decode, mentions};

@@ -15,13 +15,13 @@ const MAX_BRACKETS: usize = 1000;
 
 /// A value and the line (from 1) it begins on; line 0 is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Node {
+pub(in crate::parse) struct Node {
     pub line: u64,
     pub content: Content,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Content {
+pub(in crate::parse) enum Content {
     #[default]
     Empty,
     Scalar(String),
@@ -38,16 +38,16 @@ impl Node {
     }
 
     /// The value under `key`, if this is a mapping that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+    pub(in crate::parse) fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().find(|(k, _)| k == key).map(|(_, node)| node)
     }
 
     /// The text under `key`.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(in crate::parse) fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_text()
     }
 
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(in crate::parse) fn as_text(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar(text) => Some(text),
             _ => None,
@@ -55,7 +55,7 @@ impl Node {
     }
 
     /// The entries of a mapping, else none.
-    pub(super) fn entries(&self) -> &[(String, Self)] {
+    pub(in crate::parse) fn entries(&self) -> &[(String, Self)] {
         match &self.content {
             Content::Map(entries) => entries,
             _ => &[],
@@ -63,7 +63,7 @@ impl Node {
     }
 
     /// The items of a list, else none.
-    pub(super) fn items(&self) -> &[Self] {
+    pub(in crate::parse) fn items(&self) -> &[Self] {
         match &self.content {
             Content::List(items) => items,
             _ => &[],
@@ -71,7 +71,7 @@ impl Node {
     }
 
     /// The text of a scalar or of every item of a list of scalars.
-    pub(super) fn texts(&self) -> Vec<&str> {
+    pub(in crate::parse) fn texts(&self) -> Vec<&str> {
         match self.as_text() {
             Some(text) => vec![text],
             None => self.items().iter().filter_map(Self::as_text).collect(),
@@ -80,14 +80,14 @@ impl Node {
 }
 
 /// A text's tree.
-pub(super) struct Outline {
+pub(in crate::parse) struct Outline {
     pub root: Node,
     pub valid_yaml: bool,
 }
 
 impl Outline {
     /// The tree of `text`; never fails, at worst it is empty.
-    pub(super) fn read(text: &str) -> Self {
+    pub(in crate::parse) fn read(text: &str) -> Self {
         let lines = by_lines(text);
         let brackets = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
         let value = (brackets <= MAX_BRACKETS).then(|| yaml_serde::from_str::<Value>(text));

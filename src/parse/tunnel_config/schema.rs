@@ -128,12 +128,16 @@ fn is_token(node: &Node) -> bool {
     if is_ksuid_token(text) {
         return true;
     }
-    let lower = text.to_ascii_lowercase();
     text.len() >= MIN_TOKEN_CHARS
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-        && !["your", "xxxx", "authtoken", "auth_token", "token_here", "changeme"]
-            .iter()
-            .any(|word| lower.contains(word))
+        && !is_placeholder(text)
+}
+
+/// Whether a value is written in place of the real one.
+pub(in crate::parse) fn is_placeholder(text: &str) -> bool {
+    const WORDS: [&str; 6] = ["your", "xxxx", "authtoken", "auth_token", "token_here", "changeme"];
+    let lower = text.to_ascii_lowercase();
+    text.contains(['$', '<', '{']) || WORDS.iter().any(|word| lower.contains(word))
 }
 
 /// The version of the configuration with this root; `None` if it is none.
