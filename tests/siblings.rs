@@ -126,3 +126,26 @@ fn a_configuration_in_company_keeps_its_level() {
     assert_eq!(said, "yes");
     assert!(levels.contains(&"high".to_owned()), "{levels:?}");
 }
+
+#[test]
+fn a_described_container_is_no_trace_but_one_that_kubernetes_starts_is() {
+    let place = TempDir::new().unwrap();
+    let host = place.path().join("NODE-1");
+    let put = |name: &str, to: &str| {
+        write(&host.join(to), &fs::read(testdata("parse/container_plan").join(name)).unwrap());
+    };
+    put("docker-compose.yml", "home/lin/project/docker-compose.yml");
+    put("tunnel.yaml", "etc/kubernetes/manifests/tunnel.yaml");
+    write(&host.join("etc/hostname"), b"NODE-1\n");
+    let ran = lab::scan(&host, Duration::from_secs(300));
+    let verdict: Value = serde_json::from_str(&ran.files["NODE-1/verdict.json"]).unwrap();
+    let of = |tool: &str| verdict["tools"].as_array().unwrap().iter().find(|of| of["tool"] == tool);
+    assert_eq!(of("cloudflared").unwrap()["rungs"]["configured"]["answer"], "yes");
+    assert!(of("ngrok").is_none_or(|ngrok| ngrok["rungs"]["configured"]["answer"] == "no"));
+    let rows = ran.rows("timeline.csv");
+    let told: Vec<_> = rows.iter().map(|row| (&*row["tool"], &*row["level"])).collect();
+    assert!(
+        told.contains(&("ngrok", "low")) && told.contains(&("cloudflared", "medium")),
+        "{told:?}"
+    );
+}
