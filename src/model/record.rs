@@ -198,8 +198,13 @@ const MAX_GAPS_LISTED: usize = 1000;
 impl Extent {
     /// Counts a record, which reaches as far as its times.
     pub fn count(&mut self, record: &Record) {
+        self.count_at(record.times.iter().filter_map(|moment| moment.at));
+    }
+
+    /// Counts a record that reaches as far as these times.
+    pub fn count_at(&mut self, times: impl IntoIterator<Item = Timestamp>) {
         self.records = self.records.saturating_add(1);
-        for at in record.times.iter().filter_map(|moment| moment.at) {
+        for at in times {
             self.first = Some(self.first.map_or(at, |first| first.min(at)));
             self.last = self.last.max(Some(at));
         }

@@ -144,7 +144,8 @@ fn mounts(json: Option<&Json>) -> Vec<String> {
     all.into_iter().flat_map(|all| all.values()).take(MAX_TEXTS).map(one).collect()
 }
 
-fn push(record: &mut Record, name: &'static str, values: Vec<String>) {
+/// Pushes a list, unless it is empty.
+pub(super) fn push(record: &mut Record, name: &'static str, values: Vec<String>) {
     if !values.is_empty() {
         record.push(name, Value::List(values));
     }

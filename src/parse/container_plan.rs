@@ -12,10 +12,11 @@
 //! the environment, only what is written out counts: `${TOKEN}` names no account.
 //! Sources: the Compose specification; Kubernetes' `v1.Container`.
 
+use super::container::push;
 use super::offer::offer;
 use super::tunnel_config::{Content, Node, Outline, is_placeholder};
 use super::{ParseError, Parser};
-use crate::model::{Input, Locator, Record, Sink, Value};
+use crate::model::{Input, Locator, Record, Sink};
 
 const FORMAT: &str = "description of containers";
 /// A larger file describes none.
@@ -106,14 +107,11 @@ fn described(node: &Node, key: &str, image: &str) -> Record {
     // Kubernetes' command is what Compose calls entrypoint.
     let words = ["entrypoint", "command", "args"].iter().filter_map(|key| node.get(key));
     record.push("CommandLine", words.flat_map(Node::texts).collect::<Vec<_>>().join(" "));
-    for (field, key) in [("Environment", "environment"), ("Environment", "env"), ("Ports", "ports")]
-    {
-        let mut values = node.get(key).map(pairs).unwrap_or_default();
-        values.retain(|value| field == "Ports" || is_written_out(value));
-        if !values.is_empty() {
-            record.push(field, Value::List(values));
-        }
-    }
+    let of = |key| node.get(key).map(pairs).unwrap_or_default();
+    let mut environment = [of("environment"), of("env")].concat();
+    environment.retain(|pair| is_written_out(pair));
+    push(&mut record, "Environment", environment);
+    push(&mut record, "Ports", of("ports"));
     record
 }
 

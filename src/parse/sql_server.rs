@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 use super::lines::{Encoding, Lines};
 use super::{ParseError, Parser, local_time};
-use crate::model::{Category, Damage, Extent, Input, Locator, Record, Sink};
+use crate::model::{Damage, Extent, Input, Locator, Record, Sink};
 
 const FORMAT: &str = "error log of SQL Server";
 const MEANING: &str = "Log Line";
@@ -26,9 +26,6 @@ const TIME_CHARS: usize = 22;
 const SERVER: &str = "MSSQL";
 /// Records told of one file.
 const MAX_RECORDS: u64 = 200_000;
-
-/// The category of a login to SQL Server.
-pub(super) const LOGIN: Category = "sql_login";
 
 /// Reads SQL Server's error logs; a `sql_login` record for each login that matters.
 pub struct SqlErrorLog;
@@ -51,11 +48,10 @@ fn user(text: &str) -> Option<&str> {
     PAIRS.into_iter().filter_map(of).min_by_key(|(at, _)| *at).map(|(_, name)| name)
 }
 
-/// The number of `Error: 18456, Severity: 14, State: 8.`, which tells of the next line.
-fn error(text: &str) -> Option<i64> {
-    let (_, rest) = text.split_once(": ")?;
-    let digits = rest.split_once(',')?.0;
-    digits.parse().ok().filter(|_| rest.contains(": "))
+/// Whether it is `Error: 18456, Severity: 14, State: 8.`, which tells of the next line.
+fn is_error(text: &str) -> bool {
+    let number = text.split_once(": ").and_then(|(_, rest)| rest.split_once(", "));
+    number.is_some_and(|(number, rest)| number.parse::<u32>().is_ok() && rest.contains(": "))
 }
 
 /// The offset of `UTC adjustment: -5:30` as times bear it: `-05:30`.
@@ -112,17 +108,13 @@ impl Parser for SqlErrorLog {
             let written = format!("{}{offset}", time.replace(',', "."));
             let mut moment = local_time::moment(&written, input.zone, MEANING);
             time.clone_into(&mut moment.raw);
-            extent.records = extent.records.saturating_add(1);
-            if let Some(at) = moment.at {
-                extent.first = Some(extent.first.map_or(at, |first| first.min(at)));
-                extent.last = extent.last.max(Some(at));
-            }
-            let failed = failure.take().is_some_and(|(before, _)| before == time);
+            extent.count_at(moment.at);
+            let failed = failure.take().is_some_and(|before: String| before == time);
             let Some(client) = client(text) else {
-                failure = error(text).map(|number| (time.to_owned(), number));
+                failure = is_error(text).then(|| time.to_owned());
                 continue;
             };
-            let mut record = Record::new(LOGIN, Locator::Line(line.number));
+            let mut record = Record::new("sql_login", Locator::Line(line.number));
             record.push("Server", SERVER);
             record.push("User", user(text).unwrap_or_default());
             record.push("IpAddress", client.to_string());

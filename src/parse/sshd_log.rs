@@ -92,11 +92,7 @@ impl Parser for SshdLog {
                 continue;
             };
             let moment = line.moment(input);
-            extent.records = extent.records.saturating_add(1);
-            if let Some(at) = moment.at {
-                extent.first = Some(extent.first.map_or(at, |first| first.min(at)));
-                extent.last = extent.last.max(Some(at));
-            }
+            extent.count_at(moment.at);
             let record = Message {
                 program: PROGRAM,
                 pid: Some(line.pid),

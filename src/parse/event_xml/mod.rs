@@ -218,11 +218,7 @@ impl Reading<'_> {
     }
 
     fn count(&mut self, text: &str) {
-        self.extent.records = self.extent.records.saturating_add(1);
-        if let Some(at) = written(text) {
-            self.extent.first = Some(self.extent.first.map_or(at, |first| first.min(at)));
-            self.extent.last = self.extent.last.max(Some(at));
-        }
+        self.extent.count_at(written(text));
     }
 
     fn learn(&mut self, event: &LoggedEvent) {

@@ -125,11 +125,7 @@ impl Told<'_> {
             self.sink.damaged(Damage { locator: Some(record.locator), message, lost: true });
             return ControlFlow::Break(());
         }
-        self.extent.records = self.extent.records.saturating_add(1);
-        if let Some(at) = record.first_time() {
-            self.extent.first = Some(self.extent.first.map_or(at, |first| first.min(at)));
-            self.extent.last = self.extent.last.max(Some(at));
-        }
+        self.extent.count_at(record.first_time());
         offer(record, self.input, self.sink)
     }
 }

@@ -158,11 +158,7 @@ impl<'a> Reading<'a> {
         sink: &mut dyn Sink,
     ) -> ControlFlow<()> {
         let moment = self.moment(line);
-        self.extent.records = self.extent.records.saturating_add(1);
-        if let Some(at) = moment.at {
-            self.extent.first = Some(self.extent.first.map_or(at, |first| first.min(at)));
-            self.extent.last = self.extent.last.max(Some(at));
-        }
+        self.extent.count_at(moment.at);
         if self.extent.computer.is_none() && !line.host.is_empty() {
             self.extent.computer = Some(line.host.to_owned());
         }

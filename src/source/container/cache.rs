@@ -112,11 +112,9 @@ impl Cache {
         state.slots.insert(key, Slot::Loading);
         let cleared = state.cleared;
         drop(state);
-        let mut ticket = Ticket { shard, key, limit: self.room(), cleared, made: None };
         let outer = MAKES.replace(true);
-        let bytes = load();
-        MAKES.set(outer);
-        let bytes = Arc::new(bytes?);
+        let mut ticket = Ticket { shard, key, limit: self.room(), cleared, outer, made: None };
+        let bytes = Arc::new(load()?);
         ticket.made = Some(Arc::clone(&bytes));
         Ok(bytes)
     }
@@ -158,11 +156,14 @@ struct Ticket<'a> {
     key: u64,
     limit: usize,
     cleared: u64,
+    /// Whether the thread was making another block already.
+    outer: bool,
     made: Option<Arc<Vec<u8>>>,
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
+        MAKES.set(self.outer);
         let mut state = self.shard.lock();
         match self.made.take().filter(|_| state.cleared == self.cleared) {
             Some(bytes) => state.keep(self.key, bytes, self.limit),

@@ -41,7 +41,8 @@ pub(crate) fn categories() -> Vec<(Category, Vec<String>)> {
     for rule in RULES {
         known.entry(rule.category).or_default();
         for category in rule.steps.iter().flat_map(Step::categories) {
-            let sources = rule.sources.iter().map(|source| source.to_ascii_lowercase());
+            let sources = rule.sources.iter().map(|source| source.trim_end_matches('*'));
+            let sources = sources.map(str::to_ascii_lowercase);
             known.entry(category).or_default().extend(sources);
         }
     }
