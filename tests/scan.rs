@@ -207,6 +207,36 @@ fn a_session_that_no_tool_explains_is_said_as_such() {
     assert_eq!(unattributed, [session(49271, r"CORP\Administrator", "", "WORK")]);
 }
 
+/// Also when only one tool is hunted: it ran, and its configuration opens the port.
+#[test]
+fn who_came_in_is_found_without_the_agents_log_and_its_connections() {
+    let place = TempDir::new().unwrap();
+    let host = place.path().join("JUMP-01");
+    copy(JUMP, &host);
+    let logs = "Windows/System32/winevt/Logs";
+    for log in ["PerfLogs/ngrok.log", &format!("{logs}/Microsoft-Windows-Sysmon%4Operational.evtx")]
+    {
+        fs::remove_file(host.join(log)).unwrap();
+    }
+    for more in [&[][..], &["--profile", "ngrok"]] {
+        let got = scan(&[&[text(&host), "--no-bundle"], more].concat());
+        let verdict = got.verdict("JUMP-01");
+        assert_eq!(
+            sessions(&ngrok(&verdict)["sessions"]),
+            [
+                session(49271, r"CORP\Administrator", "", "kali"),
+                session(50112, r"CORP\svc_backup", "", "DESKTOP-HPLM2TD"),
+                session(50944, r"CORP\Administrator", "", ""),
+            ]
+        );
+        let unattributed = sessions(&verdict["unattributed"]);
+        assert_eq!(unattributed, [session(49271, r"CORP\Administrator", "", "WORK")]);
+        let rows = got.rows("JUMP-01");
+        let told = rows.iter().filter_map(|row| row["message"].as_str());
+        assert!(told.filter(|m| m.ends_with("; ngrok ran and opens port 3389")).count() > 3);
+    }
+}
+
 #[test]
 fn every_row_behind_a_rung_is_in_the_timeline() {
     let known: Vec<Value> =

@@ -108,7 +108,7 @@ pub struct Live {
 /// What every run over evidence takes.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Profile: a built-in name, a Sigma rule, or a folder (repeatable) [default: all built in]
+    /// Profile: a built-in tool, a Sigma rule, or a folder (repeatable) [default: all built in]
     #[arg(long = "profile", value_name = "NAME|FILE|DIR")]
     pub profiles: Vec<String>,
     /// Go on with a run into the same folder: sources that are done and unchanged are kept

@@ -8,7 +8,7 @@ use super::session::Found;
 use super::timeline::{Built, RowsOf};
 use super::verdict::remoteness;
 use super::{REMOTE_ACCESS_PORTS, Settings, Tool, path};
-use crate::model::{Chain, Level, Row, RowStage, Tag};
+use crate::model::{Chain, Level, NO_TOOL, Row, RowStage, Tag};
 
 /// What every further stage adds to a chain's score.
 const STAGE_BONUS: u8 = 5;
@@ -45,7 +45,7 @@ pub fn build(
     settings: &Settings,
 ) -> Vec<Chain> {
     let mut chains = Vec::new();
-    for tool in tools.iter().filter(|t| &*t.id != "tunnel") {
+    for tool in tools.iter().filter(|t| &*t.id != NO_TOOL) {
         let id = format!("{}-1", tool.id);
         if !claim(rows, &tool.id, &id) {
             continue;
@@ -91,8 +91,7 @@ fn near_cleanup(rows: &mut [Built], id: &str, settings: &Settings) {
     let until = last.checked_add(settings.window).unwrap_or(last);
     for built in rows.iter_mut() {
         let row = &mut built.row;
-        let loose =
-            row.tool == "tunnel" && row.stage == RowStage::CleanedUp && row.chain.is_empty();
+        let loose = row.tool == NO_TOOL && row.stage == RowStage::CleanedUp && row.chain.is_empty();
         if loose && row.datetime.is_some_and(|at| at >= first && at <= until) {
             row.chain = id.to_owned();
             row.score = row.score.max(CLEARED_NEAR);
@@ -237,7 +236,7 @@ fn is_system(user: &str) -> bool {
 }
 
 fn of_session(id: &str, found: &Found, rows: &[&Row]) -> Chain {
-    let mut chain = base(id, "tunnel", rows);
+    let mut chain = base(id, NO_TOOL, rows);
     chain.stage = RowStage::Used;
     chain.user.clone_from(&found.session.user);
     chain.local_port = found.session.local_port;
@@ -267,7 +266,7 @@ fn rest(rows: &mut [Built], taken: usize) -> Option<Chain> {
     let mut any = false;
     for built in rows.iter_mut() {
         let row = &mut built.row;
-        let open = row.chain.is_empty() && row.tool == "tunnel" && row.level >= Level::Low;
+        let open = row.chain.is_empty() && row.tool == NO_TOOL && row.level >= Level::Low;
         if open && !row.tag.contains(&Tag::Suppressed) {
             row.chain.clone_from(&id);
             any = true;
@@ -275,7 +274,7 @@ fn rest(rows: &mut [Built], taken: usize) -> Option<Chain> {
     }
     let mine: Vec<&Row> = rows.iter().map(|b| &b.row).filter(|r| r.chain == id).collect();
     any.then(|| {
-        let mut chain = base(&id, "tunnel", &mine);
+        let mut chain = base(&id, NO_TOOL, &mine);
         chain.summary = format!(
             "{} trace(s) that look like a tunnel's but name no tool; first: {}",
             mine.len(),

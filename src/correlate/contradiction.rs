@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Evidence, Tool, path};
-use crate::model::{Coverage, CoverageState, Event, Hit, Record, RowStage};
+use crate::model::{Coverage, CoverageState, Event, Hit, NO_TOOL, Record, RowStage};
 
 /// From which score a hit is sure enough to be contradicted.
 const SURE: u8 = 45;
@@ -24,7 +24,7 @@ pub type Exists<'a> = dyn Fn(&str) -> Option<bool> + 'a;
 /// Every contradiction, by tool, then in the order of events.
 pub fn find(events: &[Event], tools: &[Tool], evidence: &Evidence<'_>) -> Vec<Event> {
     let mut out = Vec::new();
-    for tool in tools.iter().filter(|tool| &*tool.id != "tunnel") {
+    for tool in tools.iter().filter(|tool| &*tool.id != NO_TOOL) {
         let mine: Vec<&Event> = events.iter().filter(|e| sure_hit(e, tool).is_some()).collect();
         out.extend(without_file(&mine, events, tool, evidence.exists));
         out.extend(without_install(&mine, events, tool, evidence.coverage));

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::Tool;
 use super::path;
 use super::pivot::{Pivot, Target};
-use crate::model::{Event, Hit, Record};
+use crate::model::{Event, Hit, NO_TOOL, Record};
 
 /// Score from which a hit is sure enough to teach.
 const TEACHES: u8 = 40;
@@ -287,7 +287,7 @@ fn logons(event: &Event, out: &mut Lessons) {
     let id = record.number("LogonId").and_then(|n| u64::try_from(n).ok());
     let (Some(id), Some(from)) = (id, record.first_time()) else { return };
     let from = from.checked_sub(SignedDuration::from_secs(1)).unwrap_or(from);
-    out.entry((Arc::from("tunnel"), Target::Logon { id, from }))
+    out.entry((Arc::from(NO_TOOL), Target::Logon { id, from }))
         .or_insert((None, format!("logon id {id:#x}")));
 }
 
@@ -298,7 +298,7 @@ fn activities(event: &Event, out: &mut Lessons) {
     let connects = record.category == "rdp" && record.number("EventID") == Some(131);
     let id = record.text("ActivityID").map(|id| id.trim_matches(['{', '}']).to_ascii_lowercase());
     if let Some(id) = id.filter(|_| connects && !event.hits.is_empty()) {
-        out.entry((Arc::from("tunnel"), Target::Activity(id)))
+        out.entry((Arc::from(NO_TOOL), Target::Activity(id)))
             .or_insert((None, "same remote desktop connection".into()));
     }
 }

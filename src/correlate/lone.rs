@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{Evidence, Exists, Tool, path};
-use crate::model::{Event, Hit, RowStage};
+use crate::model::{Event, Hit, NO_TOOL, RowStage};
 
 /// What is left of a configuration among sources or samples.
 const LISTED: u8 = 15;
@@ -100,7 +100,7 @@ pub fn score_down(events: &mut [Event], tools: &[Tool], evidence: &Evidence<'_>)
                 .for_each(|hit| lower(hit, LISTED, "it lies among samples or is a copy"));
         }
     }
-    for tool in tools.iter().filter(|tool| &*tool.id != "tunnel") {
+    for tool in tools.iter().filter(|tool| &*tool.id != NO_TOOL) {
         let left = Remains::of(events, &places, tool).left(cleaned);
         let Some((score, why)) = left else { continue };
         let why = format!(

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::fact::Fact;
 use super::path;
-use crate::model::{DnsFacts, Event, Hit, Level, Moment, Record, Row, RowStage, Tag, Value};
+use crate::model::{
+    DnsFacts, Event, Hit, Level, Moment, NO_TOOL, Record, Row, RowStage, Tag, Value,
+};
 
 /// Logons from loopback below this score make no row of their own.
 const IDLE_LOGON: u8 = 20;
@@ -54,7 +56,7 @@ fn built(index: usize, event: &Event, row: Row) -> Built {
 /// A logon from loopback that no remote desktop record is near: services do it all day.
 fn is_ordinary(event: &Event, best: &Hit) -> bool {
     matches!(event.record.category, "logon" | "logon_failed" | "logon_explicit")
-        && &*best.tool == "tunnel"
+        && &*best.tool == NO_TOOL
         && best.score < IDLE_LOGON
         && !event.hits.iter().any(|hit| hit.rule.starts_with("pivot-"))
 }
@@ -112,17 +114,17 @@ pub fn index(rows: &[Built]) -> RowsOf {
 pub fn best_hit(hits: &[Hit]) -> Option<&Hit> {
     // A known use stays known where its shape alone would speak of a tunnel.
     let allowed = hits.iter().any(|h| h.suppressed_by.is_some());
-    let hits = || hits.iter().filter(|h| !allowed || &*h.tool != "tunnel");
+    let hits = || hits.iter().filter(|h| !allowed || &*h.tool != NO_TOOL);
     let best = hits().max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.rule.cmp(&a.rule)))?;
     let named = hits()
-        .filter(|h| &*best.tool == "tunnel" && h.stage == best.stage && h.score >= NAMED_FOR_SURE);
-    let named = named.filter(|h| &*h.tool != "tunnel" && h.suppressed_by.is_none());
+        .filter(|h| &*best.tool == NO_TOOL && h.stage == best.stage && h.score >= NAMED_FOR_SURE);
+    let named = named.filter(|h| &*h.tool != NO_TOOL && h.suppressed_by.is_none());
     named.max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.rule.cmp(&a.rule))).or(Some(best))
 }
 
 fn rank(hit: &Hit) -> impl Ord + use<> {
     let is_pivot = hit.rule.starts_with("pivot-");
-    (hit.suppressed_by.is_none(), hit.score, &*hit.tool != "tunnel", !is_pivot)
+    (hit.suppressed_by.is_none(), hit.score, &*hit.tool != NO_TOOL, !is_pivot)
 }
 
 fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> String) -> Row {
@@ -132,7 +134,7 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
     let suppressed = best.suppressed_by.is_some();
     // Another hit may weigh more than the one that names the tool.
     let same = event.hits.iter().filter(|h| h.stage == best.stage && h.suppressed_by.is_none());
-    let highest = same.filter(|h| &*h.tool == "tunnel").map(|h| h.score);
+    let highest = same.filter(|h| &*h.tool == NO_TOOL).map(|h| h.score);
     let score = if suppressed { best.score.min(10) } else { highest.fold(best.score, u8::max) };
     let mut row = Row {
         message: redact(&message(event, best)),

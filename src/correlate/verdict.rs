@@ -6,8 +6,8 @@ use super::session::Found;
 use super::timeline::{RowsOf, counts};
 use super::{Tokens, Tool, traffic, version};
 use crate::model::{
-    Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, Row, RowStage, Rung,
-    RungName, Session, Tag, ToolVerdict, Verdict,
+    Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, NO_TOOL, Row,
+    RowStage, Rung, RungName, Session, Tag, ToolVerdict, Verdict,
 };
 
 /// Rows this close to a rung's first moment belong to it.
@@ -29,7 +29,7 @@ pub struct Findings<'a> {
 /// Judges one host: every tool's ladder, and what no tool explains.
 pub fn judge(findings: &Findings<'_>, tools: &[Tool]) -> Verdict {
     let verdicts: Vec<ToolVerdict> =
-        tools.iter().filter(|t| &*t.id != "tunnel").map(|tool| of_tool(tool, findings)).collect();
+        tools.iter().filter(|t| &*t.id != NO_TOOL).map(|tool| of_tool(tool, findings)).collect();
     let level = findings.chains.iter().map(|c| Level::of_score(c.score)).max().unwrap_or_default();
     Verdict {
         host: findings.host.to_owned(),

@@ -13,6 +13,7 @@ use super::sigma::{self, Rule};
 use super::template;
 use super::{DetectError, none};
 use crate::builtin;
+use crate::model::NO_TOOL;
 
 /// Folders below the one given are read to this depth.
 const MAX_FOLDER_DEPTH: usize = 16;
@@ -57,25 +58,27 @@ type File<'a> = (String, std::borrow::Cow<'a, [u8]>);
 /// Rules of one file, and what was passed over in it.
 type RuleFile = (Vec<Rule>, Vec<String>);
 
-/// Everything the selection names. Names of built-in profiles choose among these;
+/// Everything the selection names. Names of built-in profiles choose among the tools;
 /// without one all are loaded, and files and folders add to them.
 pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
     let mut loaded = Loaded::default();
     loaded.add_templates()?;
     let known = builtin_names();
-    if !selection.iter().any(|name| known.contains(&name.as_str())) {
-        let read: Vec<_> = known.par_iter().map(|name| read_builtin(name)).collect();
-        for profile in read {
-            loaded.add(profile?);
-        }
+    let named = |name: &&str| selection.iter().any(|of| of == name);
+    let mut chosen: Vec<&str> = known.iter().copied().filter(named).collect();
+    if chosen.is_empty() {
+        chosen.clone_from(&known);
+    } else if !chosen.contains(&NO_TOOL) {
+        // Whatever the tool, no verdict on it is whole without who came in and what hides it.
+        chosen.push(NO_TOOL);
     }
-    for name in selection {
+    let read: Vec<_> = chosen.par_iter().map(|name| read_builtin(name)).collect();
+    for profile in read {
+        loaded.add(profile?);
+    }
+    for name in selection.iter().filter(|name| !known.contains(&name.as_str())) {
         let path = Path::new(name);
-        if known.contains(&name.as_str()) {
-            if !loaded.profiles.iter().any(|profile| &*profile.id == name) {
-                loaded.add(read_builtin(name)?);
-            }
-        } else if path.is_dir() {
+        if path.is_dir() {
             loaded.add(read_folder(path)?);
         } else if path.is_file() {
             loaded.add(read_file(path)?);

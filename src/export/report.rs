@@ -13,8 +13,8 @@ use super::column::usable_time;
 use super::csv::escape_controls;
 use super::hosts::merged_answer;
 use crate::model::{
-    Answer, Coverage, CoverageState, HostReport, Level, Row, RowStage, Rung, RungName, Session,
-    Tag, ToolVerdict, Traffic,
+    Answer, Coverage, CoverageState, HostReport, Level, NO_TOOL, Row, RowStage, Rung, RungName,
+    Session, Tag, ToolVerdict, Traffic,
 };
 
 /// Tools with a sentence of their own; the others are counted.
@@ -77,7 +77,7 @@ fn verdict_lines(report: &HostReport, found: &[&ToolVerdict]) -> Vec<String> {
     let open = &report.verdict.unattributed;
     if !open.is_empty() {
         let line = format!(
-            "LOOK: {} over loopback that no tunnel tool explains{}",
+            "LOOK: {} over loopback that none of the tools looked for explains{}",
             counted(open),
             first_session(open)
         );
@@ -130,7 +130,7 @@ fn tool_sentence(tool: &ToolVerdict) -> String {
         Some(used) => format!("whether somebody came in is unknown ({})", short(&used.why)),
         None => "whether somebody came in is unknown".to_owned(),
     };
-    let name = if tool.tool == "tunnel" { "a tunnel" } else { &tool.tool };
+    let name = if tool.tool == NO_TOOL { "a tunnel" } else { &tool.tool };
     if steps.is_empty() {
         format!("{name} was here; {used}")
     } else {
@@ -153,7 +153,7 @@ fn volume(traffic: &Traffic) -> String {
 /// What looks like a tunnel's start or autostart and bears no tool's name, if it is
 /// an alarm.
 fn unnamed(report: &HostReport) -> Option<String> {
-    let is_alarm = |row: &&Row| row.tool == "tunnel" && row.level >= Level::Medium;
+    let is_alarm = |row: &&Row| row.tool == NO_TOOL && row.level >= Level::Medium;
     let sets_up = |row: &&Row| matches!(row.stage, RowStage::Executed | RowStage::Persisted);
     let rows = || report.rows.iter().filter(is_alarm).filter(sets_up);
     let gravest = rows().max_by_key(|row| (row.score, Reverse(row.datetime)))?;

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Level, Problem, Row, RowStage, Volatile, Zone};
 
+/// The tool of what names none: the shapes of a tunnel, who came in over loopback, and
+/// what hides either. Also the name of the built-in profile of such rules.
+pub const NO_TOOL: &str = "tunnel";
+
 /// One finding: rows that tell one story of one tool. A line of findings.csv.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Chain {

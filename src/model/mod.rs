@@ -17,8 +17,8 @@ mod zone;
 
 pub use evidence::{EvidencePath, Input, MAX_INLINE_BYTES, ReadAt, without_snapshot};
 pub use finding::{
-    Answer, Chain, Coverage, CoverageState, Credential, Exposed, HostReport, Rung, RungName,
-    Session, SystemFacts, ToolVerdict, Traffic, Verdict, VersionBracket,
+    Answer, Chain, Coverage, CoverageState, Credential, Exposed, HostReport, NO_TOOL, Rung,
+    RungName, Session, SystemFacts, ToolVerdict, Traffic, Verdict, VersionBracket,
 };
 pub use limits::{Asked, Limits, Reached};
 pub use os::Os;

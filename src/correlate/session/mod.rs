@@ -3,17 +3,19 @@
 //! agent's own word of a connection; what nothing explains stays unattributed (C6).
 //! Logins over ssh are joined alike; who else came in stays a visit.
 
+mod opener;
 mod ssh;
 #[cfg(test)]
 mod testing;
 mod visit;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{REMOTE_ACCESS_PORTS, Tool, is_loopback, path};
-use crate::model::{Event, RowStage, Session};
+use crate::model::{Event, NO_TOOL, RowStage, Session};
 
 /// Events of one logon stand this close together.
 const LOGON_SPAN: SignedDuration = SignedDuration::from_secs(60);
@@ -26,8 +28,10 @@ const RAISED: u8 = 60;
 #[derive(Clone, Debug)]
 pub struct Found {
     pub session: Session,
-    /// The tool that carried it, if a log proves one.
+    /// The tool that carried it, if a log proves one or one alone opened the way.
     pub tool: Option<Arc<str>>,
+    /// The port that the tool held open, where only that tells that it carried it.
+    pub by_port: Option<i64>,
     /// Indices into the host's events, in time order.
     pub events: Vec<usize>,
 }
@@ -289,7 +293,7 @@ fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
             let hit = e
                 .hits
                 .iter()
-                .find(|h| tools.iter().any(|t| t.id == h.tool && &*t.id != "tunnel"))?;
+                .find(|h| tools.iter().any(|t| t.id == h.tool && &*t.id != NO_TOOL))?;
             let remote = record.text("RemoteAddress").filter(|_| is_log)?.to_owned();
             Some(Join {
                 at: record.first_time()?,
@@ -323,6 +327,7 @@ fn attribute(
             ..Session::default()
         },
         tool: None,
+        by_port: None,
         events: group.events.clone(),
     };
     if let Some((index, carrier)) = carrier(&group, events) {
@@ -353,8 +358,13 @@ fn attribute(
         found.session.remote_address.clone_from(&join.remote);
         found.tool.get_or_insert_with(|| join.tool.clone());
     }
-    if group.service == Service::Ssh && found.tool.is_none() && found.session.carrier.is_empty() {
-        found.tool = ssh::opened_by(group.from, events, tools, joins);
+    if found.tool.is_none() && found.session.carrier.is_empty() {
+        let near = |j: &Join| j.at.duration_since(group.from).abs() <= opener::TUNNEL_SPAN;
+        let told = |tool: &Arc<str>| joins.iter().any(|j| j.tool == *tool && near(j));
+        let opener = opener::opener(service_port, group.from, events, tools);
+        // One that tells of its visitors would have told of this one.
+        found.tool = opener.filter(|tool| !told(tool));
+        found.by_port = found.tool.as_ref().map(|_| service_port);
     }
     found.events.sort_by_key(|i| (events.get(*i).and_then(|e| e.record.first_time()), *i));
     found.events.dedup();
@@ -394,7 +404,7 @@ fn carrier_tool(event: Option<&Event>, tools: &[Tool]) -> Option<Arc<str>> {
     event?
         .hits
         .iter()
-        .find(|h| &*h.tool != "tunnel" && tools.iter().any(|t| t.id == h.tool))
+        .find(|h| &*h.tool != NO_TOOL && tools.iter().any(|t| t.id == h.tool))
         .map(|h| h.tool.clone())
 }
 
@@ -423,11 +433,14 @@ fn mark(found: &Found, events: &mut [Event]) {
             _ => false,
         };
         for hit in &mut event.hits {
-            if &*hit.tool != "tunnel" {
+            if &*hit.tool != NO_TOOL {
                 continue;
             }
             if let Some(tool) = &found.tool {
                 hit.tool = tool.clone();
+                if let Some(port) = found.by_port {
+                    let _ = write!(hit.message, "; {tool} ran and opens port {port}");
+                }
             }
             if network_logon && hit.score < RAISED {
                 hit.score = RAISED;

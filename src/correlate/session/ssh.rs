@@ -1,19 +1,14 @@
 //! Logins over ssh that came from the host itself, as a tunnel's do: each told by
 //! several logs, ended by a disconnect of its port or by its login record.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::{Tool, is_loopback};
-use super::{Group, Join, Service, same_user};
+use super::super::is_loopback;
+use super::{Group, Service, same_user};
 use crate::model::Event;
 
 /// Logs tell of one login this close together.
 const LOGIN_SPAN: SignedDuration = SignedDuration::from_secs(5);
-/// A tunnel that was opened so long before may carry a login, where the agent's log
-/// says nothing of visitors.
-const TUNNEL_SPAN: SignedDuration = SignedDuration::from_hours(24);
 
 /// Every accepted login over loopback, in time order, with its end.
 pub(super) fn logins(events: &[Event]) -> Vec<Group> {
@@ -146,36 +141,6 @@ fn close(group: &mut Group, starts: &[(Timestamp, Option<i64>)], events: &[Event
     group.until = end.or(group.until);
 }
 
-/// The tool that had opened the ssh port shortly before, if its log never tells of
-/// visitors: then a login through it leaves no other trace.
-pub(super) fn opened_by(
-    at: Timestamp,
-    events: &[Event],
-    tools: &[Tool],
-    joins: &[Join],
-) -> Option<Arc<str>> {
-    let opened = events.iter().filter_map(|event| {
-        let record = &event.record;
-        let before = at.duration_since(record.first_time()?);
-        let near = !before.is_negative() && before <= TUNNEL_SPAN;
-        let opens = match record.category {
-            "agent_log" => record.number("TargetPort") == Some(22),
-            "process_creation" => record.text("CommandLine").is_some_and(names_port),
-            _ => false,
-        };
-        let known = |id: &Arc<str>| &**id != "tunnel" && tools.iter().any(|tool| tool.id == *id);
-        let hit = event.hits.iter().find(|hit| known(&hit.tool) && hit.score >= 40)?;
-        let silent = joins.iter().all(|join| join.tool != hit.tool);
-        (near && opens && silent).then(|| (before, hit.tool.clone()))
-    });
-    opened.min_by(|a, b| a.cmp(b)).map(|(_, tool)| tool)
-}
-
-/// Whether a command names the ssh port as a word or after a colon.
-fn names_port(command: &str) -> bool {
-    command.split([' ', '\t', '=', '"', '\'', ':', '/']).any(|word| word == "22")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::event;
@@ -220,12 +185,5 @@ mod tests {
             ]
         );
         assert_eq!(groups[0].events, [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn ports_in_commands() {
-        assert!(names_port("ngrok tcp 22 --log stdout"));
-        assert!(names_port("ngrok tcp localhost:22"));
-        assert!(!names_port("ngrok http 2222"));
     }
 }

@@ -1,11 +1,23 @@
-//! Events as tests of sessions need them.
+//! Events and tools as tests of sessions need them.
 
 use std::sync::Arc;
 
-use crate::model::{Event, EvidencePath, Hit, Locator, Moment, Record};
+use super::super::Tool;
+use crate::model::{Event, EvidencePath, Hit, Locator, Moment, NO_TOOL, Record, RowStage};
 
 /// An event of that time that a rule of no tool speaks of; numbers are numbers.
 pub(super) fn event(category: &'static str, at: &str, fields: &[(&'static str, &str)]) -> Event {
+    event_of(NO_TOOL, RowStage::Context, category, at, fields)
+}
+
+/// The same that a rule of that tool speaks of.
+pub(super) fn event_of(
+    tool: &str,
+    stage: RowStage,
+    category: &'static str,
+    at: &str,
+    fields: &[(&'static str, &str)],
+) -> Event {
     let mut record = Record::new(category, Locator::Line(1));
     for (name, value) in fields {
         match value.parse::<i64>() {
@@ -19,12 +31,12 @@ pub(super) fn event(category: &'static str, at: &str, fields: &[(&'static str, &
         path: EvidencePath::new("/var/log/auth.log"),
         record,
         hits: vec![Hit {
-            tool: Arc::from("tunnel"),
+            tool: Arc::from(tool),
             rule: Arc::from("x"),
             clauses: Arc::from([]),
             techniques: Arc::from([]),
-            stage: crate::model::RowStage::Context,
-            score: 20,
+            stage,
+            score: if tool == NO_TOOL { 20 } else { 60 },
             tags: Vec::new(),
             message: String::new(),
             suppressed_by: None,
@@ -32,4 +44,9 @@ pub(super) fn event(category: &'static str, at: &str, fields: &[(&'static str, &
         source: Arc::from("x"),
         sha256: None,
     }
+}
+
+/// A tool that has nothing but its name.
+pub(super) fn tool(id: &str) -> Tool {
+    Tool { id: Arc::from(id), ..Tool::default() }
 }
