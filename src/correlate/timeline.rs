@@ -177,10 +177,11 @@ fn command_line(record: &Record, text: &dyn Fn(&[&str]) -> String) -> String {
 }
 
 /// The account that the record names; the logging account only where that is the
-/// one who acted (7045) or ran the program (SRUM).
+/// one who acted (7045), ran the program (SRUM) or has the package.
 fn user(record: &Record, text: &dyn Fn(&[&str]) -> String) -> String {
     let named = text(&["User", "SubjectUserName", "jobOwner"]);
-    let has_id = record.category == "service_install" || record.category.starts_with("srum_");
+    let has_id = matches!(record.category, "service_install" | "package")
+        || record.category.starts_with("srum_");
     if named.is_empty() && has_id { text(&["UserSid"]) } else { named }
 }
 

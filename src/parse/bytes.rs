@@ -34,6 +34,18 @@ pub(crate) fn utf16(bytes: &[u8]) -> String {
     char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect()
 }
 
+/// A security identifier as it is written.
+pub(crate) fn sid(bytes: &[u8]) -> Option<String> {
+    let (revision, count) = (bytes.first()?, usize::from(*bytes.get(1)?));
+    let authority = bytes.get(2..8)?.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    let mut out = format!("S-{revision}-{authority}");
+    for index in 0..count {
+        let at = index.checked_mul(4)?.checked_add(8)?;
+        out.push_str(&format!("-{}", u32_at(bytes, at)?));
+    }
+    Some(out)
+}
+
 /// Up to `len` bytes of the file at `offset`, fewer only at its end.
 ///
 /// # Errors

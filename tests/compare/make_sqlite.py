@@ -127,6 +127,23 @@ CREATE TABLE manifest(rowid INTEGER PRIMARY KEY, id INT64 NOT NULL, name INT64 N
 INSERT INTO ids VALUES(1,'Ngrok.Ngrok'); INSERT INTO names VALUES(1,'ngrok'); INSERT INTO versions VALUES(1,'3.18.4'); INSERT INTO manifest VALUES(7,1,1,1);
 """)
     con.close()
+    con = fresh(out / "StateRepository-Machine.srd", "page_size=1024")
+    con.executescript("""
+CREATE TABLE PackageFamily(_PackageFamilyID INTEGER PRIMARY KEY, Name TEXT NOT NULL, PublisherId TEXT NOT NULL, PackageFamilyName TEXT NOT NULL);
+CREATE TABLE Package(_PackageID INTEGER PRIMARY KEY, _Revision INTEGER NOT NULL, PackageFamily INTEGER NOT NULL, PackageFullName TEXT NOT NULL, PackageType INTEGER NOT NULL, IsInbox INTEGER, DisplayName TEXT, PublisherDisplayName TEXT);
+CREATE TABLE User(_UserID INTEGER PRIMARY KEY, _Revision INTEGER NOT NULL, UserSid BLOB NOT NULL);
+CREATE TABLE PackageUser(_PackageUserID INTEGER PRIMARY KEY, _Revision INTEGER NOT NULL, Package INTEGER NOT NULL, User INTEGER NOT NULL, DeploymentState INTEGER, InstallTime INTEGER NOT NULL);
+CREATE TABLE PackageLocation(_PackageLocationID INTEGER PRIMARY KEY, Package INTEGER NOT NULL, InstalledLocation TEXT NOT NULL);
+CREATE TABLE PackageIdentity(_PackageIdentityID INTEGER PRIMARY KEY, PackageFamily INTEGER NOT NULL, PackageFullName TEXT NOT NULL);
+INSERT INTO PackageFamily VALUES(4,'ngrok.ngrok','1g87z0zv29zzc','ngrok.ngrok_1g87z0zv29zzc'),(5,'Microsoft.Photos','8wekyb3d8bbwe','Microsoft.Photos_8wekyb3d8bbwe');
+INSERT INTO Package VALUES(11,1,4,'ngrok.ngrok_3.39.8.0_x64__1g87z0zv29zzc',0,0,'ngrok','ngrok, Inc.'),(12,1,5,'Microsoft.Photos_2024.1.0.0_x64__8wekyb3d8bbwe',0,1,'ms-resource:AppName','Microsoft Corporation'),(13,1,4,'ngrok.ngrok_3.40.0.0_x64__1g87z0zv29zzc',0,0,'ngrok','ngrok, Inc.');
+INSERT INTO PackageLocation VALUES(1,11,'C:\\Program Files\\WindowsApps\\ngrok.ngrok_3.39.8.0_x64__1g87z0zv29zzc');
+INSERT INTO PackageIdentity VALUES(1,4,'ngrok.ngrok_3.39.8.0_x64__1g87z0zv29zzc'),(2,4,'ngrok.ngrok_3.37.1.0_x64__1g87z0zv29zzc');
+""")
+    owner = bytes([1, 5]) + (5).to_bytes(6, "big") + struct.pack("<5I", 21, 1004336348, 1177238915, 682003330, 1001)
+    con.execute("INSERT INTO User VALUES(2,1,?)", (owner,))
+    con.executemany("INSERT INTO PackageUser VALUES(?,1,?,2,2,?)", [(31, 11, WEBKIT * 10), (32, 12, 0)])
+    con.close()
     texts = [(1000, 6, b"ngrok\0"), (1001, 6, b"3.5\0"), (1002, 6, b"1\0"), (1008, 4, struct.pack(">I", UNIX // 10**6)), (1022, 6, b"x86_64\0"), (1004, 9, b"a tunnel\0")]
     entries, store = b"", b""
     for tag, kind, data in texts:

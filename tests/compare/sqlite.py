@@ -31,6 +31,7 @@ QUERIES = {
     "history_visits": ("select v.id, i.url, v.title, v.visit_time from history_visits v join history_items i on i.id=v.history_item", ["Url", "Title"], 1),
     "LSQuarantineEvent": ("select rowid, LSQuarantineDataURLString, LSQuarantineOriginURLString, LSQuarantineAgentName, LSQuarantineTimeStamp from LSQuarantineEvent", ["Url", "Referrer", "Agent"], 1),
     "Activity": ("select rowid, StartTime, EndTime from Activity where ActivityType in (5,6)", [], 2),
+    "PackageUser": ("select u._PackageUserID, p.PackageFullName, l.InstalledLocation, u.InstallTime from PackageUser u join Package p on p._PackageID=u.Package left join PackageLocation l on l.Package=u.Package", ["PackageFullName", "Image"], 1),
     "Packages": ("select hnum from Packages", [], 0),
 }
 

@@ -16,6 +16,7 @@ mod packages;
 mod quarantine;
 mod safari;
 mod schema;
+mod state_repository;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -48,6 +49,7 @@ const KINDS: &[Kind] = &[
     packages::WINGET,
     packages::WINGET_2,
     packages::RPM,
+    state_repository::PACKAGES,
 ];
 
 /// Reads databases, with their log and journal as sidecars.
@@ -136,6 +138,8 @@ impl Output<'_> {
 /// Epochs and units of times in databases.
 #[derive(Clone, Copy, Debug)]
 enum Clock {
+    /// Tenths of microseconds since 1601.
+    Filetime,
     /// Microseconds since 1601.
     Webkit,
     /// Microseconds since 1970.
@@ -154,6 +158,7 @@ fn moment(clock: Clock, stored: Option<i64>, meaning: &'static str) -> Option<Mo
         from_unix(stored.div_euclid(unit), i32::try_from(nanos).ok()?)
     };
     let (at, precision) = match clock {
+        Clock::Filetime => (u64::try_from(stored).ok().and_then(from_filetime), Precision::Exact),
         Clock::Webkit => {
             let ticks = u64::try_from(stored).ok().and_then(|us| us.checked_mul(10));
             (ticks.and_then(from_filetime), Precision::Exact)

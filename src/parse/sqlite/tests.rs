@@ -8,11 +8,12 @@ use crate::parse::{ParseError, Parser};
 /// Bytes of a page of the sample `History`.
 const PAGE: usize = 512;
 
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "ActivitiesCache.db",
     "History",
     "History.db",
     "QuarantineEventsV2",
+    "StateRepository-Machine.srd",
     "downloads.sqlite",
     "formhistory.sqlite",
     "installed.db",

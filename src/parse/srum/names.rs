@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::model::{Damage, Record};
-use crate::parse::bytes::{u32_at, utf16_text};
+use crate::parse::bytes::{sid, utf16_text};
 use crate::parse::ese::{Cell, Database, Row};
 
 /// Programs and users of one database.
@@ -124,16 +124,4 @@ pub(super) fn image(text: &str) -> &str {
         Some((path, services)) if path.contains('\\') && services.ends_with(']') => path,
         _ => text,
     }
-}
-
-/// A security identifier as it is written.
-pub(super) fn sid(bytes: &[u8]) -> Option<String> {
-    let (revision, count) = (bytes.first()?, usize::from(*bytes.get(1)?));
-    let authority = bytes.get(2..8)?.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-    let mut out = format!("S-{revision}-{authority}");
-    for index in 0..count {
-        let at = index.checked_mul(4)?.checked_add(8)?;
-        out.push_str(&format!("-{}", u32_at(bytes, at)?));
-    }
-    Some(out)
 }

@@ -1,8 +1,9 @@
 //! A real database made small, with two programs renamed.
 
-use super::names::{image, sid};
+use super::names::image;
 use super::*;
 use crate::model::Everything;
+use crate::parse::bytes::sid;
 use crate::parse::testing::{Words, expect, parse, parse_with, sample, torment};
 
 #[test]
