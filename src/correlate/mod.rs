@@ -130,7 +130,7 @@ pub fn conclude(
     secrets: &Secrets<'_>,
 ) -> Conclusion {
     lone::score_down(&mut events, tools, evidence);
-    let sessions = session::find(&mut events, tools);
+    let sessions = session::find(&mut events, tools, evidence.coverage);
     events.extend(contradiction::find(&events, tools, evidence));
     let mut rows = timeline::rows(host, &events, secrets.redact);
     timeline::sort(&mut rows);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{REMOTE_ACCESS_PORTS, Tool, is_loopback, path};
-use crate::model::{Event, NO_TOOL, RowStage, Session};
+use crate::model::{Coverage, Event, NO_TOOL, RowStage, Session};
 
 /// Events of one logon stand this close together.
 const LOGON_SPAN: SignedDuration = SignedDuration::from_secs(60);
@@ -54,7 +54,7 @@ struct Signal {
 }
 
 /// Finds sessions, attributes them, and tells the events which tool carried them.
-pub fn find(events: &mut [Event], tools: &[Tool]) -> Vec<Found> {
+pub fn find(events: &mut [Event], tools: &[Tool], coverage: &[Coverage]) -> Vec<Found> {
     let mut signals: Vec<Signal> =
         events.iter().enumerate().filter_map(|(i, e)| signal(i, e)).collect();
     signals.sort_by_key(|s| (s.at, s.event));
@@ -62,7 +62,7 @@ pub fn find(events: &mut [Event], tools: &[Tool]) -> Vec<Found> {
     close(&mut groups, &signals, events);
     groups.extend(ssh::logins(events));
     groups.sort_by_key(|g| (g.from, g.events.first().copied()));
-    let joins = joins(events, tools);
+    let joins = joins(events, tools, coverage);
     let mut used_joins = Vec::new();
     let mut found: Vec<Found> = groups
         .into_iter()
@@ -281,9 +281,11 @@ struct Join {
     tool: Arc<str>,
     remote: String,
     local_port: Option<i64>,
+    /// The last line of that log.
+    log_ends: Option<Timestamp>,
 }
 
-fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
+fn joins(events: &[Event], tools: &[Tool], coverage: &[Coverage]) -> Vec<Join> {
     let mut out: Vec<Join> = events
         .iter()
         .enumerate()
@@ -301,6 +303,7 @@ fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
                 tool: hit.tool.clone(),
                 remote,
                 local_port: record.number("LocalPort"),
+                log_ends: coverage.iter().find(|c| c.path == e.path.as_str()).and_then(|c| c.last),
             })
         })
         .collect();
@@ -359,10 +362,13 @@ fn attribute(
         found.tool.get_or_insert_with(|| join.tool.clone());
     }
     if found.tool.is_none() && found.session.carrier.is_empty() {
-        let near = |j: &Join| j.at.duration_since(group.from).abs() <= opener::TUNNEL_SPAN;
-        let told = |tool: &Arc<str>| joins.iter().any(|j| j.tool == *tool && near(j));
+        let would_tell = |j: &Join| {
+            j.at.duration_since(group.from).abs() <= opener::TUNNEL_SPAN
+                && j.log_ends.is_none_or(|end| end >= group.from)
+        };
+        let told = |tool: &Arc<str>| joins.iter().any(|j| j.tool == *tool && would_tell(j));
         let opener = opener::opener(service_port, group.from, events, tools);
-        // One that tells of its visitors would have told of this one.
+        // A log that goes on and tells of visitors would have told of this one.
         found.tool = opener.filter(|tool| !told(tool));
         found.by_port = found.tool.as_ref().map(|_| service_port);
     }
