@@ -22,6 +22,9 @@ const SLOTS: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 16;
 /// Slots whose forms are looked up together.
 const SHARE: usize = 32;
+/// Bytes from letter to letter.
+pub(super) const NARROW: usize = 1;
+pub(super) const WIDE: usize = 2;
 /// Upper and lower case differ in this bit.
 const CASE: u32 = 0x2020_2020;
 
@@ -30,7 +33,7 @@ pub(super) struct Form {
     /// Number of the needle.
     pub needle: usize,
     pub bytes: Vec<u8>,
-    /// Bytes from letter to letter: 2 in UTF-16, else 1.
+    /// Bytes from letter to letter: [`WIDE`] in UTF-16, else [`NARROW`].
     pub stride: usize,
     /// Whether case is one.
     pub folded: bool,
@@ -46,7 +49,9 @@ pub(super) struct Sighting {
 /// The search for some needles in all their forms.
 pub(super) struct Sweep {
     tables: [Table; LETTERS],
-    prints: Prints,
+    narrow: Prints,
+    /// Of needles in UTF-16, if there are such.
+    wide: Option<Prints>,
     /// By slot; those with fewer letters than a fingerprint come last.
     forms: Vec<Ending>,
     /// Share of the slots → where its forms start; then, where those of fewer letters do.
@@ -61,11 +66,11 @@ pub(super) struct Table {
     pub high: [u8; CLASSES / 2],
 }
 
-/// The slots that fingerprints lead to, a bit for each.
+/// The slots that fingerprints of one stride lead to, a bit for each.
 pub(super) struct Prints {
     whole: Box<Slots>,
-    /// Of the last two letters of those that have no more.
-    short: Box<Slots>,
+    /// Of the last two letters of those that have no more, if there are such.
+    short: Option<Box<Slots>>,
 }
 
 type Slots = [u64; SLOTS / 64];
@@ -103,35 +108,43 @@ impl Sweep {
             }
         }
         endings.sort_by_key(Ending::slot);
-        let prints = Prints::of(&endings);
+        let of = |stride| endings.iter().filter(move |ending| ending.form.stride == stride);
+        let narrow = Prints::of(of(NARROW));
+        let wide = of(WIDE).next().is_some().then(|| Prints::of(of(WIDE)));
         let start = |share: usize| endings.partition_point(|form| form.slot() < share * SHARE);
         let starts = (0..=SLOTS / SHARE).map(start).collect();
-        Self { tables, prints, forms: endings, starts, vector: Vector::default() }
+        Self { tables, narrow, wide, forms: endings, starts, vector: Vector::default() }
     }
 
     /// Tells of every place of a needle, in no order.
     pub(super) fn each(&self, block: &[u8], seen: &mut dyn FnMut(Sighting)) {
-        let mut compare = |last: usize| self.compare(block, last, seen);
-        let swept = self.vector.sweep(&self.tables, &self.prints, block, &mut compare);
-        let rest = (swept..block.len()).filter(|last| self.prints.may_end(block, *last));
-        rest.for_each(compare);
+        let (narrow, wide) = (&self.narrow, self.wide.as_ref());
+        let mut compare = |last: usize, stride: usize| self.compare(block, last, stride, seen);
+        let swept = self.vector.sweep(&self.tables, narrow, wide, block, &mut compare);
+        for last in swept..block.len() {
+            if narrow.may_end::<NARROW>(block, last) {
+                compare(last, NARROW);
+            }
+            if wide.is_some_and(|wide| wide.may_end::<WIDE>(block, last)) {
+                compare(last, WIDE);
+            }
+        }
     }
 
-    /// Compares the needles whose fingerprint may end with this byte.
-    fn compare(&self, block: &[u8], last: usize, seen: &mut dyn FnMut(Sighting)) {
+    /// Compares the needles of that stride whose fingerprint may end with this byte.
+    fn compare(&self, block: &[u8], last: usize, stride: usize, seen: &mut dyn FnMut(Sighting)) {
         let (narrow, wide) = letters_until(block, last);
-        for (letters, stride) in [(narrow | CASE, 1), (wide | CASE, 2)] {
-            let share = slot(letters) / SHARE;
-            let start = |share: usize| self.starts.get(share).copied().unwrap_or_default();
-            let short = start(SLOTS / SHARE)..self.forms.len();
-            for range in [start(share)..start(share.saturating_add(1)), short] {
-                for form in self.forms.get(range).unwrap_or_default() {
-                    if form.form.stride != stride || form.letters != letters | form.missing {
-                        continue;
-                    }
-                    if let Some(at) = form.stands(block, last) {
-                        seen(Sighting { needle: form.form.needle, at });
-                    }
+        let letters = if stride == WIDE { wide } else { narrow } | CASE;
+        let share = slot(letters) / SHARE;
+        let start = |share: usize| self.starts.get(share).copied().unwrap_or_default();
+        let short = start(SLOTS / SHARE)..self.forms.len();
+        for range in [start(share)..start(share.saturating_add(1)), short] {
+            for form in self.forms.get(range).unwrap_or_default() {
+                if form.form.stride != stride || form.letters != letters | form.missing {
+                    continue;
+                }
+                if let Some(at) = form.stands(block, last) {
+                    seen(Sighting { needle: form.form.needle, at });
                 }
             }
         }
@@ -139,42 +152,46 @@ impl Sweep {
 }
 
 impl Prints {
-    fn of(forms: &[Ending]) -> Self {
-        let mut prints =
-            Self { whole: Box::new([0; SLOTS / 64]), short: Box::new([0; SLOTS / 64]) };
-        let take = |slots: &mut Slots, slot: usize| {
-            slots.get_mut(slot / 64).into_iter().for_each(|word| *word |= 1 << (slot % 64));
-        };
+    fn of<'a>(forms: impl Iterator<Item = &'a Ending>) -> Self {
+        let mut prints = Self { whole: Box::new([0; SLOTS / 64]), short: None };
         let any_byte = || 0..=u32::from(u8::MAX);
         for form in forms {
+            let known = form.letters & !form.missing;
             match form.missing.count_ones() / u8::BITS {
                 0 => take(&mut prints.whole, slot(form.letters)),
-                1 => any_byte().for_each(|first| {
-                    take(&mut prints.whole, slot(form.letters & !form.missing | first | CASE));
-                }),
-                2 => take(&mut prints.short, short_slot(form.letters)),
+                1 => {
+                    any_byte().for_each(|first| take(&mut prints.whole, slot(known | first | CASE)))
+                }
+                2 => take(prints.short(), short_slot(form.letters)),
                 _ => any_byte().for_each(|before| {
-                    let letters = form.letters & !form.missing | before << 16;
-                    take(&mut prints.short, short_slot(letters | CASE));
+                    take(prints.short(), short_slot(known | before << 16 | CASE));
                 }),
             }
         }
         prints
     }
 
-    /// Whether a fingerprint may end with this byte of the block.
-    #[inline(always)]
-    pub(super) fn may_end(&self, block: &[u8], last: usize) -> bool {
-        let (narrow, wide) = letters_until(block, last);
-        let holds = |slots: &Slots, slot: usize| {
-            slots.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
-        };
-        // All four are looked up: that is quicker than to guess.
-        holds(&self.whole, slot(narrow | CASE))
-            | holds(&self.whole, slot(wide | CASE))
-            | holds(&self.short, short_slot(narrow | CASE))
-            | holds(&self.short, short_slot(wide | CASE))
+    fn short(&mut self) -> &mut Slots {
+        self.short.get_or_insert_with(|| Box::new([0; SLOTS / 64]))
     }
+
+    /// Whether a fingerprint of that stride may end with this byte of the block.
+    #[inline(always)]
+    pub(super) fn may_end<const STRIDE: usize>(&self, block: &[u8], last: usize) -> bool {
+        let (narrow, wide) = letters_until(block, last);
+        let letters = if STRIDE == WIDE { wide } else { narrow } | CASE;
+        let short = self.short.as_ref();
+        holds(&self.whole, slot(letters)) | short.is_some_and(|s| holds(s, short_slot(letters)))
+    }
+}
+
+fn take(slots: &mut Slots, slot: usize) {
+    slots.get_mut(slot / 64).into_iter().for_each(|word| *word |= 1 << (slot % 64));
+}
+
+#[inline(always)]
+fn holds(slots: &Slots, slot: usize) -> bool {
+    slots.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
 }
 
 /// The slot of a fingerprint's letters.

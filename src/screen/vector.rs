@@ -27,20 +27,38 @@ impl Vector {
         }
     }
 
-    /// Names the bytes that may be the last of a fingerprint; returns how many
-    /// bytes of the block are done: all, or none where the processor cannot.
+    /// Names the bytes that may be the last of a fingerprint, and its stride; returns how
+    /// many bytes of the block are done: all, or none where the processor cannot.
     pub(super) fn sweep(
         self,
         tables: &[Table; LETTERS],
-        prints: &Prints,
+        narrow: &Prints,
+        wide: Option<&Prints>,
         block: &[u8],
-        candidate: &mut impl FnMut(usize),
+        candidate: &mut impl FnMut(usize, usize),
     ) -> usize {
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = self.avx2 {
-            return simd.vectorize(avx2::Pass { simd, tables, prints, block, candidate });
+            return match wide {
+                Some(wide) => simd.vectorize(avx2::Pass::<_, true> {
+                    simd,
+                    tables,
+                    narrow,
+                    wide,
+                    block,
+                    candidate,
+                }),
+                None => simd.vectorize(avx2::Pass::<_, false> {
+                    simd,
+                    tables,
+                    narrow,
+                    wide: narrow,
+                    block,
+                    candidate,
+                }),
+            };
         }
-        let _ = (tables, prints, block, candidate);
+        let _ = (tables, narrow, wide, block, candidate);
         0
     }
 }
@@ -52,6 +70,7 @@ mod avx2 {
     use pulp::x86::V3;
     use pulp::{NullaryFnOnce, cast};
 
+    use super::super::sweep::{NARROW, WIDE};
     use super::{LETTERS, Prints, Table};
 
     /// Bytes looked up at once.
@@ -59,20 +78,22 @@ mod avx2 {
     const STEP: u32 = 32;
     /// Steps whose candidates are gathered before they are looked at.
     const STEPS: usize = 16;
-    /// So many of one step are written down whether they are there or not: that is
+    /// So many of one step are usual. To write them down whether they are there or not is
     /// quicker than to guess how many there are.
     const USUAL: usize = 4;
 
-    pub(super) struct Pass<'a, F> {
+    /// `BOTH`: every other byte is looked at as well.
+    pub(super) struct Pass<'a, F, const BOTH: bool> {
         pub simd: V3,
         pub tables: &'a [Table; LETTERS],
-        pub prints: &'a Prints,
+        pub narrow: &'a Prints,
+        pub wide: &'a Prints,
         pub block: &'a [u8],
         pub candidate: &'a mut F,
     }
 
     // Only what is inlined here is compiled for AVX2: no closures in others' functions.
-    impl<F: FnMut(usize)> NullaryFnOnce for Pass<'_, F> {
+    impl<F: FnMut(usize, usize), const BOTH: bool> NullaryFnOnce for Pass<'_, F, BOTH> {
         type Output = usize;
 
         #[inline(always)]
@@ -90,7 +111,7 @@ mod avx2 {
             let either = |a, b| avx2._mm256_or_si256(a, b);
             let all = avx._mm256_set1_epi8(-1);
             let mut before = (all, all, all);
-            let mut places = [0; ROOM];
+            let (mut narrow_places, mut wide_places) = ([0; ROOM], [0; ROOM]);
             let (steps, rest) = self.block.as_chunks::<WIDTH>();
             // Names and the texts of single records are hardly longer than a step.
             let mut end = [[0; WIDTH]];
@@ -100,7 +121,7 @@ mod avx2 {
             let end = if rest.is_empty() { &[] } else { end.as_slice() };
             let mut first = 0;
             for steps in steps.chunks(STEPS).chain(end.chunks(STEPS)) {
-                let mut count = 0;
+                let (mut narrow_count, mut wide_count) = (0, 0);
                 for bytes in steps {
                     let bytes: __m256i = cast(*bytes);
                     // A look-up goes by four bits and gives nothing where the uppermost is
@@ -128,20 +149,36 @@ mod avx2 {
                         ),
                         avx2._mm256_alignr_epi8::<15>(c, c_back),
                     );
-                    let wide = both(
-                        both(
-                            avx2._mm256_alignr_epi8::<10>(a, a_back),
-                            avx2._mm256_alignr_epi8::<12>(b, b_back),
-                        ),
-                        avx2._mm256_alignr_epi8::<14>(c, c_back),
-                    );
-                    let suited = both(either(narrow, wide), d);
-                    let unsuited = avx2._mm256_movemask_epi8(avx2._mm256_cmpeq_epi8(suited, none));
-                    count = add(&mut places, count, first, !unsuited.cast_unsigned());
+                    let bits = |suited| -> u32 {
+                        let unsuited = avx2._mm256_cmpeq_epi8(both(suited, d), none);
+                        !avx2._mm256_movemask_epi8(unsuited).cast_unsigned()
+                    };
+                    if BOTH {
+                        let wide = both(
+                            both(
+                                avx2._mm256_alignr_epi8::<10>(a, a_back),
+                                avx2._mm256_alignr_epi8::<12>(b, b_back),
+                            ),
+                            avx2._mm256_alignr_epi8::<14>(c, c_back),
+                        );
+                        wide_count = add::<USUAL>(&mut wide_places, wide_count, first, bits(wide));
+                    }
+                    let bits = bits(narrow);
+                    // Blocks are in UTF-16 for the most part, and hold few.
+                    if !BOTH {
+                        narrow_count = add::<USUAL>(&mut narrow_places, narrow_count, first, bits);
+                    } else if bits != 0 {
+                        narrow_count = add::<1>(&mut narrow_places, narrow_count, first, bits);
+                    }
                     first = first.wrapping_add(STEP);
                 }
-                let places = places.get(..count).unwrap_or_default();
-                hand_on(places, self.prints, self.block, self.candidate);
+                let (block, seen) = (self.block, &mut *self.candidate);
+                let places = narrow_places.get(..narrow_count).unwrap_or_default();
+                hand_on::<NARROW>(places, self.narrow, block, seen);
+                if BOTH {
+                    let places = wide_places.get(..wide_count).unwrap_or_default();
+                    hand_on::<WIDE>(places, self.wide, block, seen);
+                }
             }
             self.block.len()
         }
@@ -149,22 +186,24 @@ mod avx2 {
 
     const ROOM: usize = STEPS * WIDTH + USUAL;
 
-    /// Adds the places of the bits set, from the lowest, to those counted.
+    /// Adds the places of the bits set, from the lowest, to those counted; so many are
+    /// written down whether they are there or not.
     #[inline(always)]
-    fn add(places: &mut [u32; ROOM], count: usize, first: u32, bits: u32) -> usize {
+    fn add<const ALWAYS: usize>(
+        places: &mut [u32; ROOM],
+        count: usize,
+        first: u32,
+        bits: u32,
+    ) -> usize {
         let mut left = bits;
         let room = places.get_mut(count..);
-        if let Some([a, b, c, d]) = room.and_then(|room| room.first_chunk_mut::<USUAL>()) {
-            *a = first.wrapping_add(left.trailing_zeros());
-            left &= left.wrapping_sub(1);
-            *b = first.wrapping_add(left.trailing_zeros());
-            left &= left.wrapping_sub(1);
-            *c = first.wrapping_add(left.trailing_zeros());
-            left &= left.wrapping_sub(1);
-            *d = first.wrapping_add(left.trailing_zeros());
-            left &= left.wrapping_sub(1);
+        if let Some(room) = room.and_then(|room| room.first_chunk_mut::<ALWAYS>()) {
+            for place in room {
+                *place = first.wrapping_add(left.trailing_zeros());
+                left &= left.wrapping_sub(1);
+            }
         }
-        let mut next = count.wrapping_add(USUAL);
+        let mut next = count.wrapping_add(ALWAYS);
         while left != 0 {
             if let Some(place) = places.get_mut(next) {
                 *place = first.wrapping_add(left.trailing_zeros());
@@ -177,11 +216,16 @@ mod avx2 {
 
     /// Names those that are fingerprints. On its own: a loop needs all registers.
     #[inline(never)]
-    fn hand_on(places: &[u32], prints: &Prints, block: &[u8], seen: &mut impl FnMut(usize)) {
+    fn hand_on<const STRIDE: usize>(
+        places: &[u32],
+        prints: &Prints,
+        block: &[u8],
+        seen: &mut impl FnMut(usize, usize),
+    ) {
         for place in places {
             let place = usize::try_from(*place).unwrap_or_default();
-            if prints.may_end(block, place) {
-                seen(place);
+            if prints.may_end::<STRIDE>(block, place) {
+                seen(place, STRIDE);
             }
         }
     }
