@@ -62,12 +62,12 @@ pub fn find(events: &mut [Event], tools: &[Tool], coverage: &[Coverage]) -> Vec<
     close(&mut groups, &signals, events);
     groups.extend(ssh::logins(events));
     groups.sort_by_key(|g| (g.from, g.events.first().copied()));
-    let joins = joins(events, tools, coverage);
+    let joins = joins(events, tools);
     let mut used_joins = Vec::new();
     let mut found: Vec<Found> = groups
         .into_iter()
         .filter(|g| g.entered)
-        .map(|g| attribute(g, events, tools, &joins, &mut used_joins))
+        .map(|g| attribute(g, (events, tools, coverage), &joins, &mut used_joins))
         .collect();
     let rest = joins.iter().enumerate().filter(|(i, _)| !used_joins.contains(i)).map(|(_, j)| j);
     found.extend(visit::visits(rest, events));
@@ -281,11 +281,9 @@ struct Join {
     tool: Arc<str>,
     remote: String,
     local_port: Option<i64>,
-    /// The last line of that log.
-    log_ends: Option<Timestamp>,
 }
 
-fn joins(events: &[Event], tools: &[Tool], coverage: &[Coverage]) -> Vec<Join> {
+fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
     let mut out: Vec<Join> = events
         .iter()
         .enumerate()
@@ -303,7 +301,6 @@ fn joins(events: &[Event], tools: &[Tool], coverage: &[Coverage]) -> Vec<Join> {
                 tool: hit.tool.clone(),
                 remote,
                 local_port: record.number("LocalPort"),
-                log_ends: coverage.iter().find(|c| c.path == e.path.as_str()).and_then(|c| c.last),
             })
         })
         .collect();
@@ -313,8 +310,7 @@ fn joins(events: &[Event], tools: &[Tool], coverage: &[Coverage]) -> Vec<Join> {
 
 fn attribute(
     group: Group,
-    events: &[Event],
-    tools: &[Tool],
+    (events, tools, coverage): (&[Event], &[Tool], &[Coverage]),
     joins: &[Join],
     used: &mut Vec<usize>,
 ) -> Found {
@@ -362,14 +358,8 @@ fn attribute(
         found.tool.get_or_insert_with(|| join.tool.clone());
     }
     if found.tool.is_none() && found.session.carrier.is_empty() {
-        let would_tell = |j: &Join| {
-            j.at.duration_since(group.from).abs() <= opener::TUNNEL_SPAN
-                && j.log_ends.is_none_or(|end| end >= group.from)
-        };
-        let told = |tool: &Arc<str>| joins.iter().any(|j| j.tool == *tool && would_tell(j));
-        let opener = opener::opener(service_port, group.from, events, tools);
-        // A log that goes on and tells of visitors would have told of this one.
-        found.tool = opener.filter(|tool| !told(tool));
+        let view = opener::View { events, tools, coverage };
+        found.tool = view.opener(service_port, group.from);
         found.by_port = found.tool.as_ref().map(|_| service_port);
     }
     found.events.sort_by_key(|i| (events.get(*i).and_then(|e| e.record.first_time()), *i));

@@ -100,14 +100,7 @@ mod tests {
 
     fn join(at: &str, event: usize, port: i64) -> Join {
         let (tool, remote) = (Arc::from("ngrok"), "203.0.113.9".to_owned());
-        Join {
-            at: at.parse().unwrap(),
-            event,
-            tool,
-            remote,
-            local_port: Some(port),
-            log_ends: None,
-        }
+        Join { at: at.parse().unwrap(), event, tool, remote, local_port: Some(port) }
     }
 
     /// Kind, who, and the events of every visit.
