@@ -42,6 +42,8 @@ pub struct Tool {
     pub mentions_found: bool,
     /// File names of its programs, lower case.
     pub binaries: Vec<String>,
+    /// Its log tells of everybody who comes in.
+    pub logs_visitors: bool,
     /// Sources that must have been read whole for a "no", per rung.
     pub needs: BTreeMap<RungName, Vec<Need>>,
     /// What a record says of the agent's version.

@@ -85,7 +85,8 @@ fn with_rows(found: &Found, rows_of: &RowsOf) -> Session {
 fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     let proofs: Vec<&&Row> = rows.iter().filter(|r| counts(r) && proves(r, name)).collect();
     if proofs.is_empty() {
-        return unproven(name, tool, f.coverage);
+        let rung = unproven(name, tool, f.coverage);
+        return if name == RungName::Used { doubted(rung, tool, rows, f) } else { rung };
     }
     let strongest = proofs.iter().map(|r| r.score).max().unwrap_or_default();
     let sources: BTreeSet<&str> = proofs.iter().map(|r| r.artifact.as_str()).collect();
@@ -177,6 +178,24 @@ fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
         (Answer::No, format!("read whole and nothing found: {}{not_kept}", read.join(", ")))
     };
     Rung { answer, first: None, last: None, confidence: 0, rows: Vec::new(), why }
+}
+
+/// A "no" to whether somebody came in, of a tool that ran: desktops and shells have logs of
+/// their own; of visitors to anything else only the agent's log tells.
+fn doubted(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
+    let ran = |row: &&Row| {
+        counts(row) && (proves(row, RungName::Executed) || proves(row, RungName::Connected))
+    };
+    let is_told = tool.logs_visitors
+        && f.events.iter().any(|event| {
+            matches!(event.record.category, "agent_log" | "agent_service_log")
+                && event.hits.iter().any(|hit| hit.tool == tool.id)
+        });
+    if rung.answer != Answer::No || is_told || !rows.iter().any(ran) {
+        return rung;
+    }
+    let why = format!("no log of {} that tells of visitors; {}", tool.id, rung.why);
+    Rung { answer: Answer::Unknown, why, ..rung }
 }
 
 fn credentials(tool: &Tool, f: &Findings<'_>) -> Vec<Credential> {

@@ -178,6 +178,7 @@ impl Loaded {
             return;
         };
         old.dual_use |= new.dual_use;
+        old.logs_visitors |= new.logs_visitors;
         old.domains.extend(new.domains);
         old.binaries.extend(new.binaries);
         old.words.extend(new.words);

@@ -57,6 +57,8 @@ pub struct Profile {
     pub sources: Vec<String>,
     /// Arguments by which it is known under any name.
     pub arguments: Vec<Arguments>,
+    /// Its log tells of everybody who comes in, unless it is set otherwise.
+    pub logs_visitors: bool,
     /// TCP ports that the program itself listens on by default.
     pub ports: Vec<u16>,
     /// Names that the tool and its users ask for.

@@ -131,6 +131,7 @@ fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os
         words: vec![profile.id.to_string()],
         mentions_found: detector.requirement_of(&format!("{}-mention", profile.id)).is_some(),
         binaries: profile.binaries.iter().map(|b| b.to_ascii_lowercase()).collect(),
+        logs_visitors: profile.logs_visitors,
         needs: RungName::ALL
             .into_iter()
             .map(|rung| (rung, profile.needs(os.as_str(), rung).iter().map(need).collect()))
