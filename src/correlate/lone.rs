@@ -245,19 +245,21 @@ fn place(file: &str, exists: &Exists<'_>) -> Place {
         ["users" | "home" | "documents and settings", user, own @ ..] => (Some(*user), own),
         own => (None, own),
     };
+    let hidden = |part: &&str| {
+        part.starts_with('.') || matches!(*part, "appdata" | "application data" | "library")
+    };
     let is_sample = |name: &&str| {
         name.split(['.', '_', '-', ' '])
             .any(|word| matches!(word, "example" | "sample" | "template"))
     };
-    if FETCHED.iter().any(lies_in) || home.is_some() && own.last().is_some_and(is_sample) {
+    // Nobody keeps samples where files are hidden or run by the system.
+    let is_kept = home.is_some() && !own.iter().any(hidden);
+    if FETCHED.iter().any(lies_in) || is_kept && own.last().is_some_and(is_sample) {
         return Place::Samples;
     }
     if is_marked(file, own.len(), exists) {
         return Place::Sources;
     }
-    let hidden = |part: &&str| {
-        part.starts_with('.') || matches!(*part, "appdata" | "application data" | "library")
-    };
     let is_source = |part: &&str| SOURCES.contains(part);
     match home {
         Some("public" | "shared" | "default" | "all users") => Place::Elsewhere,
@@ -327,6 +329,7 @@ mod tests {
             "/opt/frp/frpc.toml",
             "/home/a/.config/ngrok/ngrok.yml",
             "/Users/a/Library/Application Support/ngrok/ngrok.yml",
+            "/Users/a/Library/LaunchAgents/com.example.cf.plist",
         ] {
             check(file, &[], Place::Elsewhere);
         }

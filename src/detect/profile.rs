@@ -133,7 +133,10 @@ impl Profile {
             return Some(format!("arguments: not a pattern: `{}`", wrong.shape));
         }
         self.allow.iter().find(|entry| entry.is_void()).map(|entry| {
-            format!("allow, `{}`: it names no host, user, path, hash or parent", entry.name)
+            format!(
+                "allow, `{}`: it names no host, user, path, hash, parent or command",
+                entry.name
+            )
         })
     }
 }
@@ -207,11 +210,15 @@ pub struct Allow {
     pub hash: Option<String>,
     /// Path of the parent program.
     pub parent: Option<String>,
+    /// What is run, with its arguments.
+    pub command: Option<String>,
 }
 
 impl Allow {
     fn is_void(&self) -> bool {
-        [&self.host, &self.user, &self.path, &self.hash, &self.parent].iter().all(|k| k.is_none())
+        [&self.host, &self.user, &self.path, &self.hash, &self.parent, &self.command]
+            .iter()
+            .all(|k| k.is_none())
     }
 
     /// Whether the record's own fields meet every key of the entry.
@@ -230,6 +237,7 @@ impl Allow {
             && met(&self.path, &["Image", "TargetFilename", "ImagePath", "ApplicationPath"], false)
             && met(&self.hash, &["Hashes"], true)
             && met(&self.parent, &["ParentImage"], false)
+            && met(&self.command, &["CommandLine", "ImagePath", "TaskCommand", "Details"], false)
     }
 }
 

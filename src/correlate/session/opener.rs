@@ -10,12 +10,31 @@ use super::super::{Tool, is_loopback};
 use super::JITTER;
 use crate::model::{Coverage, Event, Hit, NO_TOOL, RowStage};
 
-/// A tool that was seen at work so long before may carry a session.
+/// A tool that was seen at work, or set up to start by itself, so long before may carry a
+/// session.
 const TUNNEL_SPAN: SignedDuration = SignedDuration::from_hours(24);
 /// Hits below this score do not say that something is the tool's.
 const OF_TOOL: u8 = 40;
 /// Where records hold what is run.
 const COMMANDS: &[&str] = &["CommandLine", "ImagePath", "Wrapped", "Details", "TaskCommand"];
+/// Words of commands that a port of this host follows.
+const TAKE_PORT: &[&str] = &[
+    "--local-port",
+    "--local_port",
+    "-l",
+    "-local_port",
+    "http",
+    "https",
+    "local",
+    "rdp",
+    "ssh",
+    "tcp",
+    "tls",
+];
+/// Words of commands that the host follows which is let out.
+const TAKE_HOST: &[&str] = &["--local-ip", "--local_ip", "-i", "-local_ip"];
+/// Words of commands that end what runs.
+const ENDS: &[&str] = &["kill", "killall", "pkill", "stop", "stop-process", "taskkill"];
 
 /// What is known of a host.
 pub(super) struct View<'a> {
@@ -30,10 +49,14 @@ impl View<'_> {
     pub(super) fn opener(&self, port: i64, at: Timestamp) -> Option<Arc<str>> {
         let active = self.events.iter().filter_map(|event| {
             let hit = self.hit_of(event)?;
-            let works = matches!(hit.stage, RowStage::Executed | RowStage::Connected);
+            let works =
+                matches!(hit.stage, RowStage::Executed | RowStage::Persisted | RowStage::Connected);
             let times = event.record.times.iter().filter_map(|moment| moment.at);
             let before = times.map(|time| at.duration_since(time)).filter(|d| is_before(*d));
-            let before = before.filter(|d| works && *d <= TUNNEL_SPAN).min()?;
+            let end = self.end_of(&hit.tool, at).map(|end| at.duration_since(end));
+            let before = before
+                .filter(|d| works && *d <= TUNNEL_SPAN && end.is_none_or(|end| *d < end))
+                .min()?;
             (!self.has_ended(event, at)).then_some((before, &hit.tool))
         });
         let fits = |tool: &Arc<str>| {
@@ -62,7 +85,11 @@ impl View<'_> {
         let record = &event.record;
         let first = record.times.iter().filter_map(|moment| moment.at).min();
         let says = match record.category {
-            "agent_log" | "tunnel_endpoint" => record.number("TargetPort") == Some(port),
+            "agent_log" | "tunnel_endpoint" => {
+                let target = record.text("Target").filter(|target| target.contains(':'));
+                record.number("TargetPort") == Some(port)
+                    && target.is_none_or(|target| leads_to(target, port))
+            }
             _ => COMMANDS.iter().filter_map(|f| record.text(f)).any(|line| names_port(line, port)),
         };
         says && first.is_none_or(|first| is_before(at.duration_since(first)))
@@ -79,6 +106,26 @@ impl View<'_> {
                 && record.number("ProcessId") == Some(pid)
                 && record.first_time().is_some_and(|ended| started <= ended && ended < at)
         })
+    }
+
+    /// When the tool was last seen to end before that time, if nothing of it is known to go on.
+    fn end_of(&self, tool: &Arc<str>, at: Timestamp) -> Option<Timestamp> {
+        let mine = || {
+            let own = |event: &&Event| event.hits.iter().any(|hit| hit.tool == *tool);
+            self.events.iter().filter(own)
+        };
+        let before = |event: &Event| event.record.first_time().filter(|time| *time < at);
+        let goes_on = mine().any(|event| {
+            event.record.category == "process_creation"
+                && event.record.number("ProcessId").is_some()
+                && before(event).is_some()
+                && !self.has_ended(event, at)
+        });
+        let ends = mine().filter(|event| match event.record.category {
+            "process_termination" => !goes_on,
+            _ => tells_an_end(event),
+        });
+        ends.filter_map(before).max()
     }
 
     /// Whether a source that tells of the tool's visitors or of its connections to the port
@@ -109,10 +156,49 @@ fn is_before(distance: SignedDuration) -> bool {
     distance >= -JITTER
 }
 
-/// Whether a command names the port as a word or after a colon.
+/// Whether a service's message or a command says that something was ended.
+fn tells_an_end(event: &Event) -> bool {
+    let record = &event.record;
+    let message = record.text("Message").unwrap_or_default();
+    let words = COMMANDS.iter().filter_map(|field| record.text(field)).flat_map(words);
+    message.starts_with("Stopp")
+        || message.contains("Deactivated")
+        || words.map(str::to_ascii_lowercase).any(|word| ENDS.contains(&word.as_str()))
+}
+
+fn words(command: &str) -> impl Iterator<Item = &str> {
+    command.split([' ', '\t', '=', '"', '\'', ',']).filter(|word| !word.is_empty())
+}
+
+/// Whether a command lets that port of this host out.
 fn names_port(command: &str, port: i64) -> bool {
-    let mut words = command.split([' ', '\t', '=', '"', '\'', ':', '/', ',']);
-    words.any(|word| word.parse() == Ok(port))
+    let mut before = "";
+    let mut named = false;
+    for word in words(command) {
+        let elsewhere = word.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback());
+        if TAKE_HOST.contains(&before) && elsewhere {
+            return false;
+        }
+        named |= match word.contains(':') {
+            true => leads_to(word, port),
+            false => TAKE_PORT.contains(&before) && word.parse() == Ok(port),
+        };
+        before = word;
+    }
+    named
+}
+
+/// Whether an address ends with that port of this host: `R:2222:localhost:22`, `tcp://[::1]:22`.
+fn leads_to(address: &str, port: i64) -> bool {
+    let Some((host, last)) = address.trim_end_matches('/').rsplit_once(':') else { return false };
+    let number = last.split('/').next().unwrap_or_default();
+    let own = match host.rfind('[') {
+        Some(at) => host.get(at..).unwrap_or_default(),
+        None => host.rsplit([':', '/']).next().unwrap_or_default(),
+    };
+    // `R:22` of chisel is the same port on both sides.
+    let is_own = matches!(own, "" | "R" | "localhost" | "0.0.0.0" | "*") || is_loopback(own);
+    number.parse() == Ok(port) && is_own
 }
 
 #[cfg(test)]
@@ -158,6 +244,15 @@ mod tests {
         check(&[run(STARTED, "ngrok tcp 3389")], Some("ngrok"));
         check(&[run(STARTED, "ngrok tcp localhost:3389")], Some("ngrok"));
         check(&[run(STARTED, "ngrok http 13389")], None);
+        check(
+            &[run(STARTED, "chisel client https://c2:443 R:2222:127.0.0.1:3389/tcp")],
+            Some("ngrok"),
+        );
+        check(&[run(STARTED, "frpc tcp -n x -l 3389")], Some("ngrok"));
+        check(&[run(STARTED, "frpc tcp -n x -i 10.0.0.5 -l 3389")], None);
+        check(&[run(STARTED, "chisel client https://c2:3389 R:3389:127.0.0.1:5985")], None);
+        check(&[run(STARTED, "chisel client https://c2:443 R:3389:10.0.0.9:3389")], None);
+        check(&[run(STARTED, "x -p 3389")], None);
         check(&[run(STARTED, "ngrok start --all"), endpoint("3389")], Some("ngrok"));
         check(&[run(STARTED, "ngrok start --all"), endpoint("80")], None);
         check(&[endpoint("3389")], None);
@@ -169,6 +264,14 @@ mod tests {
         check(&[run("2024-03-18T09:09:00Z", "ngrok tcp 3389")], None);
         check(&[run(STARTED, "ngrok tcp 3389"), end("2024-03-18T09:07:00Z")], None);
         check(&[run(STARTED, "ngrok tcp 3389"), end("2024-03-18T09:30:00Z")], Some("ngrok"));
+        let mut prefetch = run("2024-03-18T09:06:45Z", "ngrok tcp 3389");
+        prefetch.record.category = "prefetch";
+        prefetch.record.fields.retain(|(name, _)| *name != "ProcessId");
+        let started = || run(STARTED, "ngrok tcp 3389");
+        check(&[started(), prefetch.clone()], Some("ngrok"));
+        check(&[started(), prefetch.clone(), end("2024-03-18T09:07:00Z")], None);
+        let typed = run("2024-03-18T09:07:30Z", "pkill ngrok");
+        check(&[prefetch, typed], None);
     }
 
     #[test]
