@@ -92,8 +92,13 @@ impl View<'_> {
             }
             _ => COMMANDS.iter().filter_map(|f| record.text(f)).any(|line| names_port(line, port)),
         };
-        says && first.is_none_or(|first| is_before(at.duration_since(first)))
-            && self.is_of(event, tool)
+        // A run opens its own ports, and no longer than it lasts.
+        let is_run = matches!(record.category, "process_creation" | "agent_log");
+        let in_time = first.is_none_or(|first| {
+            let before = at.duration_since(first);
+            is_before(before) && (!is_run || before <= TUNNEL_SPAN && !self.has_ended(event, at))
+        });
+        says && in_time && self.is_of(event, tool)
     }
 
     /// Whether the process that the event is of had ended before that time.
@@ -270,6 +275,8 @@ mod tests {
         let started = || run(STARTED, "ngrok tcp 3389");
         check(&[started(), prefetch.clone()], Some("ngrok"));
         check(&[started(), prefetch.clone(), end("2024-03-18T09:07:00Z")], None);
+        let other = run(STARTED, "ngrok tcp 22");
+        check(&[run("2024-03-16T09:00:00Z", "ngrok tcp 3389"), other], None);
         let typed = run("2024-03-18T09:07:30Z", "pkill ngrok");
         check(&[prefetch, typed], None);
     }
