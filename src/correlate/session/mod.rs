@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::opener::View;
 use super::{REMOTE_ACCESS_PORTS, Tool, is_loopback, path};
 use crate::model::{Coverage, Event, NO_TOOL, RowStage, Session};
 
@@ -64,10 +65,11 @@ pub fn find(events: &mut [Event], tools: &[Tool], coverage: &[Coverage]) -> Vec<
     groups.sort_by_key(|g| (g.from, g.events.first().copied()));
     let joins = joins(events, tools);
     let mut used_joins = Vec::new();
+    let view = View::new(events, tools, coverage);
     let mut found: Vec<Found> = groups
         .into_iter()
         .filter(|g| g.entered)
-        .map(|g| attribute(g, (events, tools, coverage), &joins, &mut used_joins))
+        .map(|g| attribute(g, &view, &joins, &mut used_joins))
         .collect();
     let rest = joins.iter().enumerate().filter(|(i, _)| !used_joins.contains(i)).map(|(_, j)| j);
     found.extend(visit::visits(rest, events));
@@ -308,12 +310,8 @@ fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
     out
 }
 
-fn attribute(
-    group: Group,
-    (events, tools, coverage): (&[Event], &[Tool], &[Coverage]),
-    joins: &[Join],
-    used: &mut Vec<usize>,
-) -> Found {
+fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize>) -> Found {
+    let (events, tools) = (view.events, view.tools);
     let (kind, service_port) = group.service.name_and_port();
     let mut found = Found {
         session: Session {
@@ -358,7 +356,6 @@ fn attribute(
         found.tool.get_or_insert_with(|| join.tool.clone());
     }
     if found.tool.is_none() && found.session.carrier.is_empty() {
-        let view = opener::View { events, tools, coverage };
         found.tool = view.opener(service_port, group.from);
         found.by_port = found.tool.as_ref().map(|_| service_port);
     }

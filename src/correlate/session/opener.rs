@@ -1,7 +1,7 @@
 //! The tool that held a service's port open when somebody came in over loopback, where
 //! nothing else tells who carried it: it names the port, and it ran at that time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -40,30 +40,45 @@ const ENDS: &[&str] = &["kill", "killall", "pkill", "stop", "stop-process", "tas
 pub(super) struct View<'a> {
     pub events: &'a [Event],
     pub tools: &'a [Tool],
-    pub coverage: &'a [Coverage],
+    coverage: &'a [Coverage],
+    /// When processes ended, by number.
+    ends: BTreeMap<i64, Vec<Timestamp>>,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    pub(super) fn new(events: &'a [Event], tools: &'a [Tool], coverage: &'a [Coverage]) -> Self {
+        let mut ends: BTreeMap<i64, Vec<Timestamp>> = BTreeMap::new();
+        for event in events.iter().filter(|e| e.record.category == "process_termination") {
+            let (pid, at) = (event.record.number("ProcessId"), event.record.first_time());
+            if let (Some(pid), Some(at)) = (pid, at) {
+                ends.entry(pid).or_default().push(at);
+            }
+        }
+        Self { events, tools, coverage, ends }
+    }
+
     /// The tool last seen at work before that time that opens the port, as its log, its
     /// configuration or what starts it says; none whose visitors are told of elsewhere.
     pub(super) fn opener(&self, port: i64, at: Timestamp) -> Option<Arc<str>> {
-        let active = self.events.iter().filter_map(|event| {
-            let hit = self.hit_of(event)?;
+        let mut active: BTreeMap<&Arc<str>, Vec<SignedDuration>> = BTreeMap::new();
+        for event in self.events {
+            let Some(hit) = self.hit_of(event) else { continue };
             let works =
                 matches!(hit.stage, RowStage::Executed | RowStage::Persisted | RowStage::Connected);
             let times = event.record.times.iter().filter_map(|moment| moment.at);
             let before = times.map(|time| at.duration_since(time)).filter(|d| is_before(*d));
-            let end = self.end_of(&hit.tool, at).map(|end| at.duration_since(end));
-            let before = before
-                .filter(|d| works && *d <= TUNNEL_SPAN && end.is_none_or(|end| *d < end))
-                .min()?;
-            (!self.has_ended(event, at)).then_some((before, &hit.tool))
+            let before = before.filter(|d| works && *d <= TUNNEL_SPAN).min();
+            if let Some(before) = before.filter(|_| !self.has_ended(event, at)) {
+                active.entry(&hit.tool).or_default().push(before);
+            }
+        }
+        let likely = active.into_iter().filter_map(|(tool, before)| {
+            let end = self.end_of(tool, at).map(|end| at.duration_since(end));
+            let last = before.into_iter().filter(|d| end.is_none_or(|end| *d < end)).min()?;
+            let opens = self.events.iter().any(|event| self.opens(event, tool, port, at));
+            (opens && !self.would_be_told(tool, port, at)).then_some((last, tool))
         });
-        let fits = |tool: &Arc<str>| {
-            self.events.iter().any(|event| self.opens(event, tool, port, at))
-                && !self.would_be_told(tool, port, at)
-        };
-        active.filter(|(_, tool)| fits(tool)).min().map(|(_, tool)| tool.clone())
+        likely.min().map(|(_, tool)| tool.clone())
     }
 
     /// The hit that makes an event a tool's.
@@ -105,12 +120,8 @@ impl View<'_> {
     fn has_ended(&self, event: &Event, at: Timestamp) -> bool {
         let (pid, started) = (event.record.number("ProcessId"), event.record.first_time());
         let (Some(pid), Some(started)) = (pid, started) else { return false };
-        self.events.iter().any(|other| {
-            let record = &other.record;
-            record.category == "process_termination"
-                && record.number("ProcessId") == Some(pid)
-                && record.first_time().is_some_and(|ended| started <= ended && ended < at)
-        })
+        let ends = self.ends.get(&pid);
+        ends.is_some_and(|ends| ends.iter().any(|end| started <= *end && *end < at))
     }
 
     /// When the tool was last seen to end before that time, if nothing of it is known to go on.
@@ -221,7 +232,7 @@ mod tests {
     fn check_with(events: &[Event], coverage: &[Coverage], expected: Option<&str>) {
         let tools = [tool("ngrok"), tool("frp")];
         let at = "2024-03-18T09:08:01Z".parse().unwrap();
-        let view = View { events, tools: &tools, coverage };
+        let view = View::new(events, &tools, coverage);
         assert_eq!(view.opener(3389, at).as_deref(), expected);
     }
 
