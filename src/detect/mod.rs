@@ -4,6 +4,7 @@
 //! rules below it say what a record must show. Rules decide alone; what takes
 //! several records is correlation's.
 
+mod command;
 mod filled;
 mod index;
 mod literals;

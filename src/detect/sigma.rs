@@ -9,6 +9,7 @@ use rsigma_eval::{CompiledRule, Event as SigmaEvent, EventValue, compile_rule, e
 use rsigma_parser::{Level, SigmaRule, parse_sigma_yaml};
 use serde::Deserialize;
 
+use super::command;
 use super::filled;
 use super::literals;
 use super::logsource::Scope;
@@ -302,7 +303,11 @@ struct RecordEvent<'a>(&'a Record);
 impl SigmaEvent for RecordEvent<'_> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
         let name = if path == "Provider_Name" { "Provider" } else { path };
-        Some(match self.0.value(name)? {
+        let Some(value) = self.0.value(name) else {
+            let texts = command::field(self.0, name)?.into_iter();
+            return Some(EventValue::Array(texts.map(|t| EventValue::Str(t.into())).collect()));
+        };
+        Some(match value {
             Value::Text(text) => EventValue::Str(comparable(text)),
             Value::Number(number) => EventValue::Int(*number),
             Value::List(all) => {
