@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::model::{Record, RowStage, RungName};
 
@@ -147,8 +147,23 @@ impl Profile {
 pub struct Arguments {
     /// Regular expression sought in command lines, letter case aside.
     pub shape: String,
-    /// A text that stands in whatever the shape matches: what the screen looks for.
-    pub has: String,
+    /// A text that stands in whatever the shape matches, or several of which one does:
+    /// what the screen looks for.
+    #[serde(deserialize_with = "one_or_more")]
+    pub has: Vec<String>,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match Texts::deserialize(from)? {
+        Texts::One(text) => vec![text],
+        Texts::More(texts) => texts,
+    })
 }
 
 /// What a domain of the tool is for.

@@ -186,7 +186,7 @@ fn list_of<'a>(name: &str, profile: &'a Profile) -> Result<Cow<'a, [String]>, St
         "modules" => Cow::Borrowed(&profile.modules),
         "arguments" => profile.arguments.iter().map(|a| a.shape.clone()).collect::<Vec<_>>().into(),
         "argument_texts" => {
-            profile.arguments.iter().map(|a| a.has.clone()).collect::<Vec<_>>().into()
+            profile.arguments.iter().flat_map(|a| a.has.clone()).collect::<Vec<_>>().into()
         }
         "domains" => {
             profile.domains.iter().map(|domain| domain.suffix.clone()).collect::<Vec<_>>().into()
