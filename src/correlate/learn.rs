@@ -79,8 +79,13 @@ impl Learner<'_> {
             }
             "run_key" => self.command(record.text("Details")),
             "startup_shortcut" | "startup_script" => self.command(record.text("CommandLine")),
-            "systemd_unit" | "cron" | "rc_script" | "shell_profile" | "launchd"
-            | "desktop_autostart" => self.started(),
+            "systemd_unit" => {
+                self.started();
+                self.name("ServiceName", Target::Service);
+            }
+            "cron" | "rc_script" | "shell_profile" | "launchd" | "desktop_autostart" => {
+                self.started()
+            }
             "prefetch" | "crash_report" => self.ran(),
             "task_file" => {
                 self.command(record.text("CommandLine"));

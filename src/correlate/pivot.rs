@@ -1,5 +1,7 @@
 //! Pivots: what one finding teaches to hunt for everywhere else.
 
+mod service;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -86,7 +88,8 @@ impl Pivot {
             Target::ProcessGuid { guid, by_image: false } => by_guid(guid),
             Target::Activity(guid) => by_guid(guid),
             Target::Process { pid, unnamed_children, .. } => by_pid(*pid, *unnamed_children),
-            Target::Service(name) | Target::Task(name) => ascii_run(name),
+            Target::Service(name) => ascii_run(service::stem(name)),
+            Target::Task(name) => ascii_run(name),
             Target::Logon { id, .. } => {
                 Requirement::Bytes { bytes: id.to_le_bytes().to_vec(), text: format!("{id:#x}") }
             }
@@ -126,7 +129,7 @@ impl Pivot {
             Target::Process { pid, image, from, unnamed_children } => {
                 process(record, i64::from(*pid), image, *from, *unnamed_children)?
             }
-            Target::Service(name) => service(record, name)?,
+            Target::Service(name) => service::weight(record, name)?,
             Target::Task(name) => {
                 let same = record.text("TaskName").is_some_and(|t| t.eq_ignore_ascii_case(name));
                 (same && record.category == "task").then_some((
@@ -375,18 +378,6 @@ fn process(
             let own = record.number("ExecutionProcessID") == Some(pid);
             own.then(|| weight(record.category, true))
         }
-        _ => None,
-    }
-}
-
-fn service(record: &Record, name: &str) -> Option<Weight> {
-    let same = record.text("ServiceName").is_some_and(|t| t.eq_ignore_ascii_case(name));
-    if !same {
-        return None;
-    }
-    match record.category {
-        "service" | "service_install" => Some((RowStage::Persisted, 70, "the agent's service")),
-        "service_state" => Some((RowStage::Executed, 40, "the agent's service changed its state")),
         _ => None,
     }
 }

@@ -103,6 +103,10 @@ fn units_and_start_entries() {
     ] {
         assert_eq!(record.text(field), Some(value));
     }
+    let unit = b"[Service]\nExecStart=/usr/bin/ssh -R ${RF} $WHO ${GONE} $\nEnvironment=\"RF=9:h:22\" 'WHO=u@h'\nEnvironment=X\n";
+    let kept = read(&SystemdUnit, "b.service", unit);
+    assert_eq!(lines(&kept), ["line:1 /usr/bin/ssh -R 9:h:22 u@h ${GONE} $"]);
+    torment(&SystemdUnit, unit, 200);
     let entry = b"[Desktop Entry]\nName=A\nExec=/opt/a http 80\nHidden=false\n";
     let kept = read(&DesktopEntry, "a.desktop", entry);
     assert_eq!(lines(&kept), ["line:3 /opt/a http 80"]);

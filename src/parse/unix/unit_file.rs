@@ -4,6 +4,8 @@
 //! be started; whether it was, the journal says. An entry for the desktop starts at login.
 //! Sources: systemd.syntax(7), systemd.service(5), the Desktop Entry Specification.
 
+use std::collections::BTreeMap;
+
 use super::{number, text_of};
 use crate::model::{Input, Locator, Record, Sink, Value};
 use crate::parse::offer::offer;
@@ -94,7 +96,9 @@ impl Parser for SystemdUnit {
         let plain = |key: &&Key| {
             key.value.trim_start_matches(['-', '@', ':', '+', '!', '|']).trim().to_owned()
         };
+        let variables = variables(&keys);
         let lines = commands.iter().map(plain).filter(|line| !line.is_empty());
+        let lines = lines.map(|line| filled(&line, &variables));
         push(&mut record, "CommandLine", lines.take(MAX_VALUES).collect());
         told(&keys, &UNIT, &mut record);
         let _ = offer(record, input, sink);
@@ -126,6 +130,61 @@ impl Parser for DesktopEntry {
         let _ = offer(record, input, sink);
         Ok(())
     }
+}
+
+/// What `Environment=` sets: `A=1 "B=2 3"`, later ones in place of earlier
+/// (systemd.exec(5)). Files of variables are other files.
+fn variables(keys: &[Key]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let settings = keys.iter().filter(|k| k.section == "Service" && k.name == "Environment");
+    for key in settings {
+        let mut quote = None;
+        let words = key.value.split(|c: char| {
+            match quote {
+                Some(open) if c == open => quote = None,
+                None if matches!(c, '"' | '\'') => quote = Some(c),
+                _ => {}
+            }
+            quote.is_none() && c.is_whitespace()
+        });
+        let words = words.map(|word| word.trim_matches(['"', '\'']));
+        all.extend(
+            words
+                .filter_map(|word| word.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())),
+        );
+    }
+    all
+}
+
+/// The command with `${NAME}` and `$NAME` as systemd fills them in, at most
+/// [`MAX_VALUE_BYTES`]; what is not set stays.
+fn filled(line: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let (name, following) = match after.strip_prefix('{').and_then(|t| t.split_once('}')) {
+            Some(of_braces) => of_braces,
+            None => after.split_at(after.find(|c: char| !is_of_name(c)).unwrap_or(after.len())),
+        };
+        match variables.get(name) {
+            Some(value) if out.len().saturating_add(value.len()) <= MAX_VALUE_BYTES => {
+                out.push_str(value);
+                rest = following;
+            }
+            _ => {
+                out.push('$');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 fn told(keys: &[Key], wanted: &[Wanted], record: &mut Record) {
