@@ -12,6 +12,8 @@ use crate::model::{
 
 /// Rows this close to a rung's first moment belong to it.
 const NEAR: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
+/// A run so far outside of the agent's logs is not covered by them.
+const LOG_SLACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// What the verdict is judged from.
 pub struct Findings<'a> {
@@ -181,20 +183,41 @@ fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
 }
 
 /// A "no" to whether somebody came in, of a tool that ran: desktops and shells have logs of
-/// their own; of visitors to anything else only the agent's log tells.
+/// their own; of visitors to anything else only the agent's log tells, of the time it covers.
 fn doubted(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
-    let ran = |row: &&Row| {
+    let ran = |row: &&&Row| {
         counts(row) && (proves(row, RungName::Executed) || proves(row, RungName::Connected))
     };
-    let is_told = tool.logs_visitors
-        && f.events.iter().any(|event| {
-            matches!(event.record.category, "agent_log" | "agent_service_log")
-                && event.hits.iter().any(|hit| hit.tool == tool.id)
-        });
-    if rung.answer != Answer::No || is_told || !rows.iter().any(ran) {
+    let runs: Vec<&&Row> = rows.iter().filter(ran).collect();
+    if rung.answer != Answer::No || runs.is_empty() {
         return rung;
     }
-    let why = format!("no log of {} that tells of visitors; {}", tool.id, rung.why);
+    let logs = f.events.iter().filter(|event| {
+        tool.logs_visitors
+            && matches!(event.record.category, "agent_log" | "agent_service_log")
+            && event.hits.iter().any(|hit| hit.tool == tool.id)
+    });
+    let told: Vec<_> = logs.map(|event| event.record.first_time()).collect();
+    let dated = || told.iter().flatten();
+    let doubt = match (dated().min(), dated().max()) {
+        _ if told.is_empty() => format!("no log of {} that tells of visitors", tool.id),
+        (Some(first), Some(last)) => {
+            let beyond = |at: &jiff::Timestamp| {
+                first.duration_since(*at) > LOG_SLACK || at.duration_since(*last) > LOG_SLACK
+            };
+            match times(&runs).find(beyond) {
+                Some(at) => format!(
+                    "{} ran on {}, of which no log of it tells",
+                    tool.id,
+                    at.strftime("%Y-%m-%d")
+                ),
+                None => return rung,
+            }
+        }
+        // Lines without a time may be of any.
+        _ => return rung,
+    };
+    let why = format!("{doubt}; {}", rung.why);
     Rung { answer: Answer::Unknown, why, ..rung }
 }
 
