@@ -1,11 +1,16 @@
 //! What a shell would make of a record's commands: fields that rules may ask for beside
-//! the source's own.
+//! the source's own. Each has one value for each command, its words with one blank between
+//! them, free of quotes, of comments and of the commas by which PowerShell parts
+//! `-ArgumentList`.
 //!
-//! * `CommandWords`: the commands with one blank between their words, free of quotes and of
-//!   the commas by which PowerShell parts `-ArgumentList`; one value for each command.
+//! * `CommandWords`: what is run here and now.
+//! * `SetupWords`: what a task, service or key is told to run, and who tells it.
+//! * `RemoteWords`: what is run on another host.
 //! * `RemoteForward`: what an ssh client is told to listen to at its server, by `-R` or
 //!   `-o RemoteForward`. Options are read as ssh(1) and PuTTY's manual (3.8, 3.11) have
 //!   them: up to the second word that is none, where the remote command begins.
+//!
+//! What only searches texts for a command runs none.
 
 use crate::model::{Record, Value};
 
@@ -19,6 +24,56 @@ const COMMANDS: &[&str] = &[
     "TaskCommand",
     "HostApplication",
     "ScriptBlockText",
+];
+/// Fields that hold commands among other things.
+const AROUND: &[&str] = &["TaskContent"];
+/// Programs that only look for texts.
+const SEARCHES: &[&str] =
+    &["findstr", "find", "grep", "egrep", "fgrep", "zgrep", "rg", "ack", "select-string", "sls"];
+/// Programs that run what follows, and words around it.
+const WRAPPERS: &[&str] = &[
+    "sudo",
+    "doas",
+    "nohup",
+    "exec",
+    "setsid",
+    "env",
+    "nice",
+    "time",
+    "start",
+    "call",
+    "cmd",
+    "powershell",
+    "pwsh",
+    "conhost",
+    "xargs",
+    "command",
+];
+/// Commands that have something run later: a program, and the words that make it so.
+const SETUPS: &[(&str, &[&str])] = &[
+    ("schtasks", &["/create", "-create", "/change", "-change"]),
+    ("reg", &["add"]),
+    ("sc", &["create", "config", "failure"]),
+    ("nssm", &["install", "set"]),
+    ("nssm64", &["install", "set"]),
+    ("at", &[]),
+    ("new-service", &[]),
+    ("set-service", &[]),
+    ("set-itemproperty", &[]),
+    ("new-itemproperty", &[]),
+    ("register-scheduledtask", &[]),
+    ("new-scheduledtaskaction", &[]),
+];
+/// Programs that run something on the host that one of their words begins to name.
+const REMOTES: &[(&str, &str)] = &[
+    ("wmic", "/node:"),
+    ("psexec", r"\\"),
+    ("psexec64", r"\\"),
+    ("paexec", r"\\"),
+    ("winrs", "-r:"),
+    ("winrs", "/r:"),
+    ("invoke-command", "-computername"),
+    ("schtasks", "/s"),
 ];
 /// Programs that take ssh's options.
 const CLIENTS: &[&str] = &["ssh", "autossh", "plink", "klink", "kitty", "putty"];
@@ -57,17 +112,89 @@ const ARGUMENT_LIST: &[&str] = &["-argumentlist", "-args"];
 /// How deep commands within words of commands are read (`sh -c "…"`).
 const MAX_DEPTH: usize = 3;
 
+/// What becomes of the words of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Run,
+    SetUp,
+    Remote,
+    Search,
+}
+
 /// The values of one of the fields above, in the order of the commands; `None` if the
 /// record's commands give none or the name is another.
 pub(super) fn field(record: &Record, name: &str) -> Option<Vec<String>> {
     let read: fn(&str) -> Vec<String> = match name {
-        "CommandWords" => |text| commands(text).iter().map(|words| words.join(" ")).collect(),
+        "CommandWords" => |text| words_of(text, Deed::Run),
+        "SetupWords" => |text| words_of(text, Deed::SetUp),
+        "RemoteWords" => |text| words_of(text, Deed::Remote),
         "RemoteForward" => |text| remote_forwards(text, 0),
         _ => return None,
     };
-    let texts = COMMANDS.iter().filter_map(|field| record.value(field)).filter_map(Value::as_text);
-    let all: Vec<String> = texts.flat_map(read).collect();
+    let texts = COMMANDS.iter().filter_map(|field| record.value(field)).flat_map(texts);
+    let all: Vec<String> = texts.flat_map(|text| read(text)).collect();
     (!all.is_empty()).then_some(all)
+}
+
+/// The record with what its encoded command says in its place; `None` if it has none.
+pub(super) fn in_clear(record: &Record) -> Option<Record> {
+    let clear = record.text("DecodedCommand")?.to_owned();
+    let mut record = record.clone();
+    for (name, value) in &mut record.fields {
+        let is_command = COMMANDS.contains(&&**name) || AROUND.contains(&&**name);
+        let encoded =
+            |text: &str| text.contains("-e") || text.contains("-E") || text.contains("/e");
+        if is_command && value.as_text().is_some_and(encoded) {
+            *value = Value::Text(clear.clone());
+        }
+    }
+    Some(record)
+}
+
+fn texts(value: &Value) -> &[String] {
+    match value {
+        Value::Text(text) => std::slice::from_ref(text),
+        Value::List(all) => all,
+        Value::Number(_) => &[],
+    }
+}
+
+fn words_of(text: &str, deed: Deed) -> Vec<String> {
+    let commands = commands(text).into_iter();
+    commands.filter(|words| deed_of(words) == deed).map(|words| words.join(" ")).collect()
+}
+
+/// What the first of the words that is no wrapper makes of the others.
+fn deed_of(words: &[String]) -> Deed {
+    let mut names = words.iter().map(|word| program_name(word));
+    let is_around = |name: &String| {
+        WRAPPERS.contains(&name.as_str()) || name.starts_with('-') || name.contains('=')
+    };
+    // `/c` has the name `c`.
+    let verb = names.find(|name| !is_around(name) && name.len() > 1).unwrap_or_default();
+    let has = |wanted: &[&str]| {
+        wanted.is_empty() || words.iter().any(|w| wanted.contains(&w.to_ascii_lowercase().as_str()))
+    };
+    let names_host = |start: &str| words.iter().any(|w| w.to_ascii_lowercase().starts_with(start));
+    if SEARCHES.contains(&verb.as_str()) {
+        Deed::Search
+    } else if REMOTES.iter().any(|(name, start)| *name == verb && names_host(start)) {
+        Deed::Remote
+    } else if SETUPS.iter().any(|(name, wanted)| *name == verb && has(wanted)) {
+        Deed::SetUp
+    } else {
+        Deed::Run
+    }
+}
+
+/// The last part of a program's path, in lower case and without `.exe`.
+fn program_name(word: &str) -> String {
+    let word = word.to_ascii_lowercase();
+    // A command in quotes, or a path with blanks.
+    let first = word.split_whitespace().next().filter(|_| !word.ends_with(".exe"));
+    let path = first.unwrap_or(&word);
+    let name = path.rsplit(['\\', '/']).next().unwrap_or(path);
+    name.strip_suffix(".exe").unwrap_or(name).to_owned()
 }
 
 /// The words of each command of the text, in its order; none is empty.
@@ -89,6 +216,13 @@ fn commands(text: &str) -> Vec<Vec<String>> {
                 after_quote = true;
             } else {
                 word.push(c);
+            }
+            continue;
+        }
+        // A comment goes on to the end of its line.
+        if c == '#' && word.is_empty() {
+            while chars.peek().is_some_and(|(_, c)| *c != '\n') {
+                chars.next();
             }
             continue;
         }
@@ -160,8 +294,9 @@ fn remote_forwards(text: &str, depth: usize) -> Vec<String> {
 
 /// Whether the word is the path of a client, or a setting whose value begins with one.
 fn is_client(word: &str) -> bool {
-    let name = word.rsplit(['\\', '/', '=']).next().unwrap_or(word).to_ascii_lowercase();
-    CLIENTS.contains(&name.strip_suffix(".exe").unwrap_or(&name))
+    let value = word.rsplit('=').next().unwrap_or(word);
+    let is_path = !value.contains(char::is_whitespace) || value.ends_with(".exe");
+    is_path && CLIENTS.contains(&program_name(value).as_str())
 }
 
 /// The values of `-R` and `-o RemoteForward` among a client's arguments.
@@ -313,6 +448,21 @@ mod tests {
             ("don't\n\"a b\" 'c'", "don't\na b c"),
         ] {
             check("CommandWords", command, expected);
+        }
+        for (command, run, set_up, remote) in [
+            ("findstr /i \"-connect x\" y", "", "", ""),
+            ("dir | Select-String 'a|b' # c", "dir", "", ""),
+            ("# ssh -R 80:localhost:3389 h", "", "", ""),
+            ("reg add HKCU\\Run /d \"x -c\"", "", "reg add HKCU\\Run /d x -c", ""),
+            ("cmd /c schtasks /create /tr x", "", "cmd /c schtasks /create /tr x", ""),
+            ("schtasks /query /tn x", "schtasks /query /tn x", "", ""),
+            ("wmic /node:h process call create x", "", "", "wmic /node:h process call create x"),
+            ("wmic process call create x", "wmic process call create x", "", ""),
+            ("PsExec64.exe \\\\h x", "", "", "PsExec64.exe \\\\h x"),
+        ] {
+            check("CommandWords", command, run);
+            check("SetupWords", command, set_up);
+            check("RemoteWords", command, remote);
         }
     }
 

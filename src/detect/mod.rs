@@ -139,8 +139,22 @@ impl Detector {
         self.rules.get(*number).map(|rule| &*rule.requirement)
     }
 
-    /// Every rule the record meets, sorted by tool, then rule.
+    /// Every rule the record meets, as it is or with its encoded command in clear, sorted
+    /// by tool, then rule.
     pub fn evaluate(&self, record: &Record) -> Vec<Hit> {
+        let mut hits = self.evaluate_plain(record);
+        if let Some(clear) = command::in_clear(record) {
+            for hit in self.evaluate_plain(&clear) {
+                if hits.iter().all(|known| (&known.tool, &known.rule) != (&hit.tool, &hit.rule)) {
+                    hits.push(hit);
+                }
+            }
+            hits.sort_by(|a, b| (&a.tool, &a.rule).cmp(&(&b.tool, &b.rule)));
+        }
+        hits
+    }
+
+    fn evaluate_plain(&self, record: &Record) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut fallbacks = Vec::new();
         let present = self.index.present(record);

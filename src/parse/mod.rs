@@ -16,6 +16,7 @@ mod container_log;
 mod container_plan;
 mod defender;
 mod elf;
+pub mod encoded_command;
 mod error_report;
 mod ese;
 pub mod event_xml;

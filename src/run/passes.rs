@@ -16,7 +16,7 @@ use crate::model::{
     Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName, SystemFacts,
     Volatile,
 };
-use crate::parse::{self, PARSERS, Parser};
+use crate::parse::{self, PARSERS, Parser, encoded_command};
 use crate::screen::Screen;
 use crate::source::{Entry, Filesystem, HostEvidence};
 
@@ -39,7 +39,8 @@ pub struct Definitions<'a> {
 
 impl<'a> Definitions<'a> {
     pub fn new(artifacts: &'a Artifacts, detector: &'a Detector, use_screen: bool) -> Self {
-        let screen = Screen::compile(detector.requirements());
+        let encoded = encoded_command::requirement();
+        let screen = Screen::compile(detector.requirements().chain([&encoded]));
         let systems = Os::ALL.into_iter().map(Some).chain([None]);
         let systems = systems.map(|os| (os, OnceLock::new())).collect();
         let narrow = PARSERS.iter().filter(|parser| parser.categories().is_some());
@@ -73,7 +74,9 @@ impl<'a> Definitions<'a> {
             screen.get_or_init(|| {
                 let categories = parse::by_name(parser).and_then(|parser| parser.categories());
                 let categories = categories.unwrap_or_default();
-                Screen::compile(&self.detector.requirements_of(&categories))
+                let mut needed = self.detector.requirements_of(&categories);
+                needed.push(encoded_command::requirement());
+                Screen::compile(&needed)
             })
         });
         self.filter(narrow.unwrap_or(&self.screen))
@@ -316,8 +319,11 @@ impl Hunt<'_> {
             let mut tools = self.tools().iter();
             tools.any(|tool| tool.mentions_found && p.names_tool(tool))
         };
-        let requirements: Vec<Requirement> =
+        let mut requirements: Vec<Requirement> =
             pivots.iter().filter(|p| !known(p)).map(Pivot::requirement).collect();
+        if !requirements.is_empty() {
+            requirements.push(encoded_command::requirement());
+        }
         let screen = Screen::compile(&requirements);
         if !requirements.is_empty() {
             let further = Further(&screen);

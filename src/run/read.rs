@@ -14,7 +14,7 @@ use crate::model::{
     Damage, Event, Extent, Filter, Hit, Input, PathResolver, ReadAt, Record, Sink, Zone,
     without_snapshot,
 };
-use crate::parse::{self, ParseError, Parser};
+use crate::parse::{self, ParseError, Parser, encoded_command};
 use crate::source::{Entry, Filesystem};
 
 /// Files that are read whole: above this size one at a time of a source, so that memory
@@ -436,6 +436,7 @@ impl Sink for Collector<'_, '_> {
     fn record(&mut self, mut record: Record) -> ControlFlow<()> {
         files::describe(&mut record, &self.file.entry);
         name_computer(&mut record, self.pass.computer);
+        encoded_command::add_decoded(&mut record);
         let hits = (self.pass.judge)(&record);
         if hits.is_empty() {
             return ControlFlow::Continue(());
