@@ -64,7 +64,15 @@ impl Learner<'_> {
             "process_creation" if self.is_agent_process() => self.process(),
             // Arguments of its own betray an agent under another name.
             "process_creation" if self.hit.rule.ends_with("-arguments-process") => {
-                self.program(record.text("Image").unwrap_or_default());
+                let line = record.text("CommandLine").unwrap_or_default();
+                match path::started_program(line) {
+                    Some(started) => self.program(&started),
+                    None => self.program(record.text("Image").unwrap_or_default()),
+                }
+            }
+            "process_creation" if self.hit.rule.contains("setup-") => self.set_up(),
+            "powershell_history" | "run_dialog" | "shell_history" if self.is_typed_run() => {
+                self.typed();
             }
             "service" | "service_install" => {
                 self.command(record.text("ImagePath"));
@@ -149,6 +157,35 @@ impl Learner<'_> {
             let image = path::tail(image);
             let unnamed_children = record.text("ParentImage").is_none();
             self.add(Target::Process { pid, image, from, unnamed_children });
+        }
+    }
+
+    /// Learns the program that a task, service or key is told to run.
+    fn set_up(&mut self) {
+        let line = self.event.record.text("CommandLine").unwrap_or_default();
+        if let Some(program) = path::started_program(line) {
+            self.program(&program);
+        }
+    }
+
+    /// Whether somebody typed the agent's name, or arguments that only it takes.
+    fn is_typed_run(&self) -> bool {
+        ["-typed", "-arguments-command", "setup-command"].iter().any(|r| self.hit.rule.ends_with(r))
+    }
+
+    /// Learns the program of a typed command, where it gives a path.
+    fn typed(&mut self) {
+        let record = &self.event.record;
+        let line = record.text("DecodedCommand").or_else(|| record.text("CommandLine"));
+        let Some(line) = line else { return };
+        if record.category == "shell_history" {
+            self.started();
+            return;
+        }
+        let own = path::program(line);
+        match path::started_program(line) {
+            Some(started) => self.program(&started),
+            None => self.program(own.trim_start_matches(['&', ' ', '\'', '"'])),
         }
     }
 

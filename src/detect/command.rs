@@ -6,11 +6,10 @@
 //! * `CommandWords`: what is run here and now.
 //! * `SetupWords`: what a task, service or key is told to run, and who tells it.
 //! * `RemoteWords`: what is run on another host.
+//! * `ActiveWords`: all of these; what only searches texts for a command runs none.
 //! * `RemoteForward`: what an ssh client is told to listen to at its server, by `-R` or
 //!   `-o RemoteForward`. Options are read as ssh(1) and PuTTY's manual (3.8, 3.11) have
 //!   them: up to the second word that is none, where the remote command begins.
-//!
-//! What only searches texts for a command runs none.
 
 use crate::model::{Record, Value};
 
@@ -24,12 +23,33 @@ const COMMANDS: &[&str] = &[
     "TaskCommand",
     "HostApplication",
     "ScriptBlockText",
+    "AppParameters",
+    "FailureCommand",
 ];
 /// Fields that hold commands among other things.
 const AROUND: &[&str] = &["TaskContent"];
-/// Programs that only look for texts.
-const SEARCHES: &[&str] =
-    &["findstr", "find", "grep", "egrep", "fgrep", "zgrep", "rg", "ack", "select-string", "sls"];
+/// Programs that only look for texts, or say them.
+const SEARCHES: &[&str] = &[
+    "findstr",
+    "find",
+    "grep",
+    "egrep",
+    "fgrep",
+    "zgrep",
+    "rg",
+    "ack",
+    "select-string",
+    "sls",
+    "wevtutil",
+    "get-winevent",
+    "get-eventlog",
+    "journalctl",
+    "write-host",
+    "write-output",
+];
+/// PowerShell's comparisons with a text.
+const COMPARES: &[&str] =
+    &["-match", "-notmatch", "-imatch", "-cmatch", "-like", "-notlike", "-eq", "-ne", "-contains"];
 /// Programs that run what follows, and words around it.
 const WRAPPERS: &[&str] = &[
     "sudo",
@@ -64,7 +84,8 @@ const SETUPS: &[(&str, &[&str])] = &[
     ("register-scheduledtask", &[]),
     ("new-scheduledtaskaction", &[]),
 ];
-/// Programs that run something on the host that one of their words begins to name.
+/// Programs that run something on the host that one of their words, or a word's beginning
+/// up to a colon or backslash, names.
 const REMOTES: &[(&str, &str)] = &[
     ("wmic", "/node:"),
     ("psexec", r"\\"),
@@ -125,9 +146,10 @@ enum Deed {
 /// record's commands give none or the name is another.
 pub(super) fn field(record: &Record, name: &str) -> Option<Vec<String>> {
     let read: fn(&str) -> Vec<String> = match name {
-        "CommandWords" => |text| words_of(text, Deed::Run),
-        "SetupWords" => |text| words_of(text, Deed::SetUp),
-        "RemoteWords" => |text| words_of(text, Deed::Remote),
+        "CommandWords" => |text| words_of(text, |deed| deed == Deed::Run),
+        "SetupWords" => |text| words_of(text, |deed| deed == Deed::SetUp),
+        "RemoteWords" => |text| words_of(text, |deed| deed == Deed::Remote),
+        "ActiveWords" => |text| words_of(text, |deed| deed != Deed::Search),
         "RemoteForward" => |text| remote_forwards(text, 0),
         _ => return None,
     };
@@ -159,9 +181,9 @@ fn texts(value: &Value) -> &[String] {
     }
 }
 
-fn words_of(text: &str, deed: Deed) -> Vec<String> {
+fn words_of(text: &str, wanted: fn(Deed) -> bool) -> Vec<String> {
     let commands = commands(text).into_iter();
-    commands.filter(|words| deed_of(words) == deed).map(|words| words.join(" ")).collect()
+    commands.filter(|words| wanted(deed_of(words))).map(|words| words.join(" ")).collect()
 }
 
 /// What the first of the words that is no wrapper makes of the others.
@@ -175,8 +197,15 @@ fn deed_of(words: &[String]) -> Deed {
     let has = |wanted: &[&str]| {
         wanted.is_empty() || words.iter().any(|w| wanted.contains(&w.to_ascii_lowercase().as_str()))
     };
-    let names_host = |start: &str| words.iter().any(|w| w.to_ascii_lowercase().starts_with(start));
-    if SEARCHES.contains(&verb.as_str()) {
+    let names_host = |start: &str| {
+        let is_whole = !start.ends_with([':', '\\']);
+        words
+            .iter()
+            .map(|word| word.to_ascii_lowercase())
+            .any(|word| word.strip_prefix(start).is_some_and(|rest| !is_whole || rest.is_empty()))
+    };
+    let compares = words.iter().any(|w| COMPARES.contains(&w.to_ascii_lowercase().as_str()));
+    if compares || SEARCHES.contains(&verb.as_str()) {
         Deed::Search
     } else if REMOTES.iter().any(|(name, start)| *name == verb && names_host(start)) {
         Deed::Remote
@@ -455,6 +484,13 @@ mod tests {
             ("# ssh -R 80:localhost:3389 h", "", "", ""),
             ("reg add HKCU\\Run /d \"x -c\"", "", "reg add HKCU\\Run /d x -c", ""),
             ("cmd /c schtasks /create /tr x", "", "cmd /c schtasks /create /tr x", ""),
+            ("? { $_.Message -match 'client x R:socks' }", "?", "", ""),
+            (
+                "schtasks /create /sc onlogon /s h /tr x",
+                "",
+                "",
+                "schtasks /create /sc onlogon /s h /tr x",
+            ),
             ("schtasks /query /tn x", "schtasks /query /tn x", "", ""),
             ("wmic /node:h process call create x", "", "", "wmic /node:h process call create x"),
             ("wmic process call create x", "wmic process call create x", "", ""),
