@@ -144,7 +144,8 @@ impl Detector {
     pub fn evaluate(&self, record: &Record) -> Vec<Hit> {
         let mut hits = self.evaluate_plain(record);
         if let Some(clear) = command::in_clear(record) {
-            for hit in self.evaluate_plain(&clear) {
+            for mut hit in self.evaluate_plain(&clear) {
+                hit.message.push_str(" (decoded from Base64)");
                 if hits.iter().all(|known| (&known.tool, &known.rule) != (&hit.tool, &hit.rule)) {
                     hits.push(hit);
                 }

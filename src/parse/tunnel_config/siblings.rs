@@ -173,6 +173,35 @@ fn hidden(secret: &str) -> String {
     if secret.is_empty() { String::new() } else { redacted(secret) }
 }
 
+/// What frpc has in `[common]` beside the server (github.com/fatedier/frp, `conf/legacy`).
+const FRP_COMMON_KEYS: &[&str] = &[
+    "token",
+    "admin_addr",
+    "admin_port",
+    "authentication_method",
+    "dns_server",
+    "login_fail_exit",
+    "nat_hole_stun_server",
+    "pool_count",
+    "protocol",
+    "tcp_mux",
+    "tls_enable",
+];
+/// What makes a section a proxy or visitor of frp.
+const FRP_PROXY_KEYS: &[&str] = &[
+    "remote_port",
+    "custom_domains",
+    "subdomain",
+    "sk",
+    "plugin",
+    "role",
+    "use_encryption",
+    "use_compression",
+];
+/// The same of its files from 0.52 on, where proxies alone may tell.
+const FRP_KEYS: &[&str] =
+    &["visitors", "auth", "transport", "loginFailExit", "natHoleStunServer", "webServer"];
+
 /// The server's address in `[common]`, things let out in the other sections.
 fn frp_ini(root: &Node) -> Option<Setup> {
     let common = root.get("common")?;
@@ -189,7 +218,22 @@ fn frp_ini(root: &Node) -> Option<Setup> {
         exposed: Vec::new(),
     };
     frp_proxies(root, host, 0, &mut setup.exposed);
-    (common.get("server_port").is_some() || !setup.exposed.is_empty()).then_some(setup)
+    let is_own = has_any(common, FRP_COMMON_KEYS)
+        || root.entries().iter().any(|(_, section)| is_frp_section(section, 0));
+    is_own.then_some(setup)
+}
+
+/// Whether a section, or one within it, has keys that only a proxy of frp has: other
+/// programs' settings name servers and local ports too.
+fn is_frp_section(node: &Node, depth: usize) -> bool {
+    let is_proxy = (node.get("local_port").is_some() || node.get("plugin").is_some())
+        && has_any(node, FRP_PROXY_KEYS);
+    let inner = || node.entries().iter().any(|(_, section)| is_frp_section(section, depth + 1));
+    is_proxy || depth < MAX_DEPTH && inner()
+}
+
+fn has_any(node: &Node, keys: &[&str]) -> bool {
+    keys.iter().any(|key| node.get(key).is_some())
 }
 
 fn frp_proxies(node: &Node, host: &str, depth: usize, found: &mut Vec<Exposed>) {
@@ -230,7 +274,7 @@ fn frp(root: &Node) -> Option<Setup> {
     let proxies = root.get("proxies").map_or(&[][..], Node::items);
     let server = joined(host, &first(root, &["serverPort"]));
     let auth = root.get("auth");
-    let known = root.get("serverPort").is_some()
+    let known = has_any(root, FRP_KEYS)
         || proxies.iter().any(|p| p.get("localPort").is_some() || p.get("plugin").is_some());
     known.then(|| Setup {
         tool: "frp",
