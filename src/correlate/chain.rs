@@ -244,7 +244,14 @@ fn of_session(id: &str, found: &Found, rows: &[&Row]) -> Chain {
         "ssh" => "A login by ssh",
         _ => "Remote desktop",
     };
-    chain.summary = if found.session.carrier.is_empty() {
+    let candidates = &found.session.candidates;
+    chain.summary = if !candidates.is_empty() {
+        format!(
+            "{what} over loopback that may have come through {}, though no log tells of it ({})",
+            candidates.join(", or "),
+            described(found)
+        )
+    } else if found.session.carrier.is_empty() {
         format!(
             "{what} over loopback that no tool's port or log explains ({}): consistent \
              with a tunnel by a renamed tool or `ssh -R`",

@@ -76,11 +76,13 @@ fn verdict_lines(report: &HostReport, found: &[&ToolVerdict]) -> Vec<String> {
     }
     let open = &report.verdict.unattributed;
     if !open.is_empty() {
-        let line = format!(
-            "LOOK: {} over loopback that none of the tools looked for explains{}",
-            counted(open),
-            first_session(open)
-        );
+        let explained = open.iter().filter(|session| !session.candidates.is_empty()).count();
+        let why = match explained {
+            0 => "that none of the tools looked for explains",
+            n if n == open.len() => "that may have come through a tool that is known here",
+            _ => "some of which may have come through a tool that is known here",
+        };
+        let line = format!("LOOK: {} over loopback {why}{}", counted(open), first_session(open));
         lines.push(plain(&line, MAX_SENTENCE));
     }
     lines

@@ -92,8 +92,13 @@ fn session(session: &Session) -> Value {
         "workstation": session.workstation,
         "rows": session.rows,
     });
-    if let Some(object) = value.as_object_mut().filter(|_| !session.carrier.is_empty()) {
-        object.insert("carrier".to_owned(), session.carrier.as_str().into());
+    if let Some(object) = value.as_object_mut() {
+        if !session.carrier.is_empty() {
+            object.insert("carrier".to_owned(), session.carrier.as_str().into());
+        }
+        if !session.candidates.is_empty() {
+            object.insert("candidates".to_owned(), json!(session.candidates));
+        }
     }
     value
 }

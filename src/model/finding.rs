@@ -122,6 +122,8 @@ pub struct Session {
     pub rows: Vec<String>,
     /// What carried it, where a log names it though no profile does (`plink.exe`).
     pub carrier: String,
+    /// What may have carried it, where nothing tells which.
+    pub candidates: Vec<String>,
 }
 
 /// An account of the tunnel's provider, named by a token.

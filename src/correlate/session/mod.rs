@@ -356,7 +356,9 @@ fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize
         found.tool.get_or_insert_with(|| join.tool.clone());
     }
     if found.tool.is_none() && found.session.carrier.is_empty() {
-        found.tool = view.opener(service_port, group.from);
+        let openers = view.openers(service_port, group.from);
+        found.tool = openers.tool;
+        found.session.candidates = openers.possible;
         found.by_port = found.tool.as_ref().map(|_| service_port);
     }
     found.events.sort_by_key(|i| (events.get(*i).and_then(|e| e.record.first_time()), *i));

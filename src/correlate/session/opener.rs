@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::{Tool, is_loopback};
 use super::JITTER;
-use crate::model::{Coverage, Event, Hit, NO_TOOL, RowStage};
+use crate::model::{Coverage, Event, Hit, NO_TOOL, Precision, RowStage};
 
 /// A tool that was seen at work, or set up to start by itself, so long before may carry a
 /// session.
@@ -45,6 +45,54 @@ pub(super) struct View<'a> {
     ends: BTreeMap<i64, Vec<Timestamp>>,
 }
 
+/// Who may have carried a session.
+#[derive(Debug, Default)]
+pub(super) struct Openers {
+    /// The one that ran and opens the port, if no other may have been it.
+    pub tool: Option<Arc<str>>,
+    /// Else all that may have been it, in words, by name.
+    pub possible: Vec<String>,
+}
+
+/// What a tool had to do with a port.
+#[derive(Default)]
+struct Role {
+    /// It lets the port out, as a configuration says or a run of whatever time.
+    opens: bool,
+    /// The same, runs of the day before alone.
+    opens_now: bool,
+    /// Nothing says which port it lets out.
+    is_untold: bool,
+    /// How long before it was last seen at work, if it has not ended since.
+    ran: Option<SignedDuration>,
+}
+
+impl Role {
+    fn told(&self, tool: &Arc<str>, port: i64) -> Option<String> {
+        let of_day = self.ran.filter(|before| *before <= TUNNEL_SPAN);
+        Some(match (self.opens, self.ran, of_day) {
+            (true, Some(before), _) => {
+                format!("{tool}, which opens port {port} and ran {} before", span(before))
+            }
+            (true, None, _) => format!("{tool}, which is set up to open port {port}"),
+            (false, _, Some(before)) if self.is_untold => {
+                format!("{tool}, which ran {} before", span(before))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// In the largest whole unit.
+fn span(time: SignedDuration) -> String {
+    let minutes = time.as_mins().max(0);
+    match (minutes / 60 / 24, minutes / 60) {
+        (days, _) if days > 1 => format!("{days} days"),
+        (_, hours) if hours > 1 => format!("{hours} hours"),
+        _ => format!("{minutes} minutes"),
+    }
+}
+
 impl<'a> View<'a> {
     pub(super) fn new(events: &'a [Event], tools: &'a [Tool], coverage: &'a [Coverage]) -> Self {
         let mut ends: BTreeMap<i64, Vec<Timestamp>> = BTreeMap::new();
@@ -57,28 +105,68 @@ impl<'a> View<'a> {
         Self { events, tools, coverage, ends }
     }
 
-    /// The tool last seen at work before that time that opens the port, as its log, its
-    /// configuration or what starts it says; none whose visitors are told of elsewhere.
-    pub(super) fn opener(&self, port: i64, at: Timestamp) -> Option<Arc<str>> {
-        let mut active: BTreeMap<&Arc<str>, Vec<SignedDuration>> = BTreeMap::new();
-        for event in self.events {
-            let Some(hit) = self.hit_of(event) else { continue };
-            let works =
-                matches!(hit.stage, RowStage::Executed | RowStage::Persisted | RowStage::Connected);
-            let times = event.record.times.iter().filter_map(|moment| moment.at);
-            let before = times.map(|time| at.duration_since(time)).filter(|d| is_before(*d));
-            let before = before.filter(|d| works && *d <= TUNNEL_SPAN).min();
-            if let Some(before) = before.filter(|_| !self.has_ended(event, at)) {
-                active.entry(&hit.tool).or_default().push(before);
+    /// Who had that port open then.
+    pub(super) fn openers(&self, port: i64, at: Timestamp) -> Openers {
+        let mut likely = Vec::new();
+        let mut possible = Vec::new();
+        for tool in self.tools.iter().map(|tool| &tool.id).filter(|id| &***id != NO_TOOL) {
+            let Some(role) = self.role(tool, port, at) else { continue };
+            if self.would_be_told(tool, port, at) {
+                continue;
+            }
+            if role.opens_now && role.ran.is_some_and(|before| before <= TUNNEL_SPAN) {
+                likely.push(tool.clone());
+            }
+            possible.extend(role.told(tool, port));
+        }
+        let ways = self.ssh_ways(port, at);
+        match likely.as_slice() {
+            [tool] if ways.is_empty() => Openers { tool: Some(tool.clone()), possible: Vec::new() },
+            _ => {
+                possible.extend(ways);
+                Openers { tool: None, possible }
             }
         }
-        let likely = active.into_iter().filter_map(|(tool, before)| {
-            let end = self.end_of(tool, at).map(|end| at.duration_since(end));
-            let last = before.into_iter().filter(|d| end.is_none_or(|end| *d < end)).min()?;
-            let opens = self.events.iter().any(|event| self.opens(event, tool, port, at));
-            (opens && !self.would_be_told(tool, port, at)).then_some((last, tool))
+    }
+
+    /// What the tool had to do with the port at that time; `None` if nothing.
+    fn role(&self, tool: &Arc<str>, port: i64, at: Timestamp) -> Option<Role> {
+        let mut role = Role::default();
+        let end = self.end_of(tool, at).map(|end| at.duration_since(end));
+        let mut others = false;
+        for event in self.events.iter().filter(|event| self.is_of(event, tool)) {
+            role.opens |= self.opens(event, port, at, None);
+            role.opens_now |= self.opens(event, port, at, Some(TUNNEL_SPAN));
+            others |= opens_some(event);
+            let stage = self.hit_of(event).map(|hit| hit.stage);
+            let exact = event.record.times.iter().filter(|m| m.precision != Precision::UpperBound);
+            let before = exact.filter_map(|moment| moment.at).map(|time| at.duration_since(time));
+            let last = before.filter(|before| is_before(*before)).min();
+            let works = matches!(stage, Some(RowStage::Executed | RowStage::Connected));
+            let goes_on = |before: &SignedDuration| end.is_none_or(|end| *before < end);
+            if let Some(before) =
+                last.filter(goes_on).filter(|_| works && !self.has_ended(event, at))
+            {
+                role.ran = Some(role.ran.map_or(before, |known| known.min(before)));
+            }
+        }
+        role.is_untold = !role.opens && !others;
+        (role.ran.is_some() || role.opens).then_some(role)
+    }
+
+    /// Ways back by ssh to that port, each once.
+    fn ssh_ways(&self, port: i64, at: Timestamp) -> Vec<String> {
+        let leads_here = self.events.iter().any(|event| {
+            let record = &event.record;
+            let is_way = event.hits.iter().any(|hit| {
+                &*hit.tool == NO_TOOL && hit.rule.contains("ssh-") && hit.score >= OF_TOOL
+            });
+            let in_time =
+                record.first_time().is_none_or(|first| is_before(at.duration_since(first)));
+            let lines = || COMMANDS.iter().filter_map(|field| record.text(field));
+            is_way && in_time && lines().any(|line| names_port(line, port))
         });
-        likely.min().map(|(_, tool)| tool.clone())
+        leads_here.then(|| format!("a way back by ssh to port {port}")).into_iter().collect()
     }
 
     /// The hit that makes an event a tool's.
@@ -95,8 +183,9 @@ impl<'a> View<'a> {
         self.hit_of(event).is_some_and(|hit| hit.tool == *tool)
     }
 
-    /// Whether the event says, not later than that, that the tool opens the port.
-    fn opens(&self, event: &Event, tool: &Arc<str>, port: i64, at: Timestamp) -> bool {
+    /// Whether the tool's event says, not later than that, that the tool opens the port; a run
+    /// within that time alone.
+    fn opens(&self, event: &Event, port: i64, at: Timestamp, of: Option<SignedDuration>) -> bool {
         let record = &event.record;
         let first = record.times.iter().filter_map(|moment| moment.at).min();
         let says = match record.category {
@@ -111,9 +200,10 @@ impl<'a> View<'a> {
         let is_run = matches!(record.category, "process_creation" | "agent_log");
         let in_time = first.is_none_or(|first| {
             let before = at.duration_since(first);
-            is_before(before) && (!is_run || before <= TUNNEL_SPAN && !self.has_ended(event, at))
+            let is_recent = of.is_none_or(|span| before <= span);
+            is_before(before) && (!is_run || is_recent && !self.has_ended(event, at))
         });
-        says && in_time && self.is_of(event, tool)
+        says && in_time
     }
 
     /// Whether the process that the event is of had ended before that time.
@@ -186,27 +276,44 @@ fn words(command: &str) -> impl Iterator<Item = &str> {
     command.split([' ', '\t', '=', '"', '\'', ',']).filter(|word| !word.is_empty())
 }
 
+/// Whether the event says of some port of this host that it is let out.
+fn opens_some(event: &Event) -> bool {
+    let record = &event.record;
+    let lines = || COMMANDS.iter().filter_map(|field| record.text(field));
+    record.number("TargetPort").is_some() || lines().any(|line| !own_ports(line).is_empty())
+}
+
 /// Whether a command lets that port of this host out.
 fn names_port(command: &str, port: i64) -> bool {
+    own_ports(command).contains(&port)
+}
+
+/// The ports of this host that a command lets out.
+fn own_ports(command: &str) -> Vec<i64> {
     let mut before = "";
-    let mut named = false;
+    let mut named = Vec::new();
     for word in words(command) {
         let elsewhere = word.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback());
         if TAKE_HOST.contains(&before) && elsewhere {
-            return false;
+            return Vec::new();
         }
-        named |= match word.contains(':') {
-            true => leads_to(word, port),
-            false => TAKE_PORT.contains(&before) && word.parse() == Ok(port),
-        };
+        named.extend(match word.contains(':') {
+            true => own_port(word),
+            false => word.parse().ok().filter(|_| TAKE_PORT.contains(&before)),
+        });
         before = word;
     }
     named
 }
 
-/// Whether an address ends with that port of this host: `R:2222:localhost:22`, `tcp://[::1]:22`.
+/// Whether an address ends with that port of this host.
 fn leads_to(address: &str, port: i64) -> bool {
-    let Some((host, last)) = address.trim_end_matches('/').rsplit_once(':') else { return false };
+    own_port(address) == Some(port)
+}
+
+/// The port of this host that an address ends with: `R:2222:localhost:22`, `tcp://[::1]:22`.
+fn own_port(address: &str) -> Option<i64> {
+    let (host, last) = address.trim_end_matches('/').rsplit_once(':')?;
     let number = last.split('/').next().unwrap_or_default();
     let own = match host.rfind('[') {
         Some(at) => host.get(at..).unwrap_or_default(),
@@ -214,7 +321,7 @@ fn leads_to(address: &str, port: i64) -> bool {
     };
     // `R:22` of chisel is the same port on both sides.
     let is_own = matches!(own, "" | "R" | "localhost" | "0.0.0.0" | "*") || is_loopback(own);
-    number.parse() == Ok(port) && is_own
+    number.parse().ok().filter(|_| is_own)
 }
 
 #[cfg(test)]
@@ -233,7 +340,7 @@ mod tests {
         let tools = [tool("ngrok"), tool("frp")];
         let at = "2024-03-18T09:08:01Z".parse().unwrap();
         let view = View::new(events, &tools, coverage);
-        assert_eq!(view.opener(3389, at).as_deref(), expected);
+        assert_eq!(view.openers(3389, at).tool.as_deref(), expected);
     }
 
     fn run(at: &str, command: &str) -> Event {
@@ -293,11 +400,39 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_tools_is_the_likeliest() {
-        let fields = [("CommandLine", "frpc tcp -l 3389")];
-        let at = "2024-03-18T09:07:35Z";
-        let other = event_of("frp", RowStage::Executed, "process_creation", at, &fields);
-        check(&[run(STARTED, "ngrok tcp 3389"), other], Some("frp"));
+    fn several_that_may_have_carried_somebody_are_told() {
+        let of = |tool: &str, stage, at: &str, command: &str| {
+            event_of(tool, stage, "process_creation", at, &[("CommandLine", command)])
+        };
+        let at = "2024-03-18T09:08:01Z".parse().unwrap();
+        let tools = [tool("frp"), tool("ngrok")];
+        for (events, expected) in [
+            (
+                vec![
+                    of("ngrok", RowStage::Executed, STARTED, "ngrok tcp 3389"),
+                    of("frp", RowStage::Executed, "2024-03-18T05:06:00Z", "frpc tcp -l 3389"),
+                ],
+                "frp, which opens port 3389 and ran 4 hours before; \
+                 ngrok, which opens port 3389 and ran 1 minutes before",
+            ),
+            (
+                vec![of("frp", RowStage::Executed, "2024-03-14T05:06:00Z", "frpc tcp -l 3389")],
+                "frp, which opens port 3389 and ran 4 days before",
+            ),
+            (
+                vec![of("frp", RowStage::Persisted, STARTED, "frpc tcp -l 3389")],
+                "frp, which is set up to open port 3389",
+            ),
+            (
+                vec![of("frp", RowStage::Executed, STARTED, "frpc")],
+                "frp, which ran 1 minutes before",
+            ),
+            (vec![of("frp", RowStage::Executed, STARTED, "frpc tcp -l 80")], ""),
+        ] {
+            let openers = View::new(&events, &tools, &[]).openers(3389, at);
+            assert_eq!(openers.tool, None);
+            assert_eq!(openers.possible.join("; "), expected);
+        }
     }
 
     #[test]
