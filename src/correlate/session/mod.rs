@@ -22,6 +22,8 @@ use crate::model::{Coverage, Event, NO_TOOL, RowStage, Session};
 const LOGON_SPAN: SignedDuration = SignedDuration::from_secs(60);
 /// Clock and flush differences between logs.
 const JITTER: SignedDuration = SignedDuration::from_secs(3);
+/// Score of what may have come through a tool that is known here.
+const POSSIBLE: u8 = 40;
 /// Score of a logon that only its neighbours make suspicious.
 const RAISED: u8 = 60;
 
@@ -436,6 +438,12 @@ fn mark(found: &Found, events: &mut [Event]) {
                 if let Some(port) = found.by_port {
                     let _ = write!(hit.message, "; {tool} ran and opens port {port}");
                 }
+            }
+            let candidates = &found.session.candidates;
+            if !candidates.is_empty() {
+                let _ =
+                    write!(hit.message, "; it may have come through {}", candidates.join(", or "));
+                hit.score = hit.score.max(POSSIBLE);
             }
             if network_logon && hit.score < RAISED {
                 hit.score = RAISED;
