@@ -132,11 +132,11 @@ impl Pivot {
             Target::Service(name) => service::weight(record, name)?,
             Target::Task(name) => {
                 let same = record.text("TaskName").is_some_and(|t| t.eq_ignore_ascii_case(name));
-                (same && record.category == "task").then_some((
-                    RowStage::Persisted,
-                    40,
-                    "speaks of the agent's task",
-                ))?
+                let removed = matches!(record.number("EventID"), Some(141 | 4699));
+                (same && record.category == "task").then_some(match removed {
+                    true => (RowStage::CleanedUp, 50, "the agent's task was deleted"),
+                    false => (RowStage::Persisted, 40, "speaks of the agent's task"),
+                })?
             }
             Target::Logon { id, from } => logon(record, *id, *from)?,
             Target::Activity(id) => {

@@ -140,9 +140,13 @@ fn proves(row: &Row, name: RungName) -> bool {
     let runs = matches!(row.stage, RowStage::Connected | RowStage::Used)
         && (!row.process.is_empty() || row.artifact.contains("log"));
     let connects = row.stage == RowStage::Used;
+    // What is deleted was set up before.
+    let was_task = row.stage == RowStage::CleanedUp
+        && row.rule.iter().any(|r| r.ends_with("task-removed") || r == "pivot-task");
     row.stage == name.stage()
         || (name == RungName::Executed && runs)
         || (name == RungName::Connected && connects)
+        || (name == RungName::Persisted && was_task)
 }
 
 /// No, if every needed source was read whole; else unknown, and what is missing.
