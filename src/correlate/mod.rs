@@ -11,6 +11,7 @@ mod learn;
 mod lone;
 mod path;
 mod pivot;
+mod port;
 mod session;
 mod timeline;
 mod traffic;

@@ -1,6 +1,7 @@
 //! Pivots: what one finding teaches to hunt for everywhere else.
 
 mod service;
+mod task;
 
 use std::sync::Arc;
 
@@ -89,7 +90,7 @@ impl Pivot {
             Target::Activity(guid) => by_guid(guid),
             Target::Process { pid, unnamed_children, .. } => by_pid(*pid, *unnamed_children),
             Target::Service(name) => ascii_run(service::stem(name)),
-            Target::Task(name) => ascii_run(name),
+            Target::Task(name) => ascii_run(name.trim_start_matches('\\')),
             Target::Logon { id, .. } => {
                 Requirement::Bytes { bytes: id.to_le_bytes().to_vec(), text: format!("{id:#x}") }
             }
@@ -130,14 +131,7 @@ impl Pivot {
                 process(record, i64::from(*pid), image, *from, *unnamed_children)?
             }
             Target::Service(name) => service::weight(record, name)?,
-            Target::Task(name) => {
-                let same = record.text("TaskName").is_some_and(|t| t.eq_ignore_ascii_case(name));
-                let removed = matches!(record.number("EventID"), Some(141 | 4699));
-                (same && record.category == "task").then_some(match removed {
-                    true => (RowStage::CleanedUp, 50, "the agent's task was deleted"),
-                    false => (RowStage::Persisted, 40, "speaks of the agent's task"),
-                })?
-            }
+            Target::Task(name) => task::weight(record, name)?,
             Target::Logon { id, from } => logon(record, *id, *from)?,
             Target::Activity(id) => {
                 let same = record

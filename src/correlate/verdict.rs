@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::session::Found;
 use super::timeline::{RowsOf, counts};
-use super::{Tokens, Tool, traffic, version};
+use super::{Tokens, Tool, port, traffic, version};
 use crate::model::{
     Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, NO_TOOL, Row,
     RowStage, Rung, RungName, Session, Tag, ToolVerdict, Verdict,
@@ -141,12 +141,19 @@ fn proves(row: &Row, name: RungName) -> bool {
         && (!row.process.is_empty() || row.artifact.contains("log"));
     let connects = row.stage == RowStage::Used;
     // What is deleted was set up before.
+    // Arguments that only the tool takes are its configuration.
+    let by_arguments = matches!(row.stage, RowStage::Executed | RowStage::Persisted)
+        && row.rule.iter().any(|rule| {
+            let own = rule.strip_prefix(row.tool.as_str());
+            own.is_some_and(|rest| rest.starts_with("-arguments-"))
+        });
     let was_task = row.stage == RowStage::CleanedUp
         && row.rule.iter().any(|r| r.ends_with("task-removed") || r == "pivot-task");
     row.stage == name.stage()
         || (name == RungName::Executed && runs)
         || (name == RungName::Connected && connects)
         || (name == RungName::Persisted && was_task)
+        || (name == RungName::Configured && by_arguments)
 }
 
 /// No, if every needed source was read whole; else unknown, and what is missing.
@@ -274,6 +281,26 @@ fn exposed(tool: &Tool, f: &Findings<'_>) -> Vec<Exposed> {
         };
         let rows = f.rows_of.get(&index).cloned().unwrap_or_default();
         out.entry(pair).or_default().extend(rows);
+    }
+    // What a command alone lets out.
+    let mut by_command: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for (index, event) in f.events.iter().enumerate() {
+        let runs = event.hits.iter().any(|hit| {
+            hit.tool == tool.id
+                && Level::of_score(hit.score) >= Level::Medium
+                && matches!(hit.stage, RowStage::Executed | RowStage::Persisted)
+        });
+        let lines = port::COMMANDS.iter().filter_map(|field| event.record.text(field));
+        for port in lines.filter(|_| runs).flat_map(port::own_ports) {
+            let rows = f.rows_of.get(&index).cloned().unwrap_or_default();
+            by_command.entry(port).or_default().extend(rows);
+        }
+    }
+    for (port, rows) in by_command {
+        let port = port.to_string();
+        if !out.keys().any(|(target, _)| target.rsplit(':').next() == Some(port.as_str())) {
+            out.insert((format!("127.0.0.1:{port}"), String::new()), rows);
+        }
     }
     out.into_iter().map(|((target, public), rows)| Exposed { target, public, rows }).collect()
 }

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -36,6 +38,8 @@ pub enum TokenKind {
     Authtoken,
     /// Lets its holder change the account (`ak_…`).
     ApiKey,
+    /// Lets a connector of cloudflared serve one tunnel.
+    Tunnel,
 }
 
 /// A token found in a text, without its secret part.
@@ -202,16 +206,35 @@ pub fn tokens_in(text: &str) -> Vec<Token> {
         let (Some(kind), true) = (span.token, span.start >= done) else { continue };
         let secret = text.get(span.start..span.end).unwrap_or_default();
         done = span.end;
-        let token = match is_redacted(secret) {
-            true => Token::of_redacted(secret, kind),
-            false => Some(Token::new(secret, kind)),
+        let tokens = match (is_redacted(secret), kind) {
+            (true, _) => Token::of_redacted(secret, kind).into_iter().collect(),
+            (false, TokenKind::Tunnel) => of_tunnel(secret),
+            (false, _) => vec![Token::new(secret, kind)],
         };
-        let Some(token) = token else { continue };
-        if !found.iter().any(|t| t.id == token.id && t.kind == kind) {
-            found.push(token);
+        for token in tokens {
+            if !found.iter().any(|t| t.id == token.id && t.kind == kind) {
+                found.push(token);
+            }
         }
     }
     found
+}
+
+/// The tunnel and the account that a token of cloudflared names: Base64 of
+/// `{"a":"<account>","t":"<tunnel>","s":"<secret>"}` (github.com/cloudflare/cloudflared,
+/// `connection.TunnelToken`).
+fn of_tunnel(secret: &str) -> Vec<Token> {
+    let named = || {
+        let bytes = STANDARD_NO_PAD.decode(secret.trim_end_matches('=')).ok()?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        let text = |key: &str| Some(json.get(key)?.as_str()?.to_owned());
+        Some([text("t")?, format!("account {}", text("a")?)])
+    };
+    let token = |id: String| Token { id, ..Token::new(secret, TokenKind::Tunnel) };
+    match named() {
+        Some(ids) => ids.map(token).into(),
+        None => vec![Token::new(secret, TokenKind::Tunnel)],
+    }
 }
 
 /// Where a secret stands in a text.
@@ -395,7 +418,8 @@ fn key_spans(text: &str, start: usize, end: usize, key: Key, found: &mut Vec<Spa
             let (start, end) = cursor.word(Ends::Token);
             const SHORTEST: usize = 60;
             if end.saturating_sub(start) >= SHORTEST {
-                found.extend(plain(Some((start, end))));
+                let token = Some(TokenKind::Tunnel);
+                found.push(Span { start, end, login: false, token });
             }
         }
     }

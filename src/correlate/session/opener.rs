@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::port::{COMMANDS, leads_to, names_port, own_ports, words};
 use super::super::{Tool, is_loopback};
 use super::JITTER;
 use crate::model::{Coverage, Event, Hit, NO_TOOL, Precision, RowStage};
@@ -15,24 +16,6 @@ use crate::model::{Coverage, Event, Hit, NO_TOOL, Precision, RowStage};
 const TUNNEL_SPAN: SignedDuration = SignedDuration::from_hours(24);
 /// Hits below this score do not say that something is the tool's.
 const OF_TOOL: u8 = 40;
-/// Where records hold what is run.
-const COMMANDS: &[&str] = &["CommandLine", "ImagePath", "Wrapped", "Details", "TaskCommand"];
-/// Words of commands that a port of this host follows.
-const TAKE_PORT: &[&str] = &[
-    "--local-port",
-    "--local_port",
-    "-l",
-    "-local_port",
-    "http",
-    "https",
-    "local",
-    "rdp",
-    "ssh",
-    "tcp",
-    "tls",
-];
-/// Words of commands that the host follows which is let out.
-const TAKE_HOST: &[&str] = &["--local-ip", "--local_ip", "-i", "-local_ip"];
 /// Words of commands that end what runs.
 const ENDS: &[&str] = &["kill", "killall", "pkill", "stop", "stop-process", "taskkill"];
 
@@ -272,56 +255,11 @@ fn tells_an_end(event: &Event) -> bool {
         || words.map(str::to_ascii_lowercase).any(|word| ENDS.contains(&word.as_str()))
 }
 
-fn words(command: &str) -> impl Iterator<Item = &str> {
-    command.split([' ', '\t', '=', '"', '\'', ',']).filter(|word| !word.is_empty())
-}
-
 /// Whether the event says of some port of this host that it is let out.
 fn opens_some(event: &Event) -> bool {
     let record = &event.record;
     let lines = || COMMANDS.iter().filter_map(|field| record.text(field));
     record.number("TargetPort").is_some() || lines().any(|line| !own_ports(line).is_empty())
-}
-
-/// Whether a command lets that port of this host out.
-fn names_port(command: &str, port: i64) -> bool {
-    own_ports(command).contains(&port)
-}
-
-/// The ports of this host that a command lets out.
-fn own_ports(command: &str) -> Vec<i64> {
-    let mut before = "";
-    let mut named = Vec::new();
-    for word in words(command) {
-        let elsewhere = word.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback());
-        if TAKE_HOST.contains(&before) && elsewhere {
-            return Vec::new();
-        }
-        named.extend(match word.contains(':') {
-            true => own_port(word),
-            false => word.parse().ok().filter(|_| TAKE_PORT.contains(&before)),
-        });
-        before = word;
-    }
-    named
-}
-
-/// Whether an address ends with that port of this host.
-fn leads_to(address: &str, port: i64) -> bool {
-    own_port(address) == Some(port)
-}
-
-/// The port of this host that an address ends with: `R:2222:localhost:22`, `tcp://[::1]:22`.
-fn own_port(address: &str) -> Option<i64> {
-    let (host, last) = address.trim_end_matches('/').rsplit_once(':')?;
-    let number = last.split('/').next().unwrap_or_default();
-    let own = match host.rfind('[') {
-        Some(at) => host.get(at..).unwrap_or_default(),
-        None => host.rsplit([':', '/']).next().unwrap_or_default(),
-    };
-    // `R:22` of chisel is the same port on both sides.
-    let is_own = matches!(own, "" | "R" | "localhost" | "0.0.0.0" | "*") || is_loopback(own);
-    number.parse().ok().filter(|_| is_own)
 }
 
 #[cfg(test)]

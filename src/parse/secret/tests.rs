@@ -80,6 +80,16 @@ fn cloudflared_service_tokens_are_found_by_their_shape() {
     let token = format!("eyJhIjoi{}", "Q0FGRUJBQkU".repeat(8));
     let shown = redact_text(&format!("cloudflared service install {token}")).into_owned();
     assert!(!shown.contains(&token) && shown.contains("…sha256:"));
+    // `{"a":"0123abcd","t":"11111111-2222-3333-4444-555555555555","s":"c2VjcmV0"}`
+    let token = concat!(
+        "eyJhIjoiMDEyM2FiY2QiLCJ0IjoiMTExMTExMTEtMjIyMi0zMzMzLTQ0NDQtNTU1NTU1NTU1NTU1",
+        "IiwicyI6ImMyVmpjbVYwIn0="
+    );
+    let ids: Vec<String> = tokens_in(&format!("cloudflared tunnel run --token {token}"))
+        .into_iter()
+        .map(|token| token.id)
+        .collect();
+    assert_eq!(ids, ["11111111-2222-3333-4444-555555555555", "account 0123abcd"]);
 }
 
 #[test]
