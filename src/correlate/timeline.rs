@@ -291,6 +291,9 @@ fn message(event: &Event, best: &Hit) -> String {
 fn headline(record: &Record) -> String {
     let field = |name: &str| record.text(name).unwrap_or("?").to_owned();
     match record.category {
+        "process_creation" if record.text("CommandLine").is_none() => {
+            format!("{} started", field("Image"))
+        }
         "process_creation" => format!("{} started: {}", field("Image"), field("CommandLine")),
         "process_termination" => format!("{} ended", field("Image")),
         "network_connection" => format!(

@@ -5,12 +5,30 @@ use crate::model::Record;
 /// Longest text a single place takes, in bytes.
 const MAX_VALUE_BYTES: usize = 300;
 
-/// The template with every place filled from the record; what is absent is `?`.
+/// The template with every place filled from the record; what is absent is `?`, and a
+/// part in brackets, `[, account {Account}]`, in which anything is absent is left out.
 ///
 /// Line breaks and other control characters become spaces. A long value is cut
 /// between words, so that no secret is cut where it would no longer be known as one.
 pub(super) fn fill(template: &str, record: &Record) -> String {
     let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('[') {
+        let Some((part, following)) = after.split_once(']') else { break };
+        fill_places(before, record, &mut out);
+        let whole = out.len();
+        if !fill_places(part, record, &mut out) {
+            out.truncate(whole);
+        }
+        rest = following;
+    }
+    fill_places(rest, record, &mut out);
+    out
+}
+
+/// Fills the places of a part; whether all could be filled.
+fn fill_places(template: &str, record: &Record, out: &mut String) -> bool {
+    let mut is_whole = true;
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
@@ -20,13 +38,16 @@ pub(super) fn fill(template: &str, record: &Record) -> String {
             break;
         };
         match place.split('|').find_map(|field| shown(record, field)) {
-            Some(value) => push(&mut out, &value),
-            None => out.push('?'),
+            Some(value) => push(out, &value),
+            None => {
+                out.push('?');
+                is_whole = false;
+            }
         }
         rest = following;
     }
     out.push_str(rest);
-    out
+    is_whole
 }
 
 fn shown(record: &Record, field: &str) -> Option<String> {
@@ -76,6 +97,8 @@ mod tests {
         check("{None|Image}", r"C:\x\ngrok.exe");
         check("{Lines}", "a b");
         check("open { and {Image", "open { and {Image");
+        check("a[, {Image}][, {None}][ {EventID}]", r"a, C:\x\ngrok.exe 1");
+        check("a [{Image}", r"a [C:\x\ngrok.exe");
     }
 
     #[test]
