@@ -288,7 +288,7 @@ fn hits_are_sorted_and_carry_what_the_references_ask_for() {
     let named = hits.iter().find(|hit| &*hit.rule == "ngrok-process").unwrap();
     assert_eq!(&*named.techniques, ["T1572", "T1090", "T1102"]);
     assert_eq!(named.score, 50);
-    assert_eq!(named.message, r"? started C:\x\ngrok.exe on HOST as ?: ngrok.exe tcp 3389");
+    assert_eq!(named.message, r"A program started C:\x\ngrok.exe on HOST: ngrok.exe tcp 3389");
     let ngrok = DETECTOR.profiles().iter().find(|p| &*p.id == "ngrok").unwrap();
     assert_eq!(ngrok.software, ["S0508"]);
     assert_eq!(ngrok.sha256.len(), 64);

@@ -5,7 +5,8 @@ use crate::model::Record;
 /// Longest text a single place takes, in bytes.
 const MAX_VALUE_BYTES: usize = 300;
 
-/// The template with every place filled from the record; what is absent is `?`, and a
+/// The template with every place filled from the record; what is absent is `?`,
+/// an alternative after `=` stands for itself (`{ParentImage|=a program}`), and a
 /// part in brackets, `[, account {Account}]`, in which anything is absent is left out.
 ///
 /// Line breaks and other control characters become spaces. A long value is cut
@@ -37,7 +38,11 @@ fn fill_places(template: &str, record: &Record, out: &mut String) -> bool {
             rest = after;
             break;
         };
-        match place.split('|').find_map(|field| shown(record, field)) {
+        let alternative = |field: &str| match field.strip_prefix('=') {
+            Some(text) => Some(text.to_owned()),
+            None => shown(record, field),
+        };
+        match place.split('|').find_map(alternative) {
             Some(value) => push(out, &value),
             None => {
                 out.push('?');
@@ -98,6 +103,7 @@ mod tests {
         check("{Lines}", "a b");
         check("open { and {Image", "open { and {Image");
         check("a[, {Image}][, {None}][ {EventID}]", r"a, C:\x\ngrok.exe 1");
+        check("{None|=a b} {Image|=c}", r"a b C:\x\ngrok.exe");
         check("a [{Image}", r"a [C:\x\ngrok.exe");
     }
 
