@@ -368,6 +368,10 @@ fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize
     found
 }
 
+fn is_true(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true")
+}
+
 /// The connection to the local remote desktop port that left from the session's
 /// port at that time: its event and image.
 fn carrier<'a>(group: &Group, events: &'a [Event]) -> Option<(usize, &'a str)> {
@@ -376,8 +380,10 @@ fn carrier<'a>(group: &Group, events: &'a [Event]) -> Option<(usize, &'a str)> {
         let image = record.text("Image")?;
         let to_here = record.category == "network_connection"
             && record.text("DestinationIp").is_some_and(is_loopback)
-            && record.text("Initiated").is_none_or(|t| t.eq_ignore_ascii_case("true"))
-            && !path::base_name(image).eq_ignore_ascii_case("svchost.exe");
+            && record.text("Initiated").is_none_or(is_true)
+            // The service itself takes connections; one that it makes is a gateway's or proxy's.
+            && (record.text("Initiated").is_some_and(is_true)
+                || !path::base_name(image).eq_ignore_ascii_case("svchost.exe"));
         let apart = record.first_time()?.duration_since(group.from).abs();
         let port = record.number("SourcePort");
         let same_port = match group.port {
