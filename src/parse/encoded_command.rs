@@ -14,14 +14,16 @@ const MAX_BYTES: usize = 128 << 10;
 const MIN_DIGITS: usize = 16;
 /// The parameter's whole name.
 const PARAMETER: &str = "encodedcommand";
-/// What stands in every text that holds such a command.
-const SIGNS: [&str; 4] = ["-enc", "/enc", "-e ", "-ec "];
+/// What stands in every text that holds such a command, but for `-e`.
+const SIGNS: [&str; 4] = [" -enc", " /enc", " -en ", " -ec "];
+/// What follows `-e`: a quote, or the first digit of an ASCII character's Base64.
+const FIRST: &str = "\"'abcdefijklmnopqrstuvwxyz";
 
 /// What must stand where an encoded command does.
 pub fn requirement() -> Requirement {
-    let shells = ["powershell", "pwsh"].map(|shell| Requirement::Text(shell.into()));
-    let signs = SIGNS.map(|sign| Requirement::Text(sign.into()));
-    Requirement::All(vec![Requirement::Any(shells.to_vec()), Requirement::Any(signs.to_vec())])
+    let short = FIRST.chars().map(|first| format!(" -e {first}"));
+    let signs = SIGNS.into_iter().map(str::to_owned).chain(short);
+    Requirement::Any(signs.map(Requirement::Text).collect())
 }
 
 /// Adds `DecodedCommand` to a record of which a field holds an encoded command; the first
