@@ -45,6 +45,14 @@ fn is_hunted(file: &str) -> bool {
     !path::is_host_program(file)
 }
 
+/// Whether a word of a command is a program's path, not of one that hosts others.
+fn has_path(word: &str) -> bool {
+    let tail = path::tail(word);
+    let is_program = path::base_name(word).to_ascii_lowercase().ends_with(".exe")
+        || word.starts_with('/') && tail.matches('\\').count() > 1;
+    is_program && tail.starts_with('\\') && is_hunted(word)
+}
+
 struct Learner<'a> {
     event: &'a Event,
     tool: &'a Tool,
@@ -99,7 +107,7 @@ impl Learner<'_> {
                 self.command(record.text("CommandLine"));
                 self.name("Name", Target::Task);
             }
-            "wmi_consumer" => self.command(record.text("CommandLine")),
+            "wmi_event" | "wmi_consumer" => self.command(record.text("CommandLine")),
             "antivirus_log" => {
                 let original = record.text("OriginalFileName");
                 if original.is_some_and(|name| self.tool.is_binary(name)) {
@@ -234,10 +242,12 @@ impl Learner<'_> {
         let start = path::program(line);
         // `cmd /c start /min agent.exe …`: the agent is a later word.
         let named = path::words(line).into_iter().find(|w| self.tool.is_binary(path::base_name(w)));
-        match named {
-            Some(agent) => self.program(&agent),
-            None => self.program(&start),
-        }
+        // `cmd /c start /min agent.exe …`: the agent is a later word.
+        let named = path::words(line).into_iter().find(|w| self.tool.is_binary(path::base_name(w)));
+        // `cmd /c start C:\\x\\renamed.exe client …`: arguments betray a program that a helper runs.
+        let helped = !is_hunted(&start) && self.is_by_arguments();
+        let helped = helped.then(|| path::words(line).into_iter().find(|word| has_path(word)));
+        self.program(&named.or(helped.flatten()).unwrap_or(start));
         for file in path::config_arguments(line) {
             self.add_path(&file, Target::Config);
         }
@@ -259,6 +269,12 @@ impl Learner<'_> {
         for file in path::config_arguments(line) {
             self.add_path(&path::at_home(&file, &home), Target::Config);
         }
+    }
+
+    /// Whether the arguments of a command are what was hit.
+    fn is_by_arguments(&self) -> bool {
+        const TELLING: [&str; 3] = ["arguments", "way-back", "remote-forward"];
+        TELLING.iter().any(|part| self.hit.rule.contains(part))
     }
 
     fn program(&mut self, file: &str) {

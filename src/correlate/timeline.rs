@@ -327,6 +327,9 @@ fn headline(record: &Record) -> String {
         | "desktop_autostart" => format!("{} starts {}", field("Name"), field("CommandLine")),
         "task_file" => format!("Scheduled task {} starts {}", field("Name"), field("CommandLine")),
         "wmi_consumer" => format!("WMI consumer {}", field("Name")),
+        "wmi_event" if record.text("CommandLine").is_some() => {
+            format!("A WMI consumer starts {}", field("CommandLine"))
+        }
         "antivirus_log" => {
             format!(
                 "Defender on {}",

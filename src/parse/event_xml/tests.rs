@@ -149,6 +149,24 @@ fn nameless_data_get_the_names_of_their_places() {
     let state = "<EventData><Data>30000</Data><Data>ngrok</Data></EventData>";
     let fields = [("ServiceName", "ngrok"), ("param1", "30000"), ("param2", "ngrok")];
     check(event("System", SERVICES, 7009, state), "service_state", &fields);
+    for (text, command) in [
+        (
+            r#"instance of X { CommandLineTemplate = "a.exe \"b c\" C:\\t"; Name = "C"; }"#,
+            r#"a.exe "b c" C:\t"#,
+        ),
+        (r#"instance of X { ScriptText = "run"; }"#, "run"),
+        (r#"instance of X { CommandLineTemplate = "cut"#, ""),
+    ] {
+        let data = data(&[("PossibleCause", &text.replace('"', "&quot;"))]);
+        let one = event(
+            "Microsoft-Windows-WMI-Activity/Operational",
+            "Microsoft-Windows-WMI-Activity",
+            5861,
+            &data,
+        );
+        let record = parse_event(&one, Locator::Line(1)).unwrap();
+        assert_eq!(record.text("CommandLine").unwrap_or_default(), command);
+    }
     let message = "<EventData><Data>ngrok started</Data></EventData>";
     let fields = [("Message", "ngrok started")];
     check(event("Application", "ngrok", 1, message), "agent_service_log", &fields);

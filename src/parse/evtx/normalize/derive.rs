@@ -33,6 +33,9 @@ pub(super) enum Step {
     TaskCommand,
     /// ClearedChannel from the second field of the name Channel, the event's own.
     ClearedChannel,
+    /// CommandLine: what a permanent consumer of WMI runs, from the field's text, which
+    /// describes it as a MOF file does or is the command itself.
+    Consumer(&'static str),
     /// Category and fields of what the SSH server says in the field payload.
     Sshd,
     /// User and IpAddress from the nameless `<Data>` of SQL Server: who, …, `[CLIENT: …]`.
@@ -69,6 +72,7 @@ pub(super) fn apply(step: &Step, record: &mut Record) {
         Step::Endpoint(from) => endpoint(record, from),
         Step::HostApplication => host_application(record),
         Step::TaskCommand => task_command(record),
+        Step::Consumer(from) => consumer(record, from),
         Step::Sshd => sshd(record),
         Step::SqlLogin => sql_login(record),
         Step::Client(from) => client(record, from),
@@ -79,6 +83,41 @@ pub(super) fn apply(step: &Step, record: &mut Record) {
             }
         }
     }
+}
+
+/// `CommandLineTemplate = "…";` or `ScriptText = "…";`, in which `\` escapes.
+fn consumer(record: &mut Record, from: &str) {
+    const KEYS: [&str; 3] = ["CommandLineTemplate", "ExecutablePath", "ScriptText"];
+    let Some(text) = record.text(from) else { return };
+    let described = KEYS.iter().find_map(|key| {
+        let (_, rest) = text.split_once(key)?;
+        quoted(rest.trim_start().strip_prefix('=')?.trim_start().strip_prefix('"')?)
+    });
+    // Sysmon gives the command alone, quoted and escaped likewise.
+    let alone = || text.trim().strip_prefix('"').and_then(quoted);
+    let is_described = text.contains("instance of ");
+    let command = described.or_else(|| if is_described { None } else { alone() });
+    let command = command.or_else(|| (!is_described).then(|| text.to_owned()));
+    if let Some(command) = command.filter(|command| !command.is_empty()) {
+        set(record, "CommandLine", Value::from(command));
+    }
+}
+
+/// The text up to the quotation mark that ends it, without the backslashes that escape.
+fn quoted(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return Some(out),
+            '\\' => match chars.next_if(|next| matches!(next, '"' | '\\')) {
+                Some(escaped) => out.push(escaped),
+                None => out.push(c),
+            },
+            c => out.push(c),
+        }
+    }
+    None
 }
 
 /// Replaces the first field of that name, or adds it.

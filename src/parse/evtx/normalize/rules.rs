@@ -190,7 +190,7 @@ const RULES: &[Rule] = &[
     sysmon(&[12], "registry_add", "Event Logged", &[PID]),
     sysmon(&[13], "registry_set", "Event Logged", &[PID]),
     sysmon(&[14], "registry_rename", "Event Logged", &[PID]),
-    sysmon(&[19, 20, 21], "wmi_event", "Event Logged", &[]),
+    sysmon(&[19, 20, 21], "wmi_event", "Event Logged", &[Consumer("Destination")]),
     sysmon(&[4, 6, 8, 9, 10, 16, 17, 18, 24, 25, 27, 28, 29, 255], "event", "Event Logged", &[]),
     at("Process Start", rule(SECURITY, &[4688], "process_creation", NEW_PROCESS)),
     at("Process End", rule(SECURITY, &[4689], "process_termination", ENDED_PROCESS)),
@@ -266,7 +266,8 @@ const RULES: &[Rule] = &[
         "dns_query",
         &[Copy("QueryStatus", &["Status"])],
     ),
-    rule(WMI, &[5857, 5858, 5859, 5860, 5861], "wmi_event", &[]),
+    rule(WMI, &[5857, 5858, 5859, 5860], "wmi_event", &[]),
+    rule(WMI, &[5861], "wmi_event", &[Consumer("PossibleCause")]),
     rule(
         BITS,
         &[3, 4, 59, 60, 61],
