@@ -108,6 +108,7 @@ impl Learner<'_> {
                 self.name("Name", Target::Task);
             }
             "wmi_event" | "wmi_consumer" => self.command(record.text("CommandLine")),
+            "script" => self.prepared(),
             "antivirus_log" => {
                 let original = record.text("OriginalFileName");
                 if original.is_some_and(|name| self.tool.is_binary(name)) {
@@ -242,8 +243,6 @@ impl Learner<'_> {
         let start = path::program(line);
         // `cmd /c start /min agent.exe …`: the agent is a later word.
         let named = path::words(line).into_iter().find(|w| self.tool.is_binary(path::base_name(w)));
-        // `cmd /c start /min agent.exe …`: the agent is a later word.
-        let named = path::words(line).into_iter().find(|w| self.tool.is_binary(path::base_name(w)));
         // `cmd /c start C:\\x\\renamed.exe client …`: arguments betray a program that a helper runs.
         let helped = !is_hunted(&start) && self.is_by_arguments();
         let helped = helped.then(|| path::words(line).into_iter().find(|word| has_path(word)));
@@ -268,6 +267,39 @@ impl Learner<'_> {
         }
         for file in path::config_arguments(line) {
             self.add_path(&path::at_home(&file, &home), Target::Config);
+        }
+    }
+
+    /// Learns the program that a line of a script would run, and the script itself: the
+    /// agent by its name, else the first file with a path that is no shell or helper.
+    fn prepared(&mut self) {
+        const OWN_FOLDER: [&str; 4] = ["%~dp0", ".\\", "./", "$PSScriptRoot"];
+        self.add_path(self.event.path.as_str(), Target::Script);
+        let Some(line) = self.event.record.text("CommandLine") else { return };
+        // Only what runs tells of the program; a script that calls this one does not.
+        if self.hit.rule.starts_with("pivot-") {
+            return;
+        }
+        let line = if line.contains('"') { line.to_owned() } else { line.replace('\'', "\"") };
+        let folder = self.event.path.as_str().rsplit_once(['\\', '/']);
+        let placed = |word: String| {
+            let word = word.trim_matches(['\'', '"', '(', ')', '&', '@', ';', ',']);
+            let below = OWN_FOLDER.iter().find_map(|mark| word.strip_prefix(mark));
+            match (below, folder) {
+                (Some(below), Some((folder, _))) => {
+                    let separator = if folder.contains('\\') { '\\' } else { '/' };
+                    format!("{folder}{separator}{}", below.trim_start_matches(['\\', '/']))
+                }
+                _ => word.to_owned(),
+            }
+        };
+        let words: Vec<String> = path::words(&line).into_iter().map(placed).collect();
+        let named = words.iter().find(|w| self.tool.is_binary(path::base_name(w)));
+        if let Some(agent) = named.or_else(|| words.iter().find(|word| has_path(word))) {
+            self.program(agent);
+        }
+        for file in path::config_arguments(&line) {
+            self.add_path(&file, Target::Config);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Pivots: what one finding teaches to hunt for everywhere else.
 
+mod script;
 mod service;
 mod task;
 
@@ -52,6 +53,8 @@ pub enum Target {
         from: Timestamp,
         unnamed_children: bool,
     },
+    /// A script that runs an agent, by its [`path::tail`].
+    Script(String),
     Service(String),
     Task(String),
     /// A logon session of the tunnel's use, `0x51f0a0`, and when it began.
@@ -79,7 +82,9 @@ impl Pivot {
     /// What the screen must see for this pivot to match.
     pub fn requirement(&self) -> Requirement {
         match &self.target {
-            Target::Program(tail) | Target::Config(tail) => path_requirement(tail),
+            Target::Program(tail) | Target::Config(tail) | Target::Script(tail) => {
+                path_requirement(tail)
+            }
             Target::Hash(hex) => Requirement::Text(hex.clone()),
             // Sysmon names the image of every process that it knows: only what it
             // does not know is found by nothing but the GUID.
@@ -130,6 +135,7 @@ impl Pivot {
             Target::Process { pid, image, from, unnamed_children } => {
                 process(record, i64::from(*pid), image, *from, *unnamed_children)?
             }
+            Target::Script(tail) => script::weight(record, tail)?,
             Target::Service(name) => service::weight(record, name)?,
             Target::Task(name) => task::weight(record, name)?,
             Target::Logon { id, from } => logon(record, *id, *from)?,
@@ -168,6 +174,7 @@ impl Pivot {
             Target::Hash(_) => "pivot-hash",
             Target::ProcessGuid { .. } => "pivot-process-guid",
             Target::Process { .. } => "pivot-process",
+            Target::Script(_) => "pivot-script-file",
             Target::Service(_) => "pivot-service",
             Target::Task(_) => "pivot-task",
             Target::Logon { .. } => "pivot-logon",
@@ -212,6 +219,7 @@ fn weight(category: &str, own: bool) -> Weight {
             | "desktop_autostart",
             _,
         ) => (RowStage::Persisted, 70, "the agent starts by itself"),
+        ("script", _) => (RowStage::Configured, 40, "a script names the agent"),
         ("shortcut" | "jump_list", true) => (RowStage::Delivered, 35, "the agent was known here"),
         ("recycled", _) => (RowStage::CleanedUp, 40, "the agent's file was thrown away"),
         ("wmi_event" | "wmi_consumer", _) => {
@@ -260,8 +268,14 @@ fn config(record: &Record) -> Weight {
     }
 }
 
-/// Whether the record's program opens files of any kind: editors, indexers, scanners.
+/// Whether the record's program opens files of any kind: editors, indexers, scanners, and
+/// those that host other programs.
 fn is_reader(record: &Record) -> bool {
+    is_editor(record) || path::is_host_program(record.text("Image").unwrap_or_default())
+}
+
+/// Whether the record's program looks into files of any kind, or copies them.
+fn is_editor(record: &Record) -> bool {
     const READERS: [&str; 44] = [
         "7z",
         "7zfm",
@@ -311,7 +325,7 @@ fn is_reader(record: &Record) -> bool {
     let image = record.text("Image").unwrap_or_default();
     let name = path::base_name(image).to_ascii_lowercase();
     let stem = name.strip_suffix(".exe").unwrap_or(&name);
-    path::is_host_program(image) || READERS.contains(&stem)
+    READERS.contains(&stem)
 }
 
 fn program(record: &Record, tail: &str) -> Option<Weight> {

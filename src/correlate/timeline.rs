@@ -325,6 +325,7 @@ fn headline(record: &Record) -> String {
         }
         "startup_script" | "cron" | "rc_script" | "shell_profile" | "systemd_unit" | "launchd"
         | "desktop_autostart" => format!("{} starts {}", field("Name"), field("CommandLine")),
+        "script" => format!("{} would run {}", field("Name"), field("CommandLine")),
         "task_file" => format!("Scheduled task {} starts {}", field("Name"), field("CommandLine")),
         "wmi_consumer" => format!("WMI consumer {}", field("Name")),
         "wmi_event" if record.text("CommandLine").is_some() => {

@@ -15,6 +15,7 @@ mod container;
 mod container_log;
 mod container_plan;
 mod defender;
+mod disk_script;
 mod elf;
 pub mod encoded_command;
 mod error_report;
@@ -189,6 +190,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &pca::Pca,
     &error_report::ErrorReport,
     &startup_script::StartupScript,
+    &disk_script::DiskScript,
     &task::TaskXml,
     &task::TaskJob,
     &powershell_history::PowershellHistory,

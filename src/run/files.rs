@@ -9,11 +9,12 @@ const ABOUT_FILE: [&str; 5] = ["executable", "archive", "config", "tunnel_endpoi
 
 /// Categories of records that each have a file of their own, made when the thing
 /// happened that they tell of: what its creation and modification mean.
-const OWN_FILE: [(&str, [&str; 2]); 4] = [
+const OWN_FILE: [(&str, [&str; 2]); 5] = [
     ("prefetch", ["Prefetch File Created", "Prefetch File Modified"]),
     ("shortcut", ["Shortcut Created", "Shortcut Modified"]),
     ("startup_shortcut", ["Shortcut Created", "Shortcut Modified"]),
     ("startup_script", ["Script Created", "Script Modified"]),
+    ("script", ["Script Created", "Script Modified"]),
 ];
 
 /// Categories of records that stand in a small file of settings and have no time of
@@ -36,7 +37,7 @@ const IN_FILE: [&str; 14] = [
 ];
 
 /// Categories of records that name no account: it is the one in whose folder they lie.
-const OF_OWNER: [&str; 15] = [
+const OF_OWNER: [&str; 16] = [
     "container_plan",
     "desktop_autostart",
     "launchd",
@@ -47,6 +48,7 @@ const OF_OWNER: [&str; 15] = [
     "shortcut",
     "startup_shortcut",
     "startup_script",
+    "script",
     "jump_list",
     "recycled",
     "powershell_history",
