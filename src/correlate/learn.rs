@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::Tool;
 use super::path;
-use super::pivot::{Pivot, Target};
+use super::pivot::{Pivot, Server, Target, of_command};
 use crate::model::{Event, Hit, NO_TOOL, Record};
 
 /// Score from which a hit is sure enough to teach.
@@ -63,6 +63,7 @@ struct Learner<'a> {
 impl Learner<'_> {
     fn learn(&mut self) {
         let record = &self.event.record;
+        self.servers();
         match record.category {
             "executable" => {
                 self.program(self.event.path.as_str());
@@ -307,6 +308,28 @@ impl Learner<'_> {
     fn is_by_arguments(&self) -> bool {
         const TELLING: [&str; 3] = ["arguments", "way-back", "remote-forward"];
         TELLING.iter().any(|part| self.hit.rule.contains(part))
+    }
+
+    /// Learns the servers that commands and configurations of a tunnel lead to.
+    fn servers(&mut self) {
+        const COMMANDS: [&str; 7] = [
+            "CommandLine",
+            "ImagePath",
+            "ServiceFileName",
+            "Wrapped",
+            "Details",
+            "TaskCommand",
+            "HostApplication",
+        ];
+        let record = &self.event.record;
+        if record.category == "config" {
+            let server = record.text("Server").and_then(Server::of);
+            server.into_iter().for_each(|server| self.add(Target::Server(server)));
+        } else if self.is_by_arguments() {
+            let lines = COMMANDS.iter().filter_map(|field| record.text(field));
+            let servers: Vec<Server> = lines.flat_map(of_command).collect();
+            servers.into_iter().for_each(|server| self.add(Target::Server(server)));
+        }
     }
 
     fn program(&mut self, file: &str) {

@@ -1,6 +1,7 @@
 //! Pivots: what one finding teaches to hunt for everywhere else.
 
 mod script;
+mod server;
 mod service;
 mod task;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::server::{Server, of_command};
 use super::{Tool, path};
 use crate::model::{Hit, Record, Requirement, RowStage, Value};
 
@@ -55,6 +57,7 @@ pub enum Target {
     },
     /// A script that runs an agent, by its [`path::tail`].
     Script(String),
+    Server(Server),
     Service(String),
     Task(String),
     /// A logon session of the tunnel's use, `0x51f0a0`, and when it began.
@@ -85,6 +88,7 @@ impl Pivot {
             Target::Program(tail) | Target::Config(tail) | Target::Script(tail) => {
                 path_requirement(tail)
             }
+            Target::Server(server) => Requirement::Text(server.host.clone()),
             Target::Hash(hex) => Requirement::Text(hex.clone()),
             // Sysmon names the image of every process that it knows: only what it
             // does not know is found by nothing but the GUID.
@@ -136,6 +140,7 @@ impl Pivot {
                 process(record, i64::from(*pid), image, *from, *unnamed_children)?
             }
             Target::Script(tail) => script::weight(record, tail)?,
+            Target::Server(server) => server::weight(record, server)?,
             Target::Service(name) => service::weight(record, name)?,
             Target::Task(name) => task::weight(record, name)?,
             Target::Logon { id, from } => logon(record, *id, *from)?,
@@ -175,6 +180,7 @@ impl Pivot {
             Target::ProcessGuid { .. } => "pivot-process-guid",
             Target::Process { .. } => "pivot-process",
             Target::Script(_) => "pivot-script-file",
+            Target::Server(_) => "pivot-server",
             Target::Service(_) => "pivot-service",
             Target::Task(_) => "pivot-task",
             Target::Logon { .. } => "pivot-logon",

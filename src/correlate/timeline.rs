@@ -231,7 +231,7 @@ fn network(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
         }
         "hosts_file" | "known_host" => {
             row.remote_host = text(&["HostName", "IpAddress"]);
-            row.remote_port = record.number("DestinationPort");
+            row.remote_port = record.number("DestinationPort").or_else(|| record.number("Port"));
         }
         _ => {
             row.remote_host = text(&["Address", "IpAddress", "ClientAddress", "url", "HostName"]);
@@ -331,6 +331,16 @@ fn headline(record: &Record) -> String {
         "wmi_event" if record.text("CommandLine").is_some() => {
             format!("A WMI consumer starts {}", field("CommandLine"))
         }
+        "known_host" => format!(
+            "Key of {} accepted",
+            record.text("IpAddress").or_else(|| record.text("HostName")).unwrap_or_default()
+        ),
+        "firewall_log" => format!(
+            "{} {}:{}",
+            field("Action"),
+            field("DestinationIp"),
+            record.value("DestinationPort").map(Value::to_string).unwrap_or_default()
+        ),
         "antivirus_log" => {
             format!(
                 "Defender on {}",

@@ -52,6 +52,10 @@ impl Parser for KnownHosts {
         false
     }
 
+    fn tells_of_others(&self) -> bool {
+        true
+    }
+
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
         each_line(input, sink, known_host)
     }

@@ -84,8 +84,10 @@ pub fn describe(record: &mut Record, entry: &Entry) {
     {
         record.push("Name", name);
     }
-    // A package is described by a file, or spoken of in a log, which has times of its own.
+    // A package is described by a file, or spoken of in a log, which has times of its own; an
+    // accepted key stands in a file, or in a hive, which has one of each key.
     let in_file = IN_FILE.contains(&record.category)
+        && (record.category != "known_host" || record.times.is_empty())
         || record.category == "package" && record.times.is_empty();
     if record.category == "zone_identifier" {
         record.push("TargetFilename", without_mark(entry.path.as_str()));

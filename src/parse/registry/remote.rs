@@ -90,6 +90,7 @@ fn ssh(key: &Key, output: &mut Output<'_>) -> ControlFlow<()> {
         add_host(&mut record, host);
         record.push("Port", port);
         record.push("KeyType", kind);
+        record.times.extend(key.last_written.map(|at| Moment::exact(at, "Key Last Written")));
         output.add_user(&mut record);
         output.push(record)?;
     }
