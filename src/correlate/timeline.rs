@@ -306,7 +306,10 @@ fn headline(record: &Record) -> String {
         "service" | "service_install" => {
             format!("Service {} runs {}", field("ServiceName"), field("ImagePath"))
         }
-        "service_state" => format!("Service {} changed its state", field("ServiceName")),
+        "service_state" => match record.text("State") {
+            Some(state) => format!("Service {}: {state}", field("ServiceName")),
+            None => format!("Service {} changed its state", field("ServiceName")),
+        },
         "run_key" => format!("{} starts {}", field("ValueName"), field("Details")),
         "task_cache" => format!("{} starts {}", field("Name"), field("CommandLine")),
         "task" => format!("Scheduled task {}", field("TaskName")),

@@ -16,7 +16,7 @@ pub(super) fn weight(record: &Record, name: &str) -> Option<Weight> {
         "service_state" => record.text("ServiceName").is_some_and(is_named).then_some((
             RowStage::Executed,
             40,
-            "the agent's service changed its state",
+            "the agent's service",
         )),
         "journal" | "syslog" => {
             let of_unit = record.text("Unit").is_some_and(is_named);

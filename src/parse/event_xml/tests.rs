@@ -149,6 +149,29 @@ fn nameless_data_get_the_names_of_their_places() {
     let state = "<EventData><Data>30000</Data><Data>ngrok</Data></EventData>";
     let fields = [("ServiceName", "ngrok"), ("param1", "30000"), ("param2", "ngrok")];
     check(event("System", SERVICES, 7009, state), "service_state", &fields);
+    let state = "<EventData><Data>ngrok</Data><Data>stopped</Data></EventData>";
+    let fields = [("ServiceName", "ngrok"), ("State", "stopped")];
+    check(event("System", SERVICES, 7036, state), "service_state", &fields);
+    check(
+        event("System", SERVICES, 7034, state),
+        "service_state",
+        &[("State", "terminated unexpectedly")],
+    );
+    let product = "<EventData><Data>Tailscale</Data><Data>1.78.1</Data><Data>1033</Data>\
+                   <Data>0</Data><Data>Tailscale Inc.</Data></EventData>";
+    let fields =
+        [("Product", "Tailscale"), ("Details", "Tailscale 1.78.1"), ("Action", "installed")];
+    check(event("Application", "MsiInstaller", 1033, product), "installer", &fields);
+    let said =
+        "<EventData><Data>Produkt: A -- B -- Das Entfernen war erfolgreich.</Data></EventData>";
+    let fields = [("Product", "A -- B"), ("Action", "removed")];
+    check(event("Application", "MsiInstaller", 11724, said), "installer", &fields);
+    let nothing = "<EventData><Data>no product</Data></EventData>";
+    check(
+        event("Application", "MsiInstaller", 11707, nothing),
+        "installer",
+        &[("EventID", "11707")],
+    );
     for (text, command) in [
         (
             r#"instance of X { CommandLineTemplate = "a.exe \"b c\" C:\\t"; Name = "C"; }"#,

@@ -36,6 +36,9 @@ pub(super) enum Step {
     /// CommandLine: what a permanent consumer of WMI runs, from the field's text, which
     /// describes it as a MOF file does or is the command itself.
     Consumer(&'static str),
+    /// Product from the first nameless `<Data>`: `Product: name -- what became of it`, unless
+    /// the record has it; Details: the product and its version.
+    Product,
     /// Category and fields of what the SSH server says in the field payload.
     Sshd,
     /// User and IpAddress from the nameless `<Data>` of SQL Server: who, …, `[CLIENT: …]`.
@@ -73,6 +76,7 @@ pub(super) fn apply(step: &Step, record: &mut Record) {
         Step::HostApplication => host_application(record),
         Step::TaskCommand => task_command(record),
         Step::Consumer(from) => consumer(record, from),
+        Step::Product => product(record),
         Step::Sshd => sshd(record),
         Step::SqlLogin => sql_login(record),
         Step::Client(from) => client(record, from),
@@ -100,6 +104,23 @@ fn consumer(record: &mut Record, from: &str) {
     let command = command.or_else(|| (!is_described).then(|| text.to_owned()));
     if let Some(command) = command.filter(|command| !command.is_empty()) {
         set(record, "CommandLine", Value::from(command));
+    }
+}
+
+fn product(record: &mut Record) {
+    let said = unnamed(record).into_iter().next().unwrap_or_default();
+    let has_name = record.value("Product").is_some();
+    // The first word is that of the system's language.
+    if !has_name
+        && let Some((name, _)) = said.rsplit_once(" -- ")
+        && let Some((_, name)) = name.split_once(": ")
+    {
+        set(record, "Product", Value::from(name.trim()));
+    }
+    if let Some(product) = record.text("Product") {
+        let version = record.text("Version").map(|version| format!(" {version}"));
+        let details = format!("{product}{}", version.unwrap_or_default());
+        set(record, "Details", Value::from(details));
     }
 }
 

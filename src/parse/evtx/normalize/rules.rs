@@ -78,6 +78,9 @@ const OPENSSH: &[&str] = &["OpenSSH"];
 /// The default instance, and those with a name of their own.
 const SQL_SERVER: &[&str] = &["MSSQLSERVER", "MSSQL$*"];
 const SMB_SERVER: &[&str] = &["Microsoft-Windows-SMBServer"];
+/// Windows Installer, and what it says of a product that it installed or removed.
+const INSTALLER: &[&str] = &["MsiInstaller"];
+const PRODUCT: &[&str] = &["Product", "Version", "Language", "Status", "Company"];
 const APPX: &[&str] = &["Microsoft-Windows-AppXDeployment-Server"];
 
 const SUBJECT: (&str, &str) = ("SubjectDomainName", "SubjectUserName");
@@ -217,14 +220,53 @@ const RULES: &[Rule] = &[
     rule(EVENTLOG, &[104], "log_cleared", &[ClearedChannel, Account("User", &[SUBJECT])]),
     rule(EVENTLOG, &[1100], "log_cleared", &[]),
     rule(SERVICES, &[7045], "service_install", INSTALLED_SERVICE),
+    // In the words of the system's language: `running`, `stopped`.
     rule(
         SERVICES,
-        &[7036, 7040, 7034, 7031, 7000, 7023, 7024],
+        &[7036],
         "service_state",
-        &[Params, Copy("ServiceName", &["param1"])],
+        &[Params, Copy("ServiceName", &["param1"]), Copy("State", &["param2"])],
+    ),
+    rule(
+        SERVICES,
+        &[7040],
+        "service_state",
+        &[Params, Copy("ServiceName", &["param1"]), Is("State", "start type changed")],
+    ),
+    rule(
+        SERVICES,
+        &[7031, 7034],
+        "service_state",
+        &[Params, Copy("ServiceName", &["param1"]), Is("State", "terminated unexpectedly")],
+    ),
+    rule(
+        SERVICES,
+        &[7000],
+        "service_state",
+        &[Params, Copy("ServiceName", &["param1"]), Is("State", "failed to start")],
+    ),
+    rule(
+        SERVICES,
+        &[7023, 7024],
+        "service_state",
+        &[Params, Copy("ServiceName", &["param1"]), Is("State", "terminated with an error")],
     ),
     // Their first parameter is the time waited, in milliseconds.
-    rule(SERVICES, &[7009, 7011], "service_state", &[Params, Copy("ServiceName", &["param2"])]),
+    rule(
+        SERVICES,
+        &[7009, 7011],
+        "service_state",
+        &[Params, Copy("ServiceName", &["param2"]), Is("State", "did not answer in time")],
+    ),
+    rule(
+        INSTALLER,
+        &[1033],
+        "installer",
+        &[Positional(PRODUCT), Product, Is("Action", "installed")],
+    ),
+    rule(INSTALLER, &[1034], "installer", &[Positional(PRODUCT), Product, Is("Action", "removed")]),
+    rule(INSTALLER, &[11707], "installer", &[Product, Is("Action", "installed")]),
+    rule(INSTALLER, &[11724], "installer", &[Product, Is("Action", "removed")]),
     rule(POWERSHELL, &[4104], "ps_script", &[]),
     rule(POWERSHELL, &[4103], "ps_module", &[HostApplication]),
     rule(CLASSIC_POWERSHELL, &[400, 403, 600, 800], "ps_classic_start", &[HostApplication]),
