@@ -112,6 +112,8 @@ fn described(node: &Node, key: &str, image: &str) -> Record {
     environment.retain(|pair| is_written_out(pair));
     push(&mut record, "Environment", environment);
     push(&mut record, "Ports", of("ports"));
+    let policy = || node.get("deploy")?.get("restart_policy")?.text("condition");
+    record.push("Restart", node.text("restart").or_else(policy).unwrap_or_default());
     record
 }
 
@@ -150,7 +152,7 @@ mod tests {
 
     const COMPOSE: &[u8] = b"services:\n  web:\n    image: nginx:1.25\n    ports: ['80:80']\n  \
         tunnel:\n    image: ngrok/ngrok:alpine\n    command:\n      - tcp\n      - host.docker.internal:3389\n    \
-        environment:\n      NGROK_AUTHTOKEN: abc\n      A: ${A}\n";
+        environment:\n      NGROK_AUTHTOKEN: abc\n      A: ${A}\n    restart: always\n";
     const MANIFEST: &[u8] = b"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n---\n\
         apiVersion: apps/v1\nkind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n        \
         - name: agent\n          image: docker.io/ngrok/ngrok:3\n          args: [http, 'web:80']\n          \
@@ -163,7 +165,7 @@ mod tests {
             parse(&ContainerPlan, COMPOSE).unwrap().shown(),
             "container_plan line:3 | Name=web | Image=nginx:1.25 | Ports=80:80\n\
              container_plan line:6 | Name=tunnel | Image=ngrok/ngrok:alpine \
-             | CommandLine=tcp host.docker.internal:3389 | Environment=NGROK_AUTHTOKEN=abc\n"
+             | CommandLine=tcp host.docker.internal:3389 | Environment=NGROK_AUTHTOKEN=abc | Restart=always\n"
         );
     }
 
