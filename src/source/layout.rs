@@ -19,6 +19,9 @@ const MIN_IMAGE_BYTES: u64 = 64 << 10;
 /// Hosts are looked for this many folders below the source (`hosts/WS01/uploads/auto`).
 const MAX_HOST_DEPTH: usize = 4;
 
+/// What lies in the root of a Mac beside `Library` and `System`; one of these, at least.
+pub(super) const MAC: [&str; 3] = ["Applications", "private", "Users"];
+
 /// A folder's own tree, as its children tell.
 enum Shape {
     Windows,
@@ -109,11 +112,12 @@ fn shape(at: &Path, trust: Trust) -> Shape {
     if certain || (trust == Trust::Names && !drives.is_empty() && drives.len() == children.len()) {
         return Shape::Drives(drives);
     }
+    // A collection of a Mac may lack its applications and what lies in `private`.
+    if has("Library") && has("System") && MAC.iter().any(|name| has(name)) {
+        return Shape::Mac;
+    }
     if has("etc") && (has("var") || has("usr") || has("home")) {
         return Shape::Linux;
-    }
-    if has("Library") && has("System") && (has("Applications") || has("private")) {
-        return Shape::Mac;
     }
     Shape::Unknown
 }
@@ -332,4 +336,27 @@ fn last_name(source: &Path) -> String {
     let full = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = source.file_name().or_else(|| full.file_name());
     name.map_or_else(|| "source".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(folders: &[&str], expected: Layout) {
+        let place = tempfile::TempDir::new().unwrap();
+        for folder in folders {
+            std::fs::create_dir_all(place.path().join(folder)).unwrap();
+            std::fs::write(place.path().join(folder).join("x"), b"1").unwrap();
+        }
+        let found = host(place.path(), place.path(), shape(place.path(), Trust::Names));
+        assert_eq!(found.layout, expected, "{folders:?}");
+    }
+
+    #[test]
+    fn a_mac_is_told_by_what_lies_in_its_root() {
+        check(&["Library", "System", "Users/zoe", "var/log"], Layout::MacRoot);
+        check(&["Library", "System", "Users", "etc", "var"], Layout::MacRoot);
+        check(&["Library", "System", "private"], Layout::MacRoot);
+        check(&["etc", "var", "home/zoe"], Layout::LinuxRoot);
+    }
 }

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::entry::{Entry, Kind};
-use super::super::layout::drive_letter;
+use super::super::layout::{MAC, drive_letter};
 use super::velociraptor;
 
 /// Hosts are looked for this many folders below the top.
@@ -121,7 +121,7 @@ fn shape(names: &dyn Names, at: &str) -> Option<Collector> {
     }
     let linux = has("etc") && (has("var") || has("usr") || has("home"));
     let logs = || names.folders(&join(at, "var")).iter().any(|name| name == "log");
-    let mac = has("Library") && has("System") && (has("Applications") || has("private"));
+    let mac = has("Library") && has("System") && MAC.iter().any(|name| has(name));
     (linux || mac || has("var") && logs()).then_some(Collector::Unix)
 }
 

@@ -127,3 +127,17 @@ fn late_problems_bear_the_hosts_paths() {
     assert_eq!(late.len(), 1);
     assert_eq!(late[0].path, Some(EvidencePath::new(r"C:\Windows\a")));
 }
+
+#[test]
+fn a_mac_is_one_without_its_applications() {
+    for (files, layout) in [
+        (
+            &["Library/a.plist", "System/Library/b.plist", "Users/zoe/.zsh_history", "var/log/c"][..],
+            Layout::MacCollection,
+        ),
+        (&["etc/passwd", "usr/lib/a", "home/zoe/.bash_history"], Layout::LinuxCollection),
+    ] {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|name| (*name, &b"1"[..])).collect();
+        assert_eq!(made(&files)[0].layout, layout, "{files:?}");
+    }
+}
