@@ -14,16 +14,16 @@ use std::ops::ControlFlow;
 use self::dialect::Dialect;
 use self::names::Names;
 use super::lines::{Encoding, decode};
-use super::offer::offer;
+use super::offer::{offer, remark};
 use super::{ParseError, Parser};
 use crate::model::{Category, Damage, Input, Locator, Record, Sink, Value};
 
 const FORMAT: &str = "script";
 /// Larger files are no scripts of people.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 /// Lines that are read.
 const MAX_LINES: usize = 20_000;
-/// Longest command that is kept whole.
+/// Longest command that is kept whole; of a longer one, its beginning is.
 const MAX_COMMAND_BYTES: usize = 64 << 10;
 
 /// Reads scripts wherever they lie; a `script` record for each command.
@@ -55,14 +55,29 @@ impl Parser for DiskScript {
         let bytes = input.read_all(MAX_BYTES)?;
         let (text, encoding) = decode(&bytes);
         if encoding == Encoding::Binary {
-            let found = "bytes that are no text".to_owned();
-            return Err(ParseError::Foreign { format: FORMAT, found });
+            // Only its name says that it is one.
+            sink.damaged(remark(format!("{FORMAT} by its name alone: bytes that are no text")));
+            return Ok(());
         }
         let dialect = Dialect::of(input.name);
         let mut names = Names::default();
-        for (line, command) in commands(&text, dialect, sink) {
-            let command = names.filled(&command, dialect);
-            names.learn(&command, dialect);
+        let mut commands = commands(&text, dialect, sink);
+        for (_, command) in &mut commands {
+            *command = names.filled(command, dialect);
+            names.learn(command, dialect);
+        }
+        // Most scripts hold nothing that anybody looks for: all of it is asked about at once.
+        let all =
+            commands.iter().fold(format!("Name={}\n", input.name), |mut all, (_, command)| {
+                all.push_str("CommandLine=");
+                all.push_str(command);
+                all.push('\n');
+                all
+            });
+        if !input.filter.admits_text(all.as_bytes()) {
+            return Ok(());
+        }
+        for (line, command) in commands {
             let mut record = Record::new("script", Locator::Line(line));
             record.push("CommandLine", command);
             record.push("Name", input.name);
@@ -96,9 +111,8 @@ fn commands(text: &str, dialect: Dialect, sink: &mut dyn Sink) -> Vec<(u64, Stri
             first = number;
         }
         let (body, goes_on) = dialect.continued(line);
-        if open.len().saturating_add(body.len()) <= MAX_COMMAND_BYTES {
-            open.push_str(body);
-        }
+        let room = MAX_COMMAND_BYTES.saturating_sub(open.len());
+        open.push_str(body.get(..body.floor_char_boundary(room)).unwrap_or_default());
         if goes_on {
             open.push(' ');
             continue;

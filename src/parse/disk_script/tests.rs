@@ -74,11 +74,15 @@ fn only_what_matters() {
 }
 
 #[test]
-fn other_formats_are_refused() {
+fn what_is_none_is_said_and_long_commands_are_cut() {
     let program = [&b"MZ"[..], &[0, 1, 2, 3, 0, 0, 7].repeat(9)].concat();
-    assert!(matches!(parse(&DiskScript, &program), Err(ParseError::Foreign { .. })));
+    let kept = parse(&DiskScript, &program).unwrap();
+    assert!(kept.records.is_empty() && kept.damage.iter().all(|damage| !damage.lost));
+    assert_eq!(kept.damage.len(), 1);
+    let long = parse(&DiskScript, &"é".repeat(1 << 20).into_bytes()).unwrap();
+    assert_eq!(long.records[0].text("CommandLine").map(str::len), Some(MAX_COMMAND_BYTES));
     assert!(parse(&DiskScript, b"").unwrap().records.is_empty());
-    assert!(matches!(parse(&DiskScript, &vec![b'a'; 2 << 20]), Err(ParseError::Io(_))));
+    assert!(matches!(parse(&DiskScript, &vec![b'a'; 5 << 20]), Err(ParseError::Io(_))));
 }
 
 #[test]
