@@ -221,8 +221,8 @@ fn network(record: &Record, row: &mut Row, text: &dyn Fn(&[&str]) -> String) {
             row.dns = Some(dns(record, text));
         }
         "agent_log" | "agent_service_log" => {
-            row.remote_host = text(&["RemoteAddress", "Url", "url"]);
-            row.remote_port = record.number("RemotePort");
+            row.remote_host = text(&["RemoteAddress", "Url", "url", "Server"]);
+            row.remote_port = record.number("RemotePort").or_else(|| record.number("ServerPort"));
             row.local_port = record.number("LocalPort");
         }
         "tunnel_endpoint" => {

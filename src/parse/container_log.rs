@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::agent_log::Stamp;
 use super::lines::{Encoding, Lines};
-use super::message::{Message, may_be_agents};
+use super::message::{Message, may_be_a_tools};
 use super::{ParseError, Parser};
 use crate::model::{Damage, Extent, Input, Locator, Moment, Precision, Record, Sink};
 
@@ -70,7 +70,7 @@ impl Parser for ContainerLog {
             extent.first = extent.first.or(Some(line.at));
             extent.last = extent.last.max(Some(line.at));
             let text = line.text.trim_end();
-            let matters = may_be_agents(text.trim_start())
+            let matters = may_be_a_tools(text.trim_start())
                 || input.filter.admits_text(text.as_bytes())
                 || input.filter.admits_text(found.text.as_bytes());
             let record = || record(&line, found.number, input.name);

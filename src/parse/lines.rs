@@ -53,7 +53,8 @@ impl Words {
         Self { words, compiled: OnceLock::new() }
     }
 
-    fn stand_in(&self, text: &[u8]) -> bool {
+    /// Whether one of them stands in the text.
+    pub(crate) fn stand_in(&self, text: &[u8]) -> bool {
         match self.compiled.get_or_init(|| Searcher::new(self.words)) {
             Some(compiled) => compiled.find(text).is_some(),
             None => {

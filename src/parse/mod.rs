@@ -49,6 +49,7 @@ mod recycle_bin;
 pub mod registry;
 pub mod secret;
 mod shortcut;
+mod sibling_log;
 mod sql_server;
 mod sqlite;
 mod srum;
@@ -169,6 +170,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &tunnel_config::NgrokConfig,
     &tunnel_config::TunnelConfig,
     &agent_log::NgrokLog,
+    &sibling_log::SiblingLog,
     &pe::Pe,
     &elf::Elf,
     &macho::MachO,

@@ -114,7 +114,7 @@ fn console_time(raw: &str) -> Option<civil::DateTime> {
 }
 
 /// `key=value` pairs apart; `None` when the text is something else.
-fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+pub(in crate::parse) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let mut all = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() && all.len() < MAX_KEYS {
@@ -136,7 +136,7 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// The value at the start of a text, and what follows it.
-fn value(text: &str) -> (String, &str) {
+pub(in crate::parse) fn value(text: &str) -> (String, &str) {
     let quoted = text.strip_prefix('"');
     let inside = quoted.unwrap_or(text);
     let mut out = String::new();
@@ -180,7 +180,7 @@ fn push_within(out: &mut String, c: char) {
 }
 
 /// The text without the colour codes of a terminal.
-fn without_colours(text: &str) -> Cow<'_, str> {
+pub(in crate::parse) fn without_colours(text: &str) -> Cow<'_, str> {
     if !text.contains('\u{1b}') {
         return Cow::Borrowed(text);
     }

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use line::LogLine;
+pub(super) use line::{pairs, value, without_colours};
 pub(super) use stamp::Stamp;
 
 use super::lines::{Encoding, Lines, Words, decode, mentions};

@@ -1,14 +1,14 @@
 //! What programs say to a system's log, wherever that keeps it: syslog, journal,
 //! a container's output.
 //!
-//! A few programs are understood: the tunnel agent's own lines, OpenSSH, sudo, cron
-//! and Sysmon for Linux. Everything else stays a message. Sources: the programs' own
+//! A few programs are understood: the tunnel agent's own lines and those of other tunnel
+//! tools, OpenSSH, sudo, cron and Sysmon for Linux. Everything else stays a message. Sources: the programs' own
 //! format strings (OpenSSH auth.c and packet.c, sudo's eventlog, cron's log_it).
 
 mod sshd;
 mod sudo;
 
-use super::{agent_log, event_xml};
+use super::{agent_log, event_xml, sibling_log};
 use crate::model::{Category, Locator, Moment, Record};
 
 /// Bytes of a message that are kept in a record.
@@ -64,12 +64,22 @@ impl Message<'_> {
             "sshd" | "sshd-session" | "sshd-auth" | "dropbear" => sshd::said(text)?,
             "sudo" => sudo::said(self.text)?,
             "CRON" | "crond" | "cron" | "anacron" | "fcron" => command_of_cron(text)?,
-            _ => return None,
+            _ => return self.of_sibling(text),
         };
         let mut record = Record::new(category, self.locator.clone());
         record.fields = fields;
         record.push("Message", cut(self.text));
         common(&mut record, self.program, self.pid, self.moment.clone());
+        Some(record)
+    }
+
+    /// What another tunnel tool says of itself.
+    fn of_sibling(&self, text: &str) -> Option<Record> {
+        let mut record = sibling_log::of_line(text, self.locator.clone(), &self.moment)?;
+        record.push("Program", self.program);
+        if let Some(pid) = self.pid {
+            record.push("ProcessId", pid);
+        }
         Some(record)
     }
 }
@@ -81,8 +91,13 @@ pub(super) fn of_sshd(text: &str) -> Option<Said> {
     sshd::said(text.trim())
 }
 
+/// Whether a text can be a line of a tunnel tool's log: a quick look.
+pub(super) fn may_be_a_tools(text: &str) -> bool {
+    may_be_agents(text) || sibling_log::may_say(text)
+}
+
 /// Whether a text can be a line of the agent's log: a quick look.
-pub(super) fn may_be_agents(text: &str) -> bool {
+fn may_be_agents(text: &str) -> bool {
     match text.as_bytes().first() {
         Some(b't' | b'l') => text.contains("lvl="),
         Some(b'{') => text.contains("\"lvl\""),

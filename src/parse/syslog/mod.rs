@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use line::{Line, Time};
 
 use super::lines::{Encoding, Lines, first_lines};
-use super::message::{Message, may_be_agents};
+use super::message::{Message, may_be_a_tools};
 use super::packed::{self, Packing};
 use super::{ParseError, Parser, program};
 use crate::model::{Damage, Extent, Input, Locator, Moment, Precision, ReadAt, Record, Sink, Zone};
@@ -219,7 +219,7 @@ fn is_understood(line: &Line<'_>) -> bool {
     const PROGRAMS: [&str; 7] = ["sshd", "sudo", "cron", "CRON", "anacron", "fcron", "dropbear"];
     PROGRAMS.iter().any(|program| line.program.contains(program))
         || line.message.starts_with("<Event")
-        || may_be_agents(line.message.trim_start())
+        || may_be_a_tools(line.message.trim_start())
 }
 
 fn precision(zone: Option<&Zone>, known: Precision) -> Precision {
