@@ -149,3 +149,25 @@ fn a_described_container_is_no_trace_but_one_that_kubernetes_starts_is() {
         "{told:?}"
     );
 }
+
+#[test]
+fn what_a_tool_logged_is_told_wherever_it_lies() {
+    for (from, to, tool, rung, says) in [
+        ("sibling_log/frpc.log", "Tools/a.log", "frp", "used", true),
+        ("sibling_log/cloudflared.json", "ProgramData/x/out.txt", "cloudflared", "connected", true),
+        ("sibling_log/cloudflared.log", "ProgramData/x/out.txt", "cloudflared", "configured", true),
+        (
+            "sibling_log/tunnel-service.log",
+            "Users/lin/.vscode/cli/tunnel-service.log",
+            "devtunnels",
+            "used",
+            true,
+        ),
+        ("sibling_log/no-guide.md", "Users/lin/notes/guide.md", "frp", "connected", false),
+        ("sibling_log/no-other.log", "Tools/a.log", "cloudflared", "executed", false),
+    ] {
+        let place = host_with(&[(from, to)]);
+        let (answer, _) = told(&place.path().join("DEV-WS-11"), tool, rung);
+        assert_eq!(answer == "yes", says, "{from}: {answer}");
+    }
+}

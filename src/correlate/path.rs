@@ -198,6 +198,7 @@ const UNIX_HOSTS: &[&str] = &[
     "chmod",
     "chown",
     "containerd-shim-runc-v2",
+    "conmon",
     "cp",
     "crond",
     "cron",

@@ -56,6 +56,18 @@ fn logins_over_ssh() {
 }
 
 #[test]
+fn lines_of_other_tunnel_tools() {
+    let bore = "2024-03-07T03:14:02.1Z  INFO bore_cli::client: listening at bore.pub:38412";
+    let expected = "agent_log Tool=bore Activity=connected Url=bore.pub:38412";
+    assert_eq!(said("dbus-helper", bore), expected);
+    assert_eq!(said("/usr/lib/dbus-helper", bore), expected);
+    // Who looks for such a line did not write it.
+    assert!(said("sudo", &format!("root : COMMAND=/bin/grep {bore}")).starts_with("sudo "));
+    assert_eq!(said("sshd", bore), "syslog");
+    assert_eq!(said("x", "bore_cli: listening at bore.pub:38412"), "syslog");
+}
+
+#[test]
 fn commands_of_sudo_and_cron() {
     assert_eq!(
         said(

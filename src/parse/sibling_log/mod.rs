@@ -7,6 +7,7 @@
 //! | cloudflared | connected; what it lets out; calls that were refused |
 //! | VS Code and Dev Tunnels, playit, zrok | its address; visitors |
 //! | wstunnel, ligolo-ng, Tailscale, NetBird | connected |
+//! | Serveo, localhost.run, pinggy, localtunnel | its address, or that it is connected |
 //!
 //! Proves that the tool ran and what it did then. Times without a zone are the host's.
 //! Sources of the forms: [`form`]; of the sayings: [`saying`].

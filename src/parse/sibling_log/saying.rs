@@ -120,6 +120,11 @@ pub(super) static WORDS: Words = Words::new(&[
     "connections for tunnel",
     "Netbird engine",
     "your zrok share",
+    "connections from serveo",
+    "traffic from https://",
+    "with tls termination",
+    "tunnel will expire in",
+    "your url is: ",
 ]);
 
 const fn row(
@@ -203,6 +208,11 @@ static SAYINGS: &[Saying] = &[
         &[(Name, "for tunnel: ")]),
     row("netbird", Connected, &["Netbird engine started, the IP is: "], &[]),
     row("zrok", Exposed, &["access your zrok share at the following endpoints:"], &[(Url, "endpoints:\\n ")]),
+    row("serveo", Exposed, &["Forwarding TCP connections from serveo.net:"], &[(Url, "connections from ")]),
+    row("serveo", Exposed, &["Forwarding HTTP traffic from https://", ".serveo"], &[(Url, "traffic from ")]),
+    row("localhostrun", Exposed, &[" tunneled with tls termination, https://"], &[(Url, "termination, ")]),
+    row("pinggy", Connected, &["Your tunnel will expire in 60 minutes"], &[]),
+    row("localtunnel", Exposed, &["your url is: https://", ".loca.lt"], &[(Url, "url is: ")]),
 ];
 
 /// The word of a line that a text announces: up to a blank or what closes it.

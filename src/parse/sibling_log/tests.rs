@@ -73,6 +73,31 @@ fn what_others_say_is_none() {
 }
 
 #[test]
+fn what_a_client_of_a_service_prints_has_no_time() {
+    let printed = b"Forwarding TCP connections from serveo.net:40074\n\
+        8beaa541ba3dc2.lhr.life tunneled with tls termination, https://8beaa541ba3dc2.lhr.life\n\
+        Your tunnel will expire in 60 minutes.\n\
+        your url is: https://moody-actors-sin.loca.lt\n\
+        Forwarding HTTP traffic from https://example.org\n";
+    assert!(!SiblingLog.recognizes(printed));
+    let kept = parse(&SiblingLog, printed).unwrap();
+    let told: Vec<_> = kept
+        .records
+        .iter()
+        .map(|r| (r.text("Tool").unwrap(), r.text("Url").unwrap_or_default(), r.times.len()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("serveo", "serveo.net:40074", 0),
+            ("localhostrun", "https://8beaa541ba3dc2.lhr.life", 0),
+            ("pinggy", "", 0),
+            ("localtunnel", "https://moody-actors-sin.loca.lt", 0),
+        ]
+    );
+}
+
+#[test]
 fn the_riskiest_of_several_rules_is_told() {
     let config = r#"{"ingress":[{"hostname":"w.example.org","service":"http://localhost:80"},{"hostname":"s.example.org","service":"ssh://localhost"},{"service":"http_status:404"}]}"#;
     let (url, target) = ingress(config).unwrap();
