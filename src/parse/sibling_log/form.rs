@@ -68,6 +68,16 @@ impl Form {
         })
     }
 
+    /// The message without the level before it.
+    pub(super) fn said(&self) -> &str {
+        let message = self.message.trim_start();
+        let first = message.split_whitespace().next().unwrap_or_default();
+        let rest = message.strip_prefix(first).filter(|_| LEVELS.contains(&first));
+        // Of logrus on a terminal: `INFO[0003] …`.
+        let timed = || message.split_once("] ").filter(|(level, _)| is_timed_level(level));
+        rest.or_else(|| timed().map(|(_, rest)| rest)).unwrap_or(message).trim_start()
+    }
+
     /// What stands under a key of JSON, or behind ` key=`.
     pub(super) fn key(&self, key: &str) -> Option<String> {
         if let Some((_, text)) = self.keys.iter().find(|(name, _)| name == key) {
@@ -136,6 +146,13 @@ fn stamp(text: &str) -> Option<Stamp> {
 
 fn starts_with_level(text: &str) -> bool {
     LEVELS.contains(&text.split_whitespace().next().unwrap_or_default())
+}
+
+/// `INFO[0003`
+fn is_timed_level(text: &str) -> bool {
+    text.split_once('[').is_some_and(|(level, seconds)| {
+        LEVELS.contains(&level) && seconds.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 /// Whether it is what a program says of itself, not a log's line with host and program.

@@ -10,6 +10,7 @@
 //! | Serveo, localhost.run, pinggy, localtunnel | its address, or that it is connected |
 //!
 //! Proves that the tool ran and what it did then. Times without a zone are the host's.
+//! Of several things that cloudflared is told to let out at once, the riskiest is told.
 //! Sources of the forms: [`form`]; of the sayings: [`saying`].
 
 mod form;
@@ -63,7 +64,7 @@ impl Parser for SiblingLog {
             let form = Form::read(line);
             let count = if form.is_some() { &mut of_form } else { &mut others };
             *count = count.saturating_add(1);
-            says |= form.is_some_and(|form| Saying::of(&form.whole).is_some());
+            says |= form.is_some_and(|form| Saying::of(&form).is_some());
         }
         says && of_form >= others
     }
@@ -84,7 +85,7 @@ impl Parser for SiblingLog {
             if let Some(moment) = &moment {
                 extent.count_at(moment.at);
             }
-            let Some(saying) = Saying::of(&form.whole) else { continue };
+            let Some(saying) = Saying::of(&form) else { continue };
             if told >= MAX_RECORDS {
                 sink.damaged(Damage {
                     locator: Some(Locator::Line(line.number)),
@@ -110,7 +111,7 @@ impl Parser for SiblingLog {
 /// Its own time counts where the log's is not sure.
 pub(super) fn of_line(text: &str, locator: Locator, logged: &Moment) -> Option<Record> {
     let form = may_say(text).then(|| Form::of_any(text))?;
-    let mut record = record(Saying::of(&form.whole)?, &form, locator);
+    let mut record = record(Saying::of(&form)?, &form, locator);
     let is_sure = |moment: &Moment| {
         moment.at.is_some()
             && !matches!(moment.precision, Precision::AssumedZone | Precision::AssumedYear)

@@ -66,6 +66,9 @@ fn what_others_say_is_none() {
         "Switching ipn state NeedsLogin -> Stopped (WantRunning=false, nm=true)",
         "format(\"Switching ipn state %v -> %v (WantRunning=%v, nm=%v)\") (3 dropped)",
         "open https://vscode.dev/tunnel/x",
+        "INFO ci: step 1: grep 'Registered tunnel connection connIndex=0' log",
+        "2024-06-03T02:13:00.1Z INFO grep client: Connected (Latency 12.1ms)",
+        "INFO[0003] other warning, certificate validation disabled",
         "{\"kind\":\"handler\",\"msg\":\"a <-> b\"}",
     ] {
         assert!(of_line(text, Locator::Line(1), &logged(Precision::Exact)).is_none(), "{text}");
@@ -95,6 +98,18 @@ fn what_a_client_of_a_service_prints_has_no_time() {
             ("localtunnel", "https://moody-actors-sin.loca.lt", 0),
         ]
     );
+}
+
+#[test]
+fn a_line_needs_no_time_in_another_log() {
+    for (text, tool) in [
+        ("INFO[0003] Connection established          addr=\"203.0.113.5:11601\"", "ligolo"),
+        ("Switching ipn state NeedsLogin -> Running (WantRunning=true, nm=true)", "tailscale"),
+        ("2024-06-03T02:13:03Z INF Registered tunnel connection connIndex=0", "cloudflared"),
+    ] {
+        let record = of_line(text, Locator::Line(1), &logged(Precision::Exact)).unwrap();
+        assert_eq!(record.text("Tool"), Some(tool), "{text}");
+    }
 }
 
 #[test]
