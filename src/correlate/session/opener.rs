@@ -125,7 +125,8 @@ impl<'a> View<'a> {
             let exact = event.record.times.iter().filter(|m| m.precision != Precision::UpperBound);
             let before = exact.filter_map(|moment| moment.at).map(|time| at.duration_since(time));
             let last = before.filter(|before| is_before(*before)).min();
-            let works = matches!(stage, Some(RowStage::Executed | RowStage::Connected));
+            let works =
+                matches!(stage, Some(RowStage::Executed | RowStage::Connected | RowStage::Used));
             let goes_on = |before: &SignedDuration| end.is_none_or(|end| *before < end);
             if let Some(before) =
                 last.filter(goes_on).filter(|_| works && !self.has_ended(event, at))
