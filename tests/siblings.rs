@@ -140,7 +140,9 @@ fn a_described_container_is_no_trace_but_one_that_kubernetes_starts_is() {
     let ran = lab::scan(&host, Duration::from_secs(300));
     let verdict: Value = serde_json::from_str(&ran.files["NODE-1/verdict.json"]).unwrap();
     let of = |tool: &str| verdict["tools"].as_array().unwrap().iter().find(|of| of["tool"] == tool);
-    assert_eq!(of("cloudflared").unwrap()["rungs"]["configured"]["answer"], "yes");
+    for rung in ["configured", "persisted"] {
+        assert_eq!(of("cloudflared").unwrap()["rungs"][rung]["answer"], "yes", "{rung}");
+    }
     assert!(of("ngrok").is_none_or(|ngrok| ngrok["rungs"]["configured"]["answer"] == "no"));
     let rows = ran.rows("timeline.csv");
     let told: Vec<_> = rows.iter().map(|row| (&*row["tool"], &*row["level"])).collect();

@@ -26,7 +26,8 @@ const MAX_CONTAINERS: usize = 1000;
 const MAX_DEPTH: usize = 32;
 
 /// Reads compose files and manifests; for each container a `container_plan` record, or a
-/// `container_manifest` record if Kubernetes is told of it.
+/// `container_manifest` record if Kubernetes is told of it, and a `container_kept` record
+/// beside it, if it is started again whenever it ended.
 pub struct ContainerPlan;
 
 impl Parser for ContainerPlan {
@@ -59,8 +60,12 @@ impl Parser for ContainerPlan {
             }
         }
         for record in found {
-            if offer(record, input, sink).is_break() {
-                break;
+            let kept =
+                is_kept(&record).then(|| Record { category: "container_kept", ..record.clone() });
+            for record in [Some(record), kept].into_iter().flatten() {
+                if offer(record, input, sink).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -117,6 +122,15 @@ fn described(node: &Node, key: &str, image: &str) -> Record {
     record
 }
 
+/// Whether a container comes up again by itself: by its policy in Compose, or since
+/// Kubernetes sees to what is of such a kind.
+fn is_kept(record: &Record) -> bool {
+    const KINDS: [&str; 6] =
+        ["DaemonSet", "Deployment", "Pod", "ReplicaSet", "ReplicationController", "StatefulSet"];
+    let is_one = |field, of: &[&str]| record.text(field).is_some_and(|text| of.contains(&text));
+    is_one("Kind", &KINDS) || is_one("Restart", &["always", "any", "unless-stopped"])
+}
+
 /// Whether a `NAME=value` has its value written out.
 fn is_written_out(pair: &str) -> bool {
     pair.split_once('=').is_some_and(|(_, value)| !value.is_empty() && !is_placeholder(value))
@@ -165,7 +179,10 @@ mod tests {
             parse(&ContainerPlan, COMPOSE).unwrap().shown(),
             "container_plan line:3 | Name=web | Image=nginx:1.25 | Ports=80:80\n\
              container_plan line:6 | Name=tunnel | Image=ngrok/ngrok:alpine \
-             | CommandLine=tcp host.docker.internal:3389 | Environment=NGROK_AUTHTOKEN=abc | Restart=always\n"
+             | CommandLine=tcp host.docker.internal:3389 | Environment=NGROK_AUTHTOKEN=abc | Restart=always\n\
+             container_kept line:6 | Name=tunnel | Image=ngrok/ngrok:alpine \
+             | CommandLine=tcp host.docker.internal:3389 | Environment=NGROK_AUTHTOKEN=abc \
+             | Restart=always\n"
         );
     }
 
@@ -174,6 +191,9 @@ mod tests {
         assert_eq!(
             parse(&ContainerPlan, MANIFEST).unwrap().shown(),
             "container_manifest line:13 | Name=agent | Image=docker.io/ngrok/ngrok:3 \
+             | CommandLine=http web:80 | Environment=NGROK_AUTHTOKEN=abc | Ports=4040 \
+             | Kind=Deployment\n\
+             container_kept line:13 | Name=agent | Image=docker.io/ngrok/ngrok:3 \
              | CommandLine=http web:80 | Environment=NGROK_AUTHTOKEN=abc | Ports=4040 \
              | Kind=Deployment\n"
         );

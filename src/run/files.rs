@@ -19,7 +19,8 @@ const OWN_FILE: [(&str, [&str; 2]); 5] = [
 
 /// Categories of records that stand in a small file of settings and have no time of
 /// their own, or none that can be trusted: the file's times are theirs.
-const IN_FILE: [&str; 14] = [
+const IN_FILE: [&str; 15] = [
+    "container_kept",
     "container_manifest",
     "container_plan",
     "cron",
@@ -37,7 +38,8 @@ const IN_FILE: [&str; 14] = [
 ];
 
 /// Categories of records that name no account: it is the one in whose folder they lie.
-const OF_OWNER: [&str; 16] = [
+const OF_OWNER: [&str; 17] = [
+    "container_kept",
     "container_plan",
     "desktop_autostart",
     "launchd",
