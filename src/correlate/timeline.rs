@@ -271,7 +271,9 @@ fn timed(mut row: Row, moment: &Moment) -> Row {
 fn message(event: &Event, best: &Hit) -> String {
     let record = &event.record;
     let mut out = if best.rule.starts_with("pivot-") {
-        format!("{}: {}", headline(record), best.message)
+        let clear = record.text("DecodedCommand");
+        let clear = clear.map(|clear| format!(" (Base64 of {clear})")).unwrap_or_default();
+        format!("{}{clear}: {}", headline(record), best.message)
     } else {
         best.message.clone()
     };

@@ -72,7 +72,8 @@ fn span(time: SignedDuration) -> String {
     match (minutes / 60 / 24, minutes / 60) {
         (days, _) if days > 1 => format!("{days} days"),
         (_, hours) if hours > 1 => format!("{hours} hours"),
-        _ => format!("{minutes} minutes"),
+        _ if minutes > 1 => format!("{minutes} minutes"),
+        _ => "a minute or less".to_owned(),
     }
 }
 
@@ -352,7 +353,7 @@ mod tests {
                     of("frp", RowStage::Executed, "2024-03-18T05:06:00Z", "frpc tcp -l 3389"),
                 ],
                 "frp, which opens port 3389 and ran 4 hours before; \
-                 ngrok, which opens port 3389 and ran 1 minutes before",
+                 ngrok, which opens port 3389 and ran a minute or less before",
             ),
             (
                 vec![of("frp", RowStage::Executed, "2024-03-14T05:06:00Z", "frpc tcp -l 3389")],
@@ -364,7 +365,7 @@ mod tests {
             ),
             (
                 vec![of("frp", RowStage::Executed, STARTED, "frpc")],
-                "frp, which ran 1 minutes before",
+                "frp, which ran a minute or less before",
             ),
             (vec![of("frp", RowStage::Executed, STARTED, "frpc tcp -l 80")], ""),
         ] {
