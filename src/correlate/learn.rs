@@ -73,8 +73,7 @@ impl Learner<'_> {
             "process_creation" if self.is_agent_process() => self.process(),
             // Arguments of its own betray an agent under another name.
             "process_creation" if self.hit.rule.ends_with("-arguments-process") => {
-                let line = record.text("CommandLine").unwrap_or_default();
-                match path::started_program(line) {
+                match self.line().and_then(path::started_program) {
                     Some(started) => self.program(&started),
                     None => self.program(record.text("Image").unwrap_or_default()),
                 }
@@ -172,10 +171,15 @@ impl Learner<'_> {
 
     /// Learns the program that a task, service or key is told to run.
     fn set_up(&mut self) {
-        let line = self.event.record.text("CommandLine").unwrap_or_default();
-        if let Some(program) = path::started_program(line) {
+        if let Some(program) = self.line().and_then(path::started_program) {
             self.program(&program);
         }
+    }
+
+    /// The record's command, in clear.
+    fn line(&self) -> Option<&str> {
+        let record = &self.event.record;
+        record.text("DecodedCommand").or_else(|| record.text("CommandLine"))
     }
 
     /// Whether somebody typed the agent's name, or arguments that only it takes.
@@ -185,13 +189,11 @@ impl Learner<'_> {
 
     /// Learns the program of a typed command, where it gives a path.
     fn typed(&mut self) {
-        let record = &self.event.record;
-        let line = record.text("DecodedCommand").or_else(|| record.text("CommandLine"));
-        let Some(line) = line else { return };
-        if record.category == "shell_history" {
+        if self.event.record.category == "shell_history" {
             self.started();
             return;
         }
+        let Some(line) = self.line() else { return };
         let own = path::program(line);
         match path::started_program(line) {
             Some(started) => self.program(&started),
@@ -240,7 +242,7 @@ impl Learner<'_> {
 
     /// Learns the program and the configuration files of a command line.
     fn command(&mut self, line: Option<&str>) {
-        let Some(line) = line else { return };
+        let Some(line) = self.event.record.text("DecodedCommand").or(line) else { return };
         let start = path::program(line);
         // `cmd /c start /min agent.exe …`: the agent is a later word.
         let named = path::words(line).into_iter().find(|w| self.tool.is_binary(path::base_name(w)));
@@ -312,22 +314,12 @@ impl Learner<'_> {
 
     /// Learns the servers that commands and configurations of a tunnel lead to.
     fn servers(&mut self) {
-        const COMMANDS: [&str; 7] = [
-            "CommandLine",
-            "ImagePath",
-            "ServiceFileName",
-            "Wrapped",
-            "Details",
-            "TaskCommand",
-            "HostApplication",
-        ];
         let record = &self.event.record;
         if record.category == "config" {
             let server = record.text("Server").and_then(Server::of);
             server.into_iter().for_each(|server| self.add(Target::Server(server)));
         } else if self.is_by_arguments() {
-            let lines = COMMANDS.iter().filter_map(|field| record.text(field));
-            let servers: Vec<Server> = lines.flat_map(of_command).collect();
+            let servers: Vec<Server> = record.commands().flat_map(of_command).collect();
             servers.into_iter().for_each(|server| self.add(Target::Server(server)));
         }
     }

@@ -2,9 +2,6 @@
 
 use super::is_loopback;
 
-/// Where records hold what is run.
-pub(super) const COMMANDS: &[&str] =
-    &["CommandLine", "ImagePath", "Wrapped", "Details", "TaskCommand"];
 /// Words of commands that a port of this host follows.
 const TAKE_PORT: &[&str] = &[
     "--local-port",
@@ -21,6 +18,7 @@ const TAKE_PORT: &[&str] = &[
 ];
 /// Words of commands that the host follows which is let out.
 const TAKE_HOST: &[&str] = &["--local-ip", "--local_ip", "-i", "-local_ip"];
+
 /// The words of a command, options parted from values.
 pub(super) fn words(command: &str) -> impl Iterator<Item = &str> {
     command.split([' ', '\t', '=', '"', '\'', ',']).filter(|word| !word.is_empty())

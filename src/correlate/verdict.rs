@@ -290,7 +290,7 @@ fn exposed(tool: &Tool, f: &Findings<'_>) -> Vec<Exposed> {
                 && Level::of_score(hit.score) >= Level::Medium
                 && matches!(hit.stage, RowStage::Executed | RowStage::Persisted)
         });
-        let lines = port::COMMANDS.iter().filter_map(|field| event.record.text(field));
+        let lines = event.record.commands();
         for port in lines.filter(|_| runs).flat_map(port::own_ports) {
             let rows = f.rows_of.get(&index).cloned().unwrap_or_default();
             by_command.entry(port).or_default().extend(rows);

@@ -23,7 +23,7 @@ pub use finding::{
 pub use limits::{Asked, Limits, Reached};
 pub use os::Os;
 pub use problem::{Problem, Stage};
-pub use record::{Category, Damage, Extent, Locator, Record, Sink, Value};
+pub use record::{COMMAND_FIELDS, Category, Damage, Extent, Locator, Record, Sink, Value};
 pub use reference::{FileReference, PathResolver};
 pub use row::{DnsFacts, Event, Hit, Level, Row, RowStage, Tag};
 pub use screen::{Cut, Everything, Filter, Requirement};

@@ -122,6 +122,21 @@ pub struct Record {
     pub recovered: bool,
 }
 
+/// Fields that hold commands.
+pub const COMMAND_FIELDS: [&str; 11] = [
+    "DecodedCommand",
+    "CommandLine",
+    "ImagePath",
+    "ServiceFileName",
+    "Wrapped",
+    "Details",
+    "TaskCommand",
+    "HostApplication",
+    "ScriptBlockText",
+    "AppParameters",
+    "FailureCommand",
+];
+
 impl Record {
     pub fn new(category: Category, locator: Locator) -> Self {
         Self { category, fields: Vec::new(), times: Vec::new(), locator, recovered: false }
@@ -130,6 +145,18 @@ impl Record {
     /// The value of the first field of that name (names are compared exactly).
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+
+    /// What the record says was or is to be run, encoded commands in clear first.
+    pub fn commands(&self) -> impl Iterator<Item = &str> {
+        COMMAND_FIELDS.iter().filter_map(|field| self.value(field)).flat_map(|value| {
+            let texts = match value {
+                Value::Text(text) => std::slice::from_ref(text),
+                Value::List(all) => all,
+                Value::Number(_) => &[],
+            };
+            texts.iter().map(String::as_str)
+        })
     }
 
     /// The text of that field; empty and `-` count as absent.

@@ -40,8 +40,8 @@ pub fn add_decoded(record: &mut Record) {
 
 /// The command that the text has encoded, if it has one.
 pub fn decoded(text: &str) -> Option<String> {
-    let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>'));
-    let mut words = words.by_ref().filter(|word| !word.is_empty());
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>'));
+    let mut words = words.filter(|word| !word.is_empty());
     while let Some(word) = words.next() {
         let name = word.strip_prefix(['-', '/', '\u{2013}']).unwrap_or_default();
         let name = name.to_ascii_lowercase();

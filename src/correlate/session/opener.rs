@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::port::{COMMANDS, leads_to, names_port, own_ports, words};
+use super::super::port::{leads_to, names_port, own_ports, words};
 use super::super::{Tool, is_loopback};
 use super::JITTER;
 use crate::model::{Coverage, Event, Hit, NO_TOOL, Precision, RowStage};
 
-/// A tool that was seen at work, or set up to start by itself, so long before may carry a
-/// session.
+/// A tool that was seen at work so long before may carry a session.
 const TUNNEL_SPAN: SignedDuration = SignedDuration::from_hours(24);
 /// Hits below this score do not say that something is the tool's.
 const OF_TOOL: u8 = 40;
@@ -26,6 +25,8 @@ pub(super) struct View<'a> {
     coverage: &'a [Coverage],
     /// When processes ended, by number.
     ends: BTreeMap<i64, Vec<Timestamp>>,
+    /// Tools of which there is any trace, by name.
+    seen: BTreeSet<Arc<str>>,
 }
 
 /// Who may have carried a session.
@@ -86,14 +87,17 @@ impl<'a> View<'a> {
                 ends.entry(pid).or_default().push(at);
             }
         }
-        Self { events, tools, coverage, ends }
+        let mut view = Self { events, tools, coverage, ends, seen: BTreeSet::new() };
+        let seen = events.iter().filter_map(|event| view.hit_of(event));
+        view.seen = seen.map(|hit| hit.tool.clone()).collect();
+        view
     }
 
     /// Who had that port open then.
     pub(super) fn openers(&self, port: i64, at: Timestamp) -> Openers {
         let mut likely = Vec::new();
         let mut possible = Vec::new();
-        for tool in self.tools.iter().map(|tool| &tool.id).filter(|id| &***id != NO_TOOL) {
+        for tool in &self.seen {
             let Some(role) = self.role(tool, port, at) else { continue };
             if self.would_be_told(tool, port, at) {
                 continue;
@@ -148,8 +152,7 @@ impl<'a> View<'a> {
             });
             let in_time =
                 record.first_time().is_none_or(|first| is_before(at.duration_since(first)));
-            let lines = || COMMANDS.iter().filter_map(|field| record.text(field));
-            is_way && in_time && lines().any(|line| names_port(line, port))
+            is_way && in_time && record.commands().any(|line| names_port(line, port))
         });
         leads_here.then(|| format!("a way back by ssh to port {port}")).into_iter().collect()
     }
@@ -179,7 +182,7 @@ impl<'a> View<'a> {
                 record.number("TargetPort") == Some(port)
                     && target.is_none_or(|target| leads_to(target, port))
             }
-            _ => COMMANDS.iter().filter_map(|f| record.text(f)).any(|line| names_port(line, port)),
+            _ => record.commands().any(|line| names_port(line, port)),
         };
         // A run opens its own ports, and no longer than it lasts.
         let is_run = matches!(record.category, "process_creation" | "agent_log");
@@ -251,17 +254,21 @@ fn is_before(distance: SignedDuration) -> bool {
 fn tells_an_end(event: &Event) -> bool {
     let record = &event.record;
     let message = record.text("Message").unwrap_or_default();
-    let words = COMMANDS.iter().filter_map(|field| record.text(field)).flat_map(words);
+    // Scripts say `stop` for many reasons.
+    let commands = record.commands().filter(|_| record.category != "ps_script");
     message.starts_with("Stopp")
         || message.contains("Deactivated")
-        || words.map(str::to_ascii_lowercase).any(|word| ENDS.contains(&word.as_str()))
+        || commands
+            .flat_map(words)
+            .map(str::to_ascii_lowercase)
+            .any(|word| ENDS.contains(&word.as_str()))
 }
 
 /// Whether the event says of some port of this host that it is let out.
 fn opens_some(event: &Event) -> bool {
     let record = &event.record;
-    let lines = || COMMANDS.iter().filter_map(|field| record.text(field));
-    record.number("TargetPort").is_some() || lines().any(|line| !own_ports(line).is_empty())
+    record.number("TargetPort").is_some()
+        || record.commands().any(|line| !own_ports(line).is_empty())
 }
 
 #[cfg(test)]

@@ -13,21 +13,8 @@ mod ssh;
 mod words;
 
 use self::words::commands;
-use crate::model::{Record, Value};
+use crate::model::{COMMAND_FIELDS, Record, Value};
 
-/// Fields that hold commands.
-const COMMANDS: &[&str] = &[
-    "CommandLine",
-    "ImagePath",
-    "ServiceFileName",
-    "Wrapped",
-    "Details",
-    "TaskCommand",
-    "HostApplication",
-    "ScriptBlockText",
-    "AppParameters",
-    "FailureCommand",
-];
 /// Fields that hold commands among other things.
 const AROUND: &[&str] = &["TaskContent"];
 /// Programs that only look for texts, or say them.
@@ -118,8 +105,7 @@ pub(super) fn field(record: &Record, name: &str) -> Option<Vec<String>> {
         "RemoteForward" => ssh::remote_forwards,
         _ => return None,
     };
-    let texts = COMMANDS.iter().filter_map(|field| record.value(field)).flat_map(texts);
-    let all: Vec<String> = texts.flat_map(|text| read(text)).collect();
+    let all: Vec<String> = record.commands().flat_map(read).collect();
     (!all.is_empty()).then_some(all)
 }
 
@@ -128,7 +114,7 @@ pub(super) fn in_clear(record: &Record) -> Option<Record> {
     let clear = record.text("DecodedCommand")?.to_owned();
     let mut record = record.clone();
     for (name, value) in &mut record.fields {
-        let is_command = COMMANDS.contains(&&**name) || AROUND.contains(&&**name);
+        let is_command = COMMAND_FIELDS.contains(&&**name) || AROUND.contains(&&**name);
         let encoded = |text: &str| {
             let text = text.to_ascii_lowercase();
             text.contains(" -e") || text.contains(" /e")
@@ -138,14 +124,6 @@ pub(super) fn in_clear(record: &Record) -> Option<Record> {
         }
     }
     Some(record)
-}
-
-fn texts(value: &Value) -> &[String] {
-    match value {
-        Value::Text(text) => std::slice::from_ref(text),
-        Value::List(all) => all,
-        Value::Number(_) => &[],
-    }
 }
 
 fn words_of(text: &str, wanted: fn(Deed) -> bool) -> Vec<String> {
