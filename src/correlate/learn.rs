@@ -248,7 +248,7 @@ impl Learner<'_> {
         let named = path::words(line).into_iter().find(|w| self.tool.is_binary(path::base_name(w)));
         // `cmd /c start C:\\x\\renamed.exe client …`: arguments betray a program that a helper runs.
         let helped = !is_hunted(&start) && self.is_by_arguments();
-        let helped = helped.then(|| path::words(line).into_iter().find(|word| has_path(word)));
+        let helped = helped.then(|| path::started_program(line));
         self.program(&named.or(helped.flatten()).unwrap_or(start));
         for file in path::config_arguments(line) {
             self.add_path(&file, Target::Config);
