@@ -13,42 +13,57 @@ pub const MIN_SNIFFED_BYTES: u64 = 16;
 
 /// The artifacts that are found under any name, with what tells their files.
 pub struct Formats<'a> {
-    /// By falling priority, then id.
-    anywhere: Vec<(&'a Artifact, &'a dyn Parser)>,
+    formats: Vec<Format<'a>>,
+}
+
+/// What a parser tells by content: an artifact of each system may be read by it.
+struct Format<'a> {
+    parser: &'a dyn Parser,
+    /// With their ranks: by falling priority, then id.
+    artifacts: Vec<(usize, &'a Artifact)>,
 }
 
 impl<'a> Formats<'a> {
     /// Those of the definitions that have a parser.
     pub fn new(artifacts: &'a Artifacts, parsers: &[&'a dyn Parser]) -> Self {
-        let known = |artifact: &'a Artifact| {
-            let parser = parsers.iter().find(|parser| parser.name() == artifact.parser)?;
-            Some((artifact, *parser))
+        let mut anywhere: Vec<_> = artifacts.iter().filter(|artifact| artifact.anywhere).collect();
+        anywhere.sort_by_key(|artifact| std::cmp::Reverse(artifact.priority));
+        let format = |parser: &&'a dyn Parser| {
+            let ranked = anywhere.iter().copied().enumerate();
+            let artifacts: Vec<_> = ranked.filter(|(_, a)| a.parser == parser.name()).collect();
+            (!artifacts.is_empty()).then_some(Format { parser: *parser, artifacts })
         };
-        let anywhere = artifacts.iter().filter(|artifact| artifact.anywhere);
-        let mut anywhere: Vec<_> = anywhere.filter_map(known).collect();
-        anywhere.sort_by_key(|(artifact, _)| std::cmp::Reverse(artifact.priority));
-        Self { anywhere }
+        Self { formats: parsers.iter().filter_map(format).collect() }
     }
 
     /// Whether no file is found by its content.
     pub fn is_empty(&self) -> bool {
-        self.anywhere.is_empty()
+        self.formats.is_empty()
     }
 
     /// Whether a content that starts so may be of any of them.
     pub fn knows(&self, start: &[u8]) -> bool {
-        self.of(start).next().is_some()
+        self.meant(start).next().is_some()
     }
 
     /// Those that a content that starts so may be of, in order.
-    pub fn of(&self, start: &[u8]) -> impl Iterator<Item = &'a Artifact> {
+    pub fn of(&self, start: &[u8]) -> Vec<&'a Artifact> {
+        let mut found: Vec<_> = self.meant(start).collect();
+        found.sort_by_key(|(rank, _)| *rank);
+        found.into_iter().map(|(_, artifact)| artifact).collect()
+    }
+
+    fn meant(&self, start: &[u8]) -> impl Iterator<Item = (usize, &'a Artifact)> {
         let enough = start.len() as u64 >= MIN_SNIFFED_BYTES;
         let start = start.get(..MAX_SNIFFED_BYTES).unwrap_or(start);
-        let is_binary = parse::is_binary(start);
-        let found = self.anywhere.iter().filter(move |(artifact, parser)| {
-            !(is_binary && parser.is_text()) && parser.recognizes(start)
-                || (!artifact.magic.is_empty() && start.starts_with(&artifact.magic))
-        });
-        found.take_while(move |_| enough).map(|(artifact, _)| *artifact)
+        let is_binary = enough && parse::is_binary(start);
+        let formats = self.formats.iter().take_while(move |_| enough);
+        formats.flat_map(move |Format { parser, artifacts }| {
+            let told = !(is_binary && parser.is_text()) && parser.recognizes(start);
+            let means = move |artifact: &Artifact| {
+                told || (!artifact.magic.is_empty() && start.starts_with(&artifact.magic))
+            };
+            artifacts.iter().copied().filter(move |(_, artifact)| means(artifact))
+        })
     }
 }
