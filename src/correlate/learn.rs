@@ -86,6 +86,8 @@ impl Learner<'_> {
                 self.command(record.text("ImagePath"));
                 self.command(record.text("Wrapped").or_else(|| record.text("Application")));
                 self.name("ServiceName", Target::Service);
+                // What the service control manager calls it; no two may have the same.
+                self.name("DisplayName", Target::Service);
             }
             // The journal knows whose line it is.
             "agent_log" => {

@@ -6,6 +6,7 @@
 
 mod chain;
 mod contradiction;
+mod errand;
 mod fact;
 mod learn;
 mod lone;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use contradiction::Exists;
+pub use errand::Errand;
 pub use learn::pivots;
 pub use path::tail;
 pub use pivot::{Pivot, Target};
@@ -43,6 +45,8 @@ pub struct Tool {
     pub mentions_found: bool,
     /// File names of its programs, lower case.
     pub binaries: Vec<String>,
+    /// Its commands that open no tunnel.
+    pub errands: Vec<Errand>,
     /// Its log tells of everybody who comes in.
     pub logs_visitors: bool,
     /// Sources that must have been read whole for a "no", per rung.
@@ -132,6 +136,7 @@ pub fn conclude(
     settings: &Settings,
     secrets: &Secrets<'_>,
 ) -> Conclusion {
+    errand::restage(&mut events, tools);
     lone::score_down(&mut events, tools, evidence);
     let sessions = session::find(&mut events, tools, evidence.coverage);
     events.extend(contradiction::find(&events, tools, evidence));

@@ -1,6 +1,7 @@
 //! The ladder: yes with rows, no with coverage, unknown with a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::session::Found;
 use super::timeline::{RowsOf, counts};
@@ -93,7 +94,9 @@ fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     let strongest = proofs.iter().map(|r| r.score).max().unwrap_or_default();
     let sources: BTreeSet<&str> = proofs.iter().map(|r| r.artifact.as_str()).collect();
     let further = u8::try_from(sources.len().saturating_sub(1)).unwrap_or(4).min(4) * 5;
-    let first = times(&proofs).min();
+    let at_work = at_work(rows);
+    let times = || times(&proofs, at_work.as_ref());
+    let first = times().min();
     // The sentence beside the first time speaks of that time: of the strongest row near it.
     let near = |r: &&&&Row| match (first, r.datetime) {
         (Some(first), Some(at)) => at >= first && at.duration_since(first) <= NEAR,
@@ -104,18 +107,36 @@ fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     Rung {
         answer: Answer::Yes,
         first,
-        last: times(&proofs).max(),
+        last: times().max(),
         confidence: strongest.saturating_add(further).min(100),
         rows: proofs.iter().map(|r| r.row_id.clone()).collect(),
         why: lead.map(|r| r.message.clone()).unwrap_or_default(),
     }
 }
 
-/// The times of what happened here: those of the best kind there is.
-fn times<'a>(proofs: &'a [&&Row]) -> impl Iterator<Item = jiff::Timestamp> + 'a {
+/// The times of what happened here: those of the best kind there is, and of a file's
+/// last change those at which the tool was at work.
+fn times<'a>(
+    proofs: &'a [&&Row],
+    at_work: Option<&'a RangeInclusive<jiff::Timestamp>>,
+) -> impl Iterator<Item = jiff::Timestamp> + 'a {
+    let kind = move |row: &Row| match (remoteness(row), row.datetime, at_work) {
+        (1, Some(at), Some(span)) if span.contains(&at) => 0,
+        (kind, ..) => kind,
+    };
     let dated = || proofs.iter().filter(|r| r.datetime.is_some());
-    let best = dated().map(|r| remoteness(r)).min();
-    dated().filter(move |r| Some(remoteness(r)) == best).filter_map(|r| r.datetime)
+    let best = dated().map(|r| kind(r)).min();
+    dated().filter(move |r| Some(kind(r)) == best).filter_map(|r| r.datetime)
+}
+
+/// From the first to the last sure trace of the tool, and an hour around them.
+fn at_work(rows: &[&Row]) -> Option<RangeInclusive<jiff::Timestamp>> {
+    const AROUND: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+    let sure = || {
+        let counted = rows.iter().filter(|row| counts(row) && remoteness(row) == 0);
+        counted.filter_map(|row| row.datetime)
+    };
+    Some(sure().min()?.checked_sub(AROUND).ok()?..=sure().max()?.checked_add(AROUND).ok()?)
 }
 
 /// How far a row's time may be from what happened on this host: 0, when it did; 1,
@@ -216,7 +237,7 @@ fn doubted(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
             let beyond = |at: &jiff::Timestamp| {
                 first.duration_since(*at) > LOG_SLACK || at.duration_since(*last) > LOG_SLACK
             };
-            match times(&runs).find(beyond) {
+            match times(&runs, None).find(beyond) {
                 Some(at) => format!(
                     "{} ran on {}, of which no log of it tells",
                     tool.id,

@@ -57,6 +57,8 @@ pub struct Profile {
     pub sources: Vec<String>,
     /// Arguments by which it is known under any name.
     pub arguments: Vec<Arguments>,
+    /// Its commands that open no tunnel.
+    pub errands: Vec<Errand>,
     /// Its log tells of everybody who comes in, unless it is set otherwise.
     pub logs_visitors: bool,
     /// TCP ports that the program itself listens on by default.
@@ -125,6 +127,9 @@ impl Profile {
             if let Some(rung) = rungs.keys().find(|rung| RowStage::parse(rung).is_none()) {
                 return Some(format!("needs, {os}: no rung `{rung}`"));
             }
+        }
+        if let Some(errand) = self.errands.iter().find(|e| RowStage::parse(&e.stage).is_none()) {
+            return Some(format!("errands, {}: no stage `{}`", errand.says, errand.stage));
         }
         if let Some(hint) = self.version_hints.iter().find(|hint| hint.regex().is_none()) {
             return Some(format!("version_hints: not a pattern: `{}`", hint.seen));
@@ -210,6 +215,16 @@ impl Domain {
 /// A use of the tool that its owner knows of; `*` stands for any text.
 ///
 /// A hit is suppressed, and kept, when every given key matches.
+/// A command of the tool that opens no tunnel, but installs, sets up or removes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Errand {
+    /// Words that stand among its arguments in this order: `service install`.
+    pub says: String,
+    /// What it does: `persisted`, `configured`, `cleaned_up`.
+    pub stage: String,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Allow {

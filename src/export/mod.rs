@@ -308,7 +308,7 @@ fn write_results(
     let files = RESULTS.map(|name| folder.join(name));
     let [findings, verdict, timeline, lines, notime, summary, dns, coverage, problems] = &files;
     findings::write(findings, report, style)?;
-    verdict::write(verdict, &report.verdict)?;
+    verdict::write(verdict, report)?;
     csv::write_timeline(timeline, rows, style)?;
     jsonl::write_timeline(lines, rows)?;
     csv::write_notime(notime, rows, style)?;

@@ -54,7 +54,10 @@ pub fn summary_text(report: &HostReport) -> String {
 
 fn headline(report: &HostReport) -> String {
     let os = report.system.os.as_deref().unwrap_or("operating system unknown");
-    let line = format!("{}  {os}  from {}", report.host, report.source);
+    // A name in other letters is cut to what a folder can be called everywhere.
+    let full = report.system.name.as_deref().filter(|name| !name.is_ascii());
+    let full = full.map(|name| format!(" ({name})")).unwrap_or_default();
+    let line = format!("{}{full}  {os}  from {}", report.host, report.source);
     plain(&line, MAX_LINE)
 }
 

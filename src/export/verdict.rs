@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::ExportError;
 use super::fresh::write_whole;
 use crate::model::{
-    Credential, Exposed, Rung, RungName, Session, ToolVerdict, Traffic, Verdict, VersionBracket,
+    Credential, Exposed, HostReport, Rung, RungName, Session, ToolVerdict, Traffic, VersionBracket,
     to_iso,
 };
 
@@ -17,14 +17,19 @@ use crate::model::{
 pub const SCHEMA: &str = "adit-verdict/1";
 
 /// Writes the verdict, keys in the documented order.
-pub(super) fn write(path: &Path, verdict: &Verdict) -> Result<(), ExportError> {
-    let value = json!({
+pub(super) fn write(path: &Path, report: &HostReport) -> Result<(), ExportError> {
+    let verdict = &report.verdict;
+    let mut value = json!({
         "schema": SCHEMA,
         "host": verdict.host,
         "level": verdict.level.as_str(),
         "tools": verdict.tools.iter().map(tool).collect::<Vec<_>>(),
         "unattributed": verdict.unattributed.iter().map(session).collect::<Vec<_>>(),
     });
+    let full = report.system.name.as_ref().filter(|name| !name.is_ascii());
+    if let (Some(object), Some(full)) = (value.as_object_mut(), full) {
+        object.insert("computer".to_owned(), full.clone().into());
+    }
     write_json(path, &value)
 }
 

@@ -108,7 +108,7 @@ fn first_label(computer: &str) -> &str {
     computer.split('.').next().unwrap_or(computer)
 }
 
-/// The name cut to what every file system takes; `host` when nothing is left.
+/// The name cut to what every file system takes; `host` when no letter or digit is left.
 pub fn safe_name(name: &str) -> String {
     let kept: String = name
         .chars()
@@ -116,7 +116,7 @@ pub fn safe_name(name: &str) -> String {
         .take(MAX_NAME)
         .collect();
     let kept = kept.trim_matches('.').to_owned();
-    if kept.is_empty() { "host".into() } else { kept }
+    if !kept.contains(|c: char| c.is_ascii_alphanumeric()) { "host".into() } else { kept }
 }
 
 /// A file for the bundle, opened while it is read and closed at its end: there may be

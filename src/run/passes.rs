@@ -10,11 +10,11 @@ use super::files;
 use super::read::{self, FileReading, FilterOf, Pass, name_computer};
 use super::{services, snapshots};
 use crate::artifact::{Artifacts, Located, Locations, Settled};
-use crate::correlate::{self, Need, Pivot, Target, Tool, VersionClue};
+use crate::correlate::{self, Errand, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
 use crate::model::{
-    Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RungName, SystemFacts,
-    Volatile,
+    Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RowStage, RungName,
+    SystemFacts, Volatile,
 };
 use crate::parse::{self, PARSERS, Parser, encoded_command};
 use crate::screen::Screen;
@@ -121,6 +121,14 @@ impl Known {
     }
 }
 
+fn errands_of(profile: &Profile) -> Vec<Errand> {
+    let errands = profile.errands.iter().filter_map(|errand| {
+        let stage = RowStage::parse(&errand.stage)?;
+        Some(Errand { says: errand.says.clone(), stage })
+    });
+    errands.collect()
+}
+
 /// What correlation needs to know of a profile on one system.
 fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os) -> Tool {
     let need = |id: &String| Need {
@@ -134,6 +142,7 @@ fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os
         words: vec![profile.id.to_string()],
         mentions_found: detector.requirement_of(&format!("{}-mention", profile.id)).is_some(),
         binaries: profile.binaries.iter().map(|b| b.to_ascii_lowercase()).collect(),
+        errands: errands_of(profile),
         logs_visitors: profile.logs_visitors,
         needs: RungName::ALL
             .into_iter()

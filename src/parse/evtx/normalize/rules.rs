@@ -231,7 +231,7 @@ const RULES: &[Rule] = &[
         SERVICES,
         &[7040],
         "service_state",
-        &[Params, Copy("ServiceName", &["param1"]), Is("State", "start type changed")],
+        &[Params, Copy("ServiceName", &["param4", "param1"]), Is("State", "start type changed")],
     ),
     rule(
         SERVICES,
