@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::Tool;
 use super::path;
 use super::pivot::{Pivot, Server, Target, of_command};
-use crate::model::{Event, Hit, NO_TOOL, Record};
+use crate::model::{Event, Hit, NO_TOOL, Record, RowStage};
 
 /// Score from which a hit is sure enough to teach.
 const TEACHES: u8 = 40;
@@ -76,6 +76,14 @@ impl Learner<'_> {
                 match self.line().and_then(path::started_program) {
                     Some(started) => self.program(&started),
                     None => self.program(record.text("Image").unwrap_or_default()),
+                }
+            }
+            // Whoever is told to use the agent's configuration is the agent.
+            "process_creation" if &*self.hit.rule == "pivot-config" => {
+                let line = record.text("CommandLine").unwrap_or_default();
+                if self.hit.stage == RowStage::Executed && !path::config_arguments(line).is_empty()
+                {
+                    self.process();
                 }
             }
             "process_creation" if self.hit.rule.contains("setup-") => self.set_up(),
@@ -356,7 +364,7 @@ impl Learner<'_> {
     }
 
     fn name(&mut self, field: &str, target: fn(String) -> Target) {
-        if let Some(name) = self.event.record.text(field).filter(|n| n.len() >= 3) {
+        if let Some(name) = self.event.record.text(field).filter(|n| n.len() >= 2) {
             self.add(target(name.to_owned()));
         }
     }

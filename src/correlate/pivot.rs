@@ -107,8 +107,8 @@ impl Pivot {
         }
     }
 
-    /// Whether every record that this pivot can match names the tool: then the
-    /// rule for mere mentions has found them all.
+    /// Whether every record that this pivot can match names the tool: then, where the
+    /// rule for mere mentions is asked, it has found them all.
     pub fn names_tool(&self, tool: &Tool) -> bool {
         let named = match &self.target {
             Target::Program(tail) | Target::Config(tail) => path::base_name(tail),
@@ -213,9 +213,12 @@ fn weight(category: &str, own: bool) -> Weight {
         ("registry_set" | "registry_add" | "registry_rename", _) => {
             (RowStage::Persisted, 45, "a registry value names the agent")
         }
-        ("prefetch" | "pca_launch" | "crash_report", true) => {
-            (RowStage::Executed, 60, "the agent ran")
-        }
+        (
+            "activity" | "bam" | "crash_report" | "feature_usage" | "pca_launch" | "prefetch"
+            | "recent_app" | "srum_application" | "srum_network" | "srum_run" | "srum_timeline"
+            | "userassist",
+            true,
+        ) => (RowStage::Executed, 60, "the agent ran"),
         ("prefetch" | "crash_report", false) => (RowStage::Context, 20, "touched the agent's file"),
         ("startup_shortcut" | "startup_script", _) => {
             (RowStage::Persisted, 70, "the agent starts at logon")
@@ -226,7 +229,12 @@ fn weight(category: &str, own: bool) -> Weight {
             _,
         ) => (RowStage::Persisted, 70, "the agent starts by itself"),
         ("script", _) => (RowStage::Configured, 40, "a script names the agent"),
-        ("shortcut" | "jump_list", true) => (RowStage::Delivered, 35, "the agent was known here"),
+        (
+            "amcache" | "app_path" | "compatibility" | "jump_list" | "muicache"
+            | "open_save_dialog" | "recent_document" | "shell_bag" | "shimcache" | "shortcut"
+            | "taskbar_menu",
+            true,
+        ) => (RowStage::Delivered, 35, "the agent was known here"),
         ("recycled", _) => (RowStage::CleanedUp, 40, "the agent's file was thrown away"),
         ("wmi_event" | "wmi_consumer", _) => {
             (RowStage::Persisted, 70, "a WMI consumer names the agent")
@@ -342,6 +350,10 @@ fn program(record: &Record, tail: &str) -> Option<Weight> {
         let (stage, score, what) = weight(record.category, own);
         if own && is_loopback_service(record) {
             return Some((RowStage::Used, 85, "the agent connects to a local service"));
+        }
+        let sent = record.number("BytesSent").filter(|_| record.category == "srum_network");
+        if own && sent.is_some_and(|bytes| bytes > 0) {
+            return Some((RowStage::Connected, 62, "the agent sent data"));
         }
         return Some((stage, score, what));
     }

@@ -264,6 +264,12 @@ fn timed(mut row: Row, moment: &Moment) -> Row {
     row.timestamp_desc = moment.meaning.to_owned();
     row.time_precision = Some(moment.precision);
     row.datetime_raw.clone_from(&moment.raw);
+    // What persists a tool is set up; that it was run by it stands beside.
+    if moment.meaning.starts_with("Task Last ")
+        && matches!(row.stage, RowStage::Persisted | RowStage::Configured)
+    {
+        row.stage = RowStage::Executed;
+    }
     row
 }
 

@@ -13,8 +13,8 @@ use crate::artifact::{Artifacts, Located, Locations, Settled};
 use crate::correlate::{self, Errand, Need, Pivot, Target, Tool, VersionClue};
 use crate::detect::{Detector, Profile};
 use crate::model::{
-    Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, Requirement, RowStage, RungName,
-    SystemFacts, Volatile,
+    Cut, Event, Everything, Filter, Hit, Os, ReadAt, Record, RowStage, RungName, SystemFacts,
+    Volatile,
 };
 use crate::parse::{self, PARSERS, Parser, encoded_command};
 use crate::screen::Screen;
@@ -328,16 +328,26 @@ impl Hunt<'_> {
             let mut tools = self.tools().iter();
             tools.any(|tool| tool.mentions_found && p.names_tool(tool))
         };
-        let mut requirements: Vec<Requirement> =
-            pivots.iter().filter(|p| !known(p)).map(Pivot::requirement).collect();
-        if !requirements.is_empty() {
+        let compile = |pivots: Vec<&Pivot>| {
+            let mut requirements: Vec<_> = pivots.into_iter().map(Pivot::requirement).collect();
+            if requirements.is_empty() {
+                return None;
+            }
             requirements.push(encoded_command::requirement());
-        }
-        let screen = Screen::compile(&requirements);
-        if !requirements.is_empty() {
-            let further = Further(&screen);
-            self.again(self.definitions.filter(&further), &judge, again);
-        }
+            Some(Screen::compile(&requirements))
+        };
+        let all = compile(pivots.iter().collect());
+        let unknown = compile(pivots.iter().filter(|p| !known(p)).collect());
+        let (all, unknown) = (all.as_ref().map(Further), unknown.as_ref().map(Further));
+        let of = |parser: &str| match is_asked_for_mentions(parser) {
+            true => unknown.as_ref(),
+            false => all.as_ref(),
+        };
+        let filter = |parser: &str| match of(parser) {
+            Some(further) => self.definitions.filter(further),
+            None => &Everything,
+        };
+        self.again(&filter, &judge, |f| of(&f.parser).is_some() && again(f));
         let tails: BTreeSet<&str> = pivots
             .iter()
             .filter_map(|p| match &p.target {
@@ -348,12 +358,12 @@ impl Hunt<'_> {
         let meant = |f: &&Located| {
             !tells_of_others(f) && tails.contains(correlate::tail(f.entry.path.as_str()).as_str())
         };
-        self.again(&Everything, &judge, meant);
+        self.again(&|_| &Everything, &judge, meant);
     }
 
     fn again(
         &mut self,
-        filter: &dyn Filter,
+        filter: &FilterOf<'_>,
         judge: &(dyn Fn(&Record) -> Vec<Hit> + Sync),
         wanted: impl Fn(&&Located) -> bool,
     ) {
@@ -361,7 +371,7 @@ impl Hunt<'_> {
             self.found.files.iter().enumerate().filter(|(_, f)| wanted(f)).unzip();
         let more: u64 = files.iter().fold(0, |sum, f| sum.saturating_add(f.entry.size));
         self.progress.bytes_total.fetch_add(more, Ordering::Relaxed);
-        let filter = |_: &str| filter;
+        let filter = |parser: &str| filter(parser);
         let readings = self.pass(&filter, judge).read(&files);
         for (file, reading) in indices.into_iter().zip(readings) {
             for event in reading.events {
@@ -420,6 +430,11 @@ impl Hunt<'_> {
             sha256: None,
         }
     }
+}
+
+/// Whether the rule for mere mentions is asked about every record of that parser.
+fn is_asked_for_mentions(parser: &str) -> bool {
+    matches!(parser, "evtx" | "event_xml")
 }
 
 /// The screen of a further pass, which asks for nothing but matches.
