@@ -155,15 +155,18 @@ fn volume(traffic: &Traffic) -> String {
     )
 }
 
-/// What looks like a tunnel's start or autostart and bears no tool's name, if it is
-/// an alarm.
+/// What looks like a tunnel's start or autostart and bears no tool's name.
 fn unnamed(report: &HostReport) -> Option<String> {
-    let is_alarm = |row: &&Row| row.tool == NO_TOOL && row.level >= Level::Medium;
+    let looks = |row: &&Row| row.tool == NO_TOOL && row.level >= Level::Low;
     let sets_up = |row: &&Row| matches!(row.stage, RowStage::Executed | RowStage::Persisted);
-    let rows = || report.rows.iter().filter(is_alarm).filter(sets_up);
+    let rows = || report.rows.iter().filter(looks).filter(sets_up);
     let gravest = rows().max_by_key(|row| (row.score, Reverse(row.datetime)))?;
-    let (level, many) = (gravest.level.as_str().to_uppercase(), rows().count());
-    Some(format!("LOOK ({level}): {many} rows of a tunnel that names no tool: {}", gravest.message))
+    let level = gravest.level.as_str().to_uppercase();
+    let many = match rows().count() {
+        1 => "1 row".to_owned(),
+        n => format!("{n} rows"),
+    };
+    Some(format!("LOOK ({level}): {many} of a tunnel that names no tool: {}", gravest.message))
 }
 
 fn nothing_found(report: &HostReport) -> String {
@@ -181,7 +184,7 @@ fn nothing_found(report: &HostReport) -> String {
             let why = tool.rungs.values().find(|rung| rung.answer == Answer::Unknown);
             let why = why.map_or("not every rung was examined", |rung| rung.why.as_str());
             format!(
-                "UNKNOWN: no trace of a tunnel tool, but not all could be read ({})",
+                "UNKNOWN: no trace of a known tunnel tool, but not all could be read ({})",
                 short(why)
             )
         }

@@ -250,6 +250,6 @@ fn the_summary_says_no_and_unknown_truthfully() {
         .rungs
         .insert(RungName::Used, rung(Answer::Unknown, "Security.evtx \u{202e}is missing"));
     assert!(summary_text(&report).contains(
-        "\nUNKNOWN: no trace of a tunnel tool, but not all could be read (Security.evtx ?is missing)"
+        "\nUNKNOWN: no trace of a known tunnel tool, but not all could be read (Security.evtx ?is missing)"
     ));
 }

@@ -136,7 +136,7 @@ fn the_window_ends_with_what_counts(machine: &Machine, text: &str) {
     let bundle = bundle(machine);
     let hash = adit_hash(&bundle);
     let name = bundle.file_name().unwrap().to_str().unwrap();
-    let ends = text.find("no trace of a tunnel tool").or_else(|| text.find("delivered"));
+    let ends = text.find("no trace of a known tunnel tool").or_else(|| text.find("delivered"));
     let at = [
         ends,
         text.find(&format!("{name}  sha256:{hash}")),
