@@ -40,7 +40,8 @@ impl<W: Write> Sink for Printer<W> {
                 Value::Number(n) => n.into(),
                 Value::List(all) => all.into(),
             };
-            object.insert(name.into_owned(), value);
+            // As rules see it: the first of a name counts.
+            object.entry(name.into_owned()).or_insert(value);
         }
         let times: Vec<_> = record.times.iter().map(|m| json!([m.meaning, m.raw])).collect();
         object.insert("times".into(), times.into());

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compares what adit reads of single Windows files with dissect.target and Python's own
-XML reader: tasks, Defender's support log and quarantine, and counts lines of histories.
+XML reader: tasks, Defender's support log and quarantine, what the Recycle Bin notes of a
+file, and counts lines of histories; lines of the compatibility assistant are split apart.
 
     pip install dissect.target
     cargo build --example records
@@ -15,6 +16,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from datetime import timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,8 +128,46 @@ def history_of_adit(path):
     yield [len(adit("powershell_history", path))]
 
 
+def recycled(path):
+    from dissect.target.plugins.os.windows.recyclebin import RecyclebinPlugin
+    from dissect.util.ts import wintimestamp
+
+    data = Path(path).read_bytes()
+    header = RecyclebinPlugin.select_header(None, data)(data)
+    when = wintimestamp(header.timestamp) + timedelta(microseconds=5)  # it counts in floats
+    yield [header.filename.rstrip("\0"), header.file_size, when.strftime("%Y-%m-%dT%H:%M:%S.%f")[:23]]
+
+
+def recycled_of_adit(path):
+    for r in adit("recycle_bin", path):
+        yield [r["Image"], r["FileSize"], r["times"][0][1][:23]]
+
+
+def pca(path):
+    """Python splits the lines: path and time, or time, status, path, name, maker, version, id, text."""
+    text = Path(path).read_bytes()
+    text = text.decode("utf-16-le" if b"\0" in text else "utf-8-sig").lstrip("\ufeff")
+    for number, line in enumerate(text.splitlines(), 1):
+        part = line.split("|")
+        if len(part) == 2:
+            yield [number, part[0], part[1]]
+        elif len(part) == 8:
+            yield [number, part[2], part[0]] + part[3:]
+
+
+def pca_of_adit(path):
+    for r in adit("pca", path):
+        more = ("Product", "Company", "FileVersion", "ProgramId", "Details")
+        row = [int(r["locator"].split(":")[1]), r["Image"], r["times"][0][1]]
+        yield row + [r.get(name, "") for name in more] if "RunStatus" in r else row
+
+
 def kind(path):
     start = Path(path).read_bytes()[:4608]
+    if Path(path).name.startswith("$I"):
+        return recycled, recycled_of_adit
+    if Path(path).name.startswith("Pca"):
+        return pca, pca_of_adit
     wide = start.decode("utf-16-le", "replace")
     if "<Task" in wide:
         return task_xml, task_xml_of_adit
