@@ -285,6 +285,11 @@ fn credentials(tool: &Tool, f: &Findings<'_>) -> Vec<Credential> {
     out.into_values().collect()
 }
 
+/// A target as host and port: some sources put the scheme before it, others slashes alone.
+fn bare(target: &str) -> String {
+    target.strip_prefix("tcp:").unwrap_or(target).trim_start_matches('/').to_owned()
+}
+
 fn exposed(tool: &Tool, f: &Findings<'_>) -> Vec<Exposed> {
     let mut out: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for (index, event) in f.events.iter().enumerate() {
@@ -294,9 +299,9 @@ fn exposed(tool: &Tool, f: &Findings<'_>) -> Vec<Exposed> {
         }
         let text = |f: &str| record.text(f).unwrap_or_default().to_owned();
         let pair = match record.category {
-            "tunnel_endpoint" => (text("Target"), text("Public")),
+            "tunnel_endpoint" => (bare(&text("Target")), text("Public")),
             "agent_log" | "agent_service_log" if record.text("Url").is_some() => {
-                (text("Addr").trim_start_matches('/').to_owned(), text("Url"))
+                (bare(&text("Addr")), text("Url"))
             }
             _ => continue,
         };
