@@ -21,7 +21,7 @@ fn found(config: &str) -> Vec<String> {
     put("etc/hostname", "web-01\n");
     put("usr/lib/os-release", "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n");
     put("var/log/dpkg.log", "");
-    put("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n");
+    put("etc/passwd", "ops:x:1000:1000::/home/ops:/bin/bash\n");
     put(
         config.trim_start_matches('/'),
         "version: 2\nauthtoken: 2aBcDeFgHiJkLmNoPqRsTuVwXyZ_4TestFixtureTokenOnly1\ntunnels:\n  ssh:\n    proto: tcp\n    addr: 22\n",
@@ -29,7 +29,7 @@ fn found(config: &str) -> Vec<String> {
     put("etc/systemd/system/kept.service", &format!("[Service]\nExecStart={runs}\n"));
     put("etc/cron.d/kept", &format!("*/5 * * * * root {runs}\n"));
     put("etc/rc.local", &format!("#!/bin/sh\n{runs} &\n"));
-    put("root/.bash_history", &format!("{runs}\n/opt/aa version\n"));
+    put("home/ops/.bash_history", &format!("{runs}\n/opt/aa version\n"));
     let ran = lab::scan(&host, Duration::from_secs(300));
     let mut places = Vec::new();
     for file in ["timeline.csv", "notime.csv"] {
@@ -54,5 +54,5 @@ fn a_name_with_the_tool_in_it_hides_nothing() {
         let at = |found: &String| found.starts_with(place) && found.ends_with(" persisted");
         assert!(named.iter().any(at), "{place}: {named:#?}");
     }
-    assert!(named.iter().any(|at| at.starts_with("/root/.bash_history")), "{named:#?}");
+    assert!(named.iter().any(|at| at.starts_with("/home/ops/.bash_history")), "{named:#?}");
 }
