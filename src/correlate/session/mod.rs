@@ -3,6 +3,7 @@
 //! agent's own word of a connection; what nothing explains stays unattributed (C6).
 //! Logins over ssh are joined alike; who else came in stays a visit.
 
+mod lasting;
 mod opener;
 mod ssh;
 #[cfg(test)]
@@ -33,8 +34,8 @@ pub struct Found {
     pub session: Session,
     /// The tool that carried it, if a log proves one or one alone opened the way.
     pub tool: Option<Arc<str>>,
-    /// The port that the tool held open, where only that tells that it carried it.
-    pub by_port: Option<i64>,
+    /// Why it was that tool, in words, where only the port that it held open tells so.
+    pub way: Option<String>,
     /// Indices into the host's events, in time order.
     pub events: Vec<usize>,
 }
@@ -326,7 +327,7 @@ fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize
             ..Session::default()
         },
         tool: None,
-        by_port: None,
+        way: None,
         events: group.events.clone(),
     };
     if let Some((index, carrier)) = carrier(&group, events) {
@@ -359,9 +360,9 @@ fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize
     }
     if found.tool.is_none() && found.session.carrier.is_empty() {
         let openers = view.openers(service_port, group.from);
+        found.way = openers.tool.as_ref().map(|_| openers.way);
         found.tool = openers.tool;
         found.session.candidates = openers.possible;
-        found.by_port = found.tool.as_ref().map(|_| service_port);
     }
     found.events.sort_by_key(|i| (events.get(*i).and_then(|e| e.record.first_time()), *i));
     found.events.dedup();
@@ -441,8 +442,8 @@ fn mark(found: &Found, events: &mut [Event]) {
             }
             if let Some(tool) = &found.tool {
                 hit.tool = tool.clone();
-                if let Some(port) = found.by_port {
-                    let _ = write!(hit.message, "; {tool} ran and opens port {port}");
+                if let Some(way) = &found.way {
+                    let _ = write!(hit.message, "; {way}");
                 }
             }
             let candidates = &found.session.candidates;

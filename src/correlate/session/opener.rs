@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::port::{leads_to, names_port, own_ports, words};
 use super::super::{Tool, is_loopback};
 use super::JITTER;
+use super::lasting::lasting;
 use crate::model::{Coverage, Event, Hit, NO_TOOL, Precision, RowStage};
 
 /// A tool that was seen at work so long before may carry a session.
@@ -34,6 +35,8 @@ pub(super) struct View<'a> {
 pub(super) struct Openers {
     /// The one that ran and opens the port, if no other may have been it.
     pub tool: Option<Arc<str>>,
+    /// Why it was that one, in words.
+    pub way: String,
     /// Else all that may have been it, in words, by name.
     pub possible: Vec<String>,
 }
@@ -43,8 +46,10 @@ pub(super) struct Openers {
 struct Role {
     /// It lets the port out, as a configuration says or a run of whatever time.
     opens: bool,
-    /// The same, runs of the day before alone.
+    /// The same, runs of the day before alone and what went on since.
     opens_now: bool,
+    /// It is known to have gone on for so long, and until later.
+    lasted: Option<SignedDuration>,
     /// Nothing says which port it lets out.
     is_untold: bool,
     /// How long before it was last seen at work, if it has not ended since.
@@ -52,8 +57,29 @@ struct Role {
 }
 
 impl Role {
+    /// How far back a run may have begun that still goes on.
+    fn span(&self) -> SignedDuration {
+        self.lasted.map_or(TUNNEL_SPAN, |lasted| lasted.max(TUNNEL_SPAN))
+    }
+
+    fn is_at_work(&self) -> bool {
+        self.ran.is_some_and(|before| before <= self.span())
+    }
+
+    fn way(&self, tool: &Arc<str>, port: i64) -> String {
+        match self.lasted {
+            Some(lasted) if lasted > TUNNEL_SPAN => {
+                format!(
+                    "{tool} ran for {} before, ended only later, and opens port {port}",
+                    span(lasted)
+                )
+            }
+            _ => format!("{tool} ran and opens port {port}"),
+        }
+    }
+
     fn told(&self, tool: &Arc<str>, port: i64) -> Option<String> {
-        let of_day = self.ran.filter(|before| *before <= TUNNEL_SPAN);
+        let of_day = self.ran.filter(|_| self.is_at_work());
         Some(match (self.opens, self.ran, of_day) {
             (true, Some(before), _) => {
                 format!("{tool}, which opens port {port} and ran {} before", span(before))
@@ -102,29 +128,32 @@ impl<'a> View<'a> {
             if self.would_be_told(tool, port, at) {
                 continue;
             }
-            if role.opens_now && role.ran.is_some_and(|before| before <= TUNNEL_SPAN) {
-                likely.push(tool.clone());
+            if role.opens_now && role.is_at_work() {
+                likely.push((tool, role.way(tool, port)));
             }
             possible.extend(role.told(tool, port));
         }
         let ways = self.ssh_ways(port, at);
         match likely.as_slice() {
-            [tool] if ways.is_empty() => Openers { tool: Some(tool.clone()), possible: Vec::new() },
+            [(tool, way)] if ways.is_empty() => {
+                Openers { tool: Some(Arc::clone(tool)), way: way.clone(), possible: Vec::new() }
+            }
             _ => {
                 possible.extend(ways);
-                Openers { tool: None, possible }
+                Openers { possible, ..Openers::default() }
             }
         }
     }
 
     /// What the tool had to do with the port at that time; `None` if nothing.
     fn role(&self, tool: &Arc<str>, port: i64, at: Timestamp) -> Option<Role> {
-        let mut role = Role::default();
+        let mut role = Role { lasted: self.lasted(tool, at), ..Role::default() };
+        let span = role.span();
         let end = self.end_of(tool, at).map(|end| at.duration_since(end));
         let mut others = false;
         for event in self.events.iter().filter(|event| self.is_of(event, tool)) {
             role.opens |= self.opens(event, port, at, None);
-            role.opens_now |= self.opens(event, port, at, Some(TUNNEL_SPAN));
+            role.opens_now |= self.opens(event, port, at, Some(span));
             others |= opens_some(event);
             let stage = self.hit_of(event).map(|hit| hit.stage);
             let exact = event.record.times.iter().filter(|m| m.precision != Precision::UpperBound);
@@ -141,6 +170,19 @@ impl<'a> View<'a> {
         }
         role.is_untold = !role.opens && !others;
         (role.ran.is_some() || role.opens).then_some(role)
+    }
+
+    /// How long the tool had run and still ran, as its later end tells.
+    fn lasted(&self, tool: &Arc<str>, at: Timestamp) -> Option<SignedDuration> {
+        let mine = || self.events.iter().filter(|event| self.is_of(event, tool));
+        let runs = mine().filter(|event| event.record.category == "process_creation");
+        let processes = runs.filter_map(|event| {
+            let started = event.record.first_time().filter(|started| *started <= at)?;
+            let ends = self.ends.get(&event.record.number("ProcessId")?)?;
+            let end = ends.iter().filter(|end| started <= **end).min()?;
+            (*end >= at).then(|| at.duration_since(started))
+        });
+        processes.chain(lasting(mine(), at)).max()
     }
 
     /// Ways back by ssh to that port, each once.

@@ -40,7 +40,7 @@ pub(super) fn visits<'a>(joins: impl Iterator<Item = &'a Join>, events: &[Event]
                 ..Session::default()
             },
             tool: Some(join.tool.clone()),
-            by_port: None,
+            way: None,
             events: vec![join.event],
         });
     }
