@@ -1,6 +1,6 @@
 //! The time zone of a host, for sources that write its local time.
 
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, civil};
 
 /// A host's own time zone, with its rules for daylight saving time.
@@ -30,6 +30,13 @@ impl Zone {
     pub fn to_utc(&self, local: civil::DateTime) -> Option<Timestamp> {
         self.0.to_timestamp(local).ok()
     }
+
+    /// The later of the two moments of a local time that came twice, when the clocks were
+    /// set back; `None` for any other time.
+    pub fn second_utc(&self, local: civil::DateTime) -> Option<Timestamp> {
+        let both = self.0.to_ambiguous_timestamp(local);
+        matches!(both.offset(), AmbiguousOffset::Fold { .. }).then(|| both.later().ok())?
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +53,10 @@ mod tests {
         assert_eq!(utc(1, 15, 12).as_deref(), Some("2024-01-15T11:30:00Z"));
         assert_eq!(utc(7, 15, 12).as_deref(), Some("2024-07-15T10:30:00Z"));
         assert_eq!(utc(10, 27, 2).as_deref(), Some("2024-10-27T00:30:00Z"), "the first of two");
+        let twice = civil::date(2024, 10, 27).at(2, 30, 0, 0);
+        let second = zone.second_utc(twice).map(|at| at.to_string());
+        assert_eq!(second.as_deref(), Some("2024-10-27T01:30:00Z"), "the second of two");
+        assert_eq!(zone.second_utc(civil::date(2024, 10, 27).at(3, 0, 0, 0)), None);
         assert_eq!(utc(3, 31, 2).as_deref(), Some("2024-03-31T01:30:00Z"), "left out");
     }
 }

@@ -7,7 +7,8 @@
 use jiff::Timestamp;
 
 use super::lines::{Encoding, Lines};
-use super::{ParseError, Parser, local_time};
+use super::local_time::{self, Order};
+use super::{ParseError, Parser};
 use crate::model::{Damage, Extent, Input, Locator, Moment, Record, Sink};
 
 const FORMAT: &str = "firewall log";
@@ -62,13 +63,17 @@ impl Head {
         words.get(at).copied().filter(|word| *word != "-")
     }
 
-    fn moment(&self, words: &[&str], input: &Input<'_>) -> Option<Moment> {
+    fn moment(&self, words: &[&str], input: &Input<'_>, order: &mut Order) -> Option<Moment> {
         const MEANING: &str = "Connection Logged";
         let text = format!("{}T{}", self.value(words, "date")?, self.value(words, "time")?);
         let moment = if self.utc {
             local_time::moment_in_utc(&text, MEANING)
         } else {
-            local_time::moment(&text, input.zone, MEANING)
+            let moment = local_time::moment(&text, input.zone, MEANING);
+            match text.parse() {
+                Ok(local) => order.settle(local, moment, input.zone),
+                Err(_) => moment,
+            }
         };
         moment.at.is_some().then_some(moment)
     }
@@ -90,7 +95,7 @@ impl Parser for FirewallLog {
             return Err(ParseError::Foreign { format: FORMAT, found: "binary".to_owned() });
         }
         let mut head = Head::new(USUAL);
-        let mut seen = Seen::default();
+        let (mut seen, mut order) = (Seen::default(), Order::default());
         while let Some(line) = lines.next()? {
             let text = line.text.trim();
             if text.is_empty() {
@@ -101,7 +106,7 @@ impl Parser for FirewallLog {
                 continue;
             }
             let words: Vec<&str> = text.split_ascii_whitespace().collect();
-            let Some(moment) = head.moment(&words, input) else {
+            let Some(moment) = head.moment(&words, input, &mut order) else {
                 seen.malformed = seen.malformed.saturating_add(1);
                 seen.first_malformed = seen.first_malformed.or(Some(line.number));
                 continue;

@@ -1,7 +1,7 @@
 //! Times that logs write as text, with an offset or in the host's local time.
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, Timestamp, civil};
 
 use crate::model::{Moment, Precision, Zone, from_unix};
 
@@ -46,6 +46,43 @@ pub(crate) fn of_local(
     Moment { at, meaning, precision, raw: raw.to_owned() }
 }
 
+/// The local times of a log's lines one after the other: where an hour comes twice, the
+/// lines' order tells which of the two is meant, as far as it can.
+#[derive(Default)]
+pub(crate) struct Order {
+    /// The last line of an hour that came twice.
+    last: Option<civil::DateTime>,
+    is_second: bool,
+}
+
+impl Order {
+    /// The moment of the next line. What may be of either hour is taken for the first and
+    /// its precision says that the zone is assumed.
+    pub(crate) fn settle(
+        &mut self,
+        local: civil::DateTime,
+        moment: Moment,
+        zone: Option<&Zone>,
+    ) -> Moment {
+        /// Lines of one minute may stand in any order.
+        const DISORDER: SignedDuration = SignedDuration::from_mins(1);
+        const HOUR: SignedDuration = SignedDuration::from_hours(1);
+        let Some(second) = zone.and_then(|zone| zone.second_utc(local)) else { return moment };
+        let back = self.last.map(|last| last.duration_since(local));
+        self.is_second = match back {
+            Some(back) if back > DISORDER && back <= HOUR => true,
+            // Of another day.
+            Some(back) if back.abs() > HOUR => false,
+            _ => self.is_second,
+        };
+        self.last = Some(local);
+        if self.is_second {
+            return Moment { at: Some(second), ..moment };
+        }
+        Moment { precision: Precision::AssumedZone, ..moment }
+    }
+}
+
 /// The date and time of an MS-DOS pair, which steps by two seconds; its source knows the zone.
 pub(crate) fn of_dos(date: u16, time: u16) -> Option<civil::DateTime> {
     let small = |value: u16, shift: u32, mask: u16| i8::try_from((value >> shift) & mask).ok();
@@ -83,6 +120,25 @@ mod tests {
         check("2024-03-18T09:41:00", None, utc, Precision::AssumedZone);
         check("2024-13-18T09:41:00", None, "", Precision::Exact);
         check("", None, "", Precision::Exact);
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_is_told_apart_by_the_lines_order() {
+        let zone = Zone::of_posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        let mut order = Order::default();
+        for (text, expected, precision) in [
+            ("2024-11-03T00:59:00", "2024-11-03T04:59:00Z", Precision::Second),
+            ("2024-11-03T01:50:10", "2024-11-03T05:50:10Z", Precision::AssumedZone),
+            ("2024-11-03T01:50:05", "2024-11-03T05:50:05Z", Precision::AssumedZone),
+            ("2024-11-03T01:10:30", "2024-11-03T06:10:30Z", Precision::Second),
+            ("2024-11-03T01:45:01", "2024-11-03T06:45:01Z", Precision::Second),
+            ("2024-11-03T02:00:00", "2024-11-03T07:00:00Z", Precision::Second),
+        ] {
+            let local = text.parse().unwrap();
+            let moment = order.settle(local, of_local(local, text, Some(&zone), "x"), Some(&zone));
+            assert_eq!(moment.at.unwrap().to_string(), expected, "{text}");
+            assert_eq!(moment.precision, precision, "{text}");
+        }
     }
 
     #[test]

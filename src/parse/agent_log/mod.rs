@@ -17,7 +17,7 @@ pub(super) use stamp::Stamp;
 use super::lines::{Encoding, Lines, Words, decode, mentions};
 use super::target::{Target, host_and_port};
 use super::{ParseError, Parser};
-use crate::model::{Damage, Extent, Input, Locator, Record, Sink};
+use crate::model::{Damage, Extent, Input, Locator, Moment, Record, Sink};
 
 /// Records told of one file.
 const MAX_RECORDS: usize = 100_000;
@@ -122,7 +122,7 @@ impl Parser for NgrokLog {
                 continue;
             };
             read.good = read.good.saturating_add(1);
-            let moment = parsed.time.moment(String::new(), input.modified);
+            let moment = parsed.time.moment(String::new(), input.modified, input.zone);
             read.first = read.first.or(moment.at);
             read.last = moment.at.or(read.last);
             if !matters(&parsed) && !input.filter.admits_text(line.text.as_bytes()) {
@@ -137,7 +137,8 @@ impl Parser for NgrokLog {
                 break;
             }
             read.records = read.records.saturating_add(1);
-            if sink.record(record(parsed, Locator::Line(line.number), input.modified))
+            let moment = Moment { raw: parsed.raw_time.clone(), ..moment };
+            if sink.record(record(parsed, Locator::Line(line.number), Some(moment)))
                 == ControlFlow::Break(())
             {
                 return Ok(());
@@ -215,22 +216,20 @@ fn is_agents(line: &LogLine) -> bool {
         || OWN.iter().any(|message| line.message.starts_with(message))
 }
 
-/// The record of a line of the agent's that stands in another log, written there at
-/// `logged`; `certain` when it is known to be the agent's, else its words must tell.
-pub(super) fn of_line(
-    text: &str,
-    locator: Locator,
-    logged: Option<Timestamp>,
-    certain: bool,
-) -> Option<Record> {
+/// The record of a line of the agent's that stands in another log, without a time where
+/// its own has no year: that log's says more. `certain` when it is known to be the
+/// agent's, else its words must tell.
+pub(super) fn of_line(text: &str, locator: Locator, certain: bool) -> Option<Record> {
     let line = LogLine::read(text).filter(|line| certain || is_agents(line))?;
-    Some(record(line, locator, logged))
+    let dated = matches!(line.time, Stamp::At { .. });
+    let moment = dated.then(|| line.time.moment(line.raw_time.clone(), None, None));
+    Some(record(line, locator, moment))
 }
 
-/// The record of a line; `modified` tells the year where it has none.
-fn record(line: LogLine, locator: Locator, modified: Option<Timestamp>) -> Record {
+/// The record of a line, which was written at `moment`.
+fn record(line: LogLine, locator: Locator, moment: Option<Moment>) -> Record {
     let mut record = Record::new("agent_log", locator);
-    record.times.push(line.time.moment(line.raw_time, modified));
+    record.times.extend(moment);
     let starts = line.message.starts_with("started ");
     record.push("Message", line.message);
     record.push("LogLevel", line.level);

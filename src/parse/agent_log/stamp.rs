@@ -3,7 +3,7 @@
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, civil};
 
-use crate::model::{Moment, Precision};
+use crate::model::{Moment, Precision, Zone};
 
 /// A time as a line gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,30 +44,53 @@ impl Stamp {
         Some(Self::At { at, precision })
     }
 
-    /// The moment it means; `modified`, the file's last change, tells the year.
-    pub(in crate::parse) fn moment(self, raw: String, modified: Option<Timestamp>) -> Moment {
+    /// The moment it means; `modified`, the file's last change, tells the year. A time
+    /// without one is the terminal's: local time of the host.
+    pub(in crate::parse) fn moment(
+        self,
+        raw: String,
+        modified: Option<Timestamp>,
+        zone: Option<&Zone>,
+    ) -> Moment {
         let meaning = "Log Line";
         match self {
             Self::At { at, precision } => Moment { at: Some(at), meaning, precision, raw },
             Self::NoYear(local) => {
-                let at = modified.and_then(|modified| in_year_of(local, modified));
-                Moment { at, meaning, precision: Precision::AssumedYear, raw }
+                let local = modified.and_then(|modified| in_year_of(local, modified, zone));
+                let at = local.and_then(|local| in_zone(local, zone));
+                let is_sure = zone.is_some_and(|zone| {
+                    local.is_some_and(|local| zone.second_utc(local).is_none())
+                });
+                let precision =
+                    if is_sure { Precision::AssumedYear } else { Precision::AssumedZone };
+                Moment { at, meaning, precision, raw }
             }
         }
     }
 }
 
 /// The last time before the file's change that has this month, day and time of
-/// day in UTC; a day is granted for a log in another zone.
-fn in_year_of(local: civil::DateTime, modified: Timestamp) -> Option<Timestamp> {
+/// day in the host's zone, else in UTC; a day is granted for a log in another zone.
+fn in_year_of(
+    local: civil::DateTime,
+    modified: Timestamp,
+    zone: Option<&Zone>,
+) -> Option<civil::DateTime> {
     /// February 29 comes at least every eighth year.
     const YEARS_BACK: i16 = 8;
     let latest = modified.checked_add(SignedDuration::from_hours(24)).ok()?;
     let year = Offset::UTC.to_datetime(latest).year();
     (0..=YEARS_BACK).find_map(|back| {
         let local = local.with().year(year.checked_sub(back)?).build().ok()?;
-        utc(local, Offset::UTC).filter(|at| *at <= latest)
+        in_zone(local, zone).filter(|at| *at <= latest).map(|_| local)
     })
+}
+
+fn in_zone(local: civil::DateTime, zone: Option<&Zone>) -> Option<Timestamp> {
+    match zone {
+        Some(zone) => zone.to_utc(local),
+        None => utc(local, Offset::UTC),
+    }
 }
 
 fn utc(local: civil::DateTime, offset: Offset) -> Option<Timestamp> {
@@ -104,7 +127,7 @@ mod tests {
 
     fn check(text: &str, expected: &str, precision: Precision) {
         let stamp = Stamp::read(text).unwrap_or_else(|| panic!("{text}"));
-        let moment = stamp.moment(text.to_owned(), None);
+        let moment = stamp.moment(text.to_owned(), None, None);
         assert_eq!(moment.at.map(|at| at.to_string()).as_deref(), Some(expected));
         assert_eq!(moment.precision, precision);
     }
@@ -132,11 +155,26 @@ mod tests {
     fn the_year_comes_from_the_file() {
         let local = civil::date(2000, 12, 31).at(23, 0, 0, 0);
         let modified: Timestamp = "2024-01-02T00:00:00Z".parse().unwrap();
-        assert_eq!(in_year_of(local, modified).unwrap().to_string(), "2023-12-31T23:00:00Z");
+        let check = |local, expected: &str| {
+            let moment = Stamp::NoYear(local).moment(String::new(), Some(modified), None);
+            assert_eq!(moment.at.unwrap().to_string(), expected);
+            assert_eq!(moment.precision, Precision::AssumedZone);
+        };
+        check(local, "2023-12-31T23:00:00Z");
         let leap = civil::date(2000, 2, 29).at(1, 0, 0, 0);
-        assert_eq!(in_year_of(leap, modified).unwrap().to_string(), "2020-02-29T01:00:00Z");
+        check(leap, "2020-02-29T01:00:00Z");
         let local = civil::date(2000, 1, 2).at(5, 0, 0, 0);
-        assert_eq!(in_year_of(local, modified).unwrap().to_string(), "2024-01-02T05:00:00Z");
-        assert_eq!(Stamp::NoYear(local).moment(String::new(), None).at, None);
+        check(local, "2024-01-02T05:00:00Z");
+        assert_eq!(Stamp::NoYear(local).moment(String::new(), None, None).at, None);
+    }
+
+    #[test]
+    fn a_terminals_time_is_the_hosts() {
+        let zone = Zone::of_name("America/New_York");
+        let modified: Timestamp = "2024-03-10T09:01:00Z".parse().unwrap();
+        let local = civil::date(2000, 3, 10).at(5, 0, 0, 0);
+        let moment = Stamp::NoYear(local).moment(String::new(), Some(modified), zone.as_ref());
+        assert_eq!(moment.at.unwrap().to_string(), "2024-03-10T09:00:00Z");
+        assert_eq!(moment.precision, Precision::AssumedYear);
     }
 }

@@ -8,6 +8,7 @@
 mod sshd;
 mod sudo;
 
+pub(super) use self::sshd::Logins;
 use super::{agent_log, event_xml, sibling_log};
 use crate::model::{Category, Locator, Moment, Record};
 
@@ -44,14 +45,14 @@ impl Message<'_> {
         let agent = program.eq_ignore_ascii_case("ngrok");
         let text = self.text.trim();
         if may_be_agents(text)
-            && let Some(mut record) = agent_log::of_line(text, self.locator.clone(), at, agent)
+            && let Some(mut record) = agent_log::of_line(text, self.locator.clone(), agent)
         {
             let own = record.times.first().and_then(|moment| moment.at);
             record.push("Program", self.program);
             if let Some(pid) = self.pid {
                 record.push("ProcessId", pid);
             }
-            if own != at {
+            if own.is_none() || own != at {
                 record.times.push(self.moment.clone());
             }
             return Some(record);

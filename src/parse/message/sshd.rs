@@ -6,8 +6,11 @@
 //! Invalid user test from 203.0.113.7 port 40022
 //! Disconnected from [invalid |authenticating ]user jane 127.0.0.1 port 49812 [preauth]
 //! Received disconnect from 127.0.0.1 port 49812:11: disconnected by user
+//! pam_unix(sshd:session): session closed for user jane
 //! Connection closed by [invalid |authenticating ][user jane ]127.0.0.1 port 49812 [preauth]
 //! ```
+
+use std::collections::BTreeMap;
 
 use super::Said;
 use crate::model::{Category, Locator, Record};
@@ -26,6 +29,10 @@ pub(super) fn said(text: &str) -> Option<Said> {
         let rest = rest.strip_prefix("invalid user ").unwrap_or(rest);
         let (user, from) = split_last(rest, " from ")?;
         return Some(finish("ssh_login", user, from, "failed", ""));
+    }
+    let closed = text.strip_prefix("pam_unix(sshd:session): session closed for user ");
+    if let Some(user) = closed {
+        return Some(finish("ssh_logout", user.trim(), "", "", ""));
     }
     const LEFT: [&str; 6] = [
         "Disconnected from ",
@@ -47,6 +54,37 @@ pub(super) fn said(text: &str) -> Option<Said> {
     };
     address(from)?;
     Some(finish("ssh_logout", user, from, "", ""))
+}
+
+/// Logins of one log that nobody was seen to leave, by the server's process: the word of
+/// a session's end names no address.
+#[derive(Default)]
+pub(in crate::parse) struct Logins(BTreeMap<i64, (String, i64)>);
+
+impl Logins {
+    /// Logins that are remembered.
+    const MOST: usize = 10_000;
+
+    /// Gives an end without an address that of the login of the same process.
+    pub(in crate::parse) fn follow(&mut self, record: &mut Record) {
+        let from = record.text("IpAddress").map(str::to_owned).zip(record.number("IpPort"));
+        match (record.category, from, record.number("ProcessId")) {
+            ("ssh_login", Some(from), Some(pid)) if record.text("Outcome") == Some("accepted") => {
+                if self.0.len() < Self::MOST {
+                    self.0.insert(pid, from);
+                }
+            }
+            // Another process of the server may tell of the parting.
+            ("ssh_logout", Some(from), _) => self.0.retain(|_, known| *known != from),
+            ("ssh_logout", None, Some(pid)) => {
+                if let Some((address, port)) = self.0.remove(&pid) {
+                    record.push("IpAddress", address);
+                    record.push("IpPort", port);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 fn login(rest: &str, outcome: &str) -> Option<Said> {

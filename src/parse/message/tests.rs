@@ -47,6 +47,7 @@ fn logins_over_ssh() {
             "Received disconnect from ::1 port 51544:11: disconnected by user",
             "ssh_logout IpAddress=::1 IpPort=51544",
         ),
+        ("pam_unix(sshd:session): session closed for user jane", "ssh_logout User=jane"),
         ("Connection closed by authenticating user root 127.0.0.1 port 4 [preauth]", "syslog"),
         ("Server listening on 0.0.0.0 port 22.", "syslog"),
         ("Accepted the terms", "syslog"),

@@ -89,7 +89,7 @@ impl Form {
 
     /// When the line says it was written; a local time is the zone's.
     pub(super) fn moment(&self, zone: Option<&Zone>) -> Option<Moment> {
-        let moment = self.stamp?.moment(self.raw_time.clone(), None);
+        let moment = self.stamp?.moment(self.raw_time.clone(), None, None);
         let Some(zone) = zone.filter(|_| moment.precision == Precision::AssumedZone) else {
             return Some(moment);
         };

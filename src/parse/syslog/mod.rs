@@ -15,7 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use line::{Line, Time};
 
 use super::lines::{Encoding, Lines, first_lines};
-use super::message::{Message, may_be_a_tools};
+use super::local_time::Order;
+use super::message::{Logins, Message, may_be_a_tools};
 use super::packed::{self, Packing};
 use super::{ParseError, Parser, program};
 use crate::model::{Damage, Extent, Input, Locator, Moment, Precision, ReadAt, Record, Sink, Zone};
@@ -87,6 +88,8 @@ struct Reading<'a> {
     input: &'a Input<'a>,
     text: &'a dyn ReadAt,
     years: Years,
+    order: Order,
+    logins: Logins,
     /// Year of the first line that has none.
     first_year: Option<i16>,
     extent: Extent,
@@ -100,6 +103,8 @@ impl<'a> Reading<'a> {
             input,
             text,
             years: Years::default(),
+            order: Order::default(),
+            logins: Logins::default(),
             first_year: first_year(input, text)?,
             extent: Extent::default(),
             others: 0,
@@ -167,7 +172,8 @@ impl<'a> Reading<'a> {
         if !admitted && !is_understood(line) {
             return ControlFlow::Continue(());
         }
-        let record = record(line, number, moment);
+        let mut record = record(line, number, moment);
+        self.logins.follow(&mut record);
         // What was worked out of a line may say more than its text.
         let matters = || match record.category {
             "agent_log" => true,
@@ -185,17 +191,28 @@ impl<'a> Reading<'a> {
         let (at, precision) = match line.time {
             Time::At { at, exact: true } => (Some(at), Precision::Exact),
             Time::At { at, exact: false } => (Some(at), Precision::Second),
-            Time::Local(local) => (in_zone(local, zone), precision(zone, Precision::Second)),
+            Time::Local(local) => {
+                let (at, precision) = (in_zone(local, zone), precision(zone, Precision::Second));
+                return self.order.settle(local, log_line(at, precision, line), zone);
+            }
             Time::NoYear(local) => {
                 let turn = self.years.turn(local);
                 let year = self.first_year.and_then(|year| year.checked_add(turn));
                 let local = year.and_then(|year| local.with().year(year).build().ok());
                 let at = local.and_then(|local| in_zone(local, zone));
-                (at, precision(zone, Precision::AssumedYear))
+                let moment = log_line(at, precision(zone, Precision::AssumedYear), line);
+                return match local {
+                    Some(local) => self.order.settle(local, moment, zone),
+                    None => moment,
+                };
             }
         };
-        Moment { at, meaning: "Log Line", precision, raw: line.raw_time.to_owned() }
+        log_line(at, precision, line)
     }
+}
+
+fn log_line(at: Option<Timestamp>, precision: Precision, line: &Line<'_>) -> Moment {
+    Moment { at, meaning: "Log Line", precision, raw: line.raw_time.to_owned() }
 }
 
 fn record(line: &Line<'_>, number: u64, moment: Moment) -> Record {

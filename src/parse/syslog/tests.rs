@@ -52,6 +52,18 @@ fn the_year_turns_and_the_zone_is_the_hosts() {
 }
 
 #[test]
+fn the_end_of_a_session_is_of_its_login() {
+    let text = "Mar  6 21:00:00 h sshd[9]: Accepted password for a from 127.0.0.1 port 5000 ssh2\n\
+                Mar  6 21:10:00 h sshd[9]: pam_unix(sshd:session): session closed for user a\n\
+                Mar  6 22:00:00 h sshd[9]: Accepted password for a from 127.0.0.1 port 5001 ssh2\n\
+                Mar  6 22:10:00 h sshd[8]: Received disconnect from 127.0.0.1 port 5001:11: x\n\
+                Mar  6 22:10:00 h sshd[9]: pam_unix(sshd:session): session closed for user a\n";
+    let kept = read(text.as_bytes(), "2024-03-07T00:00:00Z", None, &Everything);
+    let ports: Vec<Option<i64>> = kept.records.iter().map(|r| r.number("IpPort")).collect();
+    assert_eq!(ports, [Some(5000), Some(5000), Some(5001), Some(5001), None]);
+}
+
+#[test]
 fn packed_copies_say_the_same() {
     let plain = sample("syslog/classic.log");
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
