@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::opener::View;
 use super::{REMOTE_ACCESS_PORTS, Tool, is_loopback, path};
-use crate::model::{Coverage, Event, NO_TOOL, RowStage, Session};
+use crate::model::{Coverage, Event, NO_TOOL, Precision, RowStage, Session};
 
 /// Events of one logon stand this close together.
 const LOGON_SPAN: SignedDuration = SignedDuration::from_secs(60);
@@ -136,6 +136,8 @@ struct Group {
     /// Somebody got in: authenticated or logged on, not only connected.
     entered: bool,
     connected: bool,
+    /// What tells of it may be an hour early.
+    is_unsure: bool,
     events: Vec<usize>,
 }
 
@@ -150,6 +152,7 @@ impl Group {
             user: String::new(),
             entered: false,
             connected: false,
+            is_unsure: false,
             events: Vec::new(),
         }
     }
@@ -242,7 +245,7 @@ fn close(groups: &mut [Group], signals: &[Signal], events: &[Event]) {
             })
             .map(|(from, ..)| *from)
             .min();
-        let end = signals.iter().find(|s| {
+        let mut ends = signals.iter().filter(|s| {
             let Step::End { session } = s.step else { return false };
             let same = session.is_none() || group.session.is_none() || session == group.session;
             s.at > group.from
@@ -250,9 +253,12 @@ fn close(groups: &mut [Group], signals: &[Signal], events: &[Event]) {
                 && same
                 && same_user(&s.user, &group.user)
         });
-        if let Some(end) = end {
+        if let Some(end) = ends.next() {
             group.until = Some(end.at);
             group.events.push(end.event);
+            // Each log has its own word of the same end.
+            let same = ends.take_while(|s| s.at.duration_since(end.at) <= JITTER);
+            group.events.extend(same.map(|s| s.event));
         }
         logoff(group, events);
     }
@@ -344,6 +350,7 @@ fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize
             found.session.carrier = path::base_name(carrier).to_owned();
         }
     }
+    found.events.extend(logged(found.session.local_port, &group, events));
     let near = joins.iter().enumerate().find(|(i, j)| {
         let apart = j.at.duration_since(group.from).abs();
         let same = j.local_port.is_none_or(|p| p == service_port);
@@ -401,6 +408,26 @@ fn carrier<'a>(group: &Group, events: &'a [Event]) -> Option<(usize, &'a str)> {
     let other_port =
         |i: &usize| events.get(*i).and_then(|e| e.record.number("SourcePort")).is_none();
     matching.min_by_key(|(apart, i, _)| (other_port(i), *apart, *i)).map(|(_, i, image)| (i, image))
+}
+
+/// The same connection in the firewall's log, which names no program. A time of an hour
+/// that came twice may be the other's.
+fn logged(port: Option<i64>, group: &Group, events: &[Event]) -> Vec<usize> {
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+    let is_same = |event: &Event| {
+        let record = &event.record;
+        let Some(moment) = record.times.first() else { return false };
+        let Some(apart) = moment.at.map(|at| group.from.duration_since(at)) else { return false };
+        let is_near = |apart: SignedDuration| apart.abs() <= LOGON_SPAN;
+        let is_unsure = moment.precision == Precision::AssumedZone;
+        record.category == "firewall_log"
+            && port.is_some()
+            && record.number("SourcePort") == port
+            && record.number("DestinationPort") == Some(group.service.name_and_port().1)
+            && (is_near(apart) || is_unsure && is_near(apart.saturating_sub(HOUR)))
+    };
+    let matching = events.iter().enumerate().filter(|(_, event)| is_same(event));
+    matching.map(|(index, _)| index).collect()
 }
 
 /// The tool whose agent made the connection, if a rule or pivot knows it as one.

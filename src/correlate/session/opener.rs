@@ -194,7 +194,11 @@ impl<'a> View<'a> {
             });
             let in_time =
                 record.first_time().is_none_or(|first| is_before(at.duration_since(first)));
-            is_way && in_time && record.commands().any(|line| names_port(line, port))
+            // A tool's own way by ssh is that tool.
+            is_way
+                && self.hit_of(event).is_none()
+                && in_time
+                && record.commands().any(|line| names_port(line, port))
         });
         leads_here.then(|| format!("a way back by ssh to port {port}")).into_iter().collect()
     }

@@ -5,10 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::is_loopback;
 use super::{Group, Service, same_user};
-use crate::model::Event;
+use crate::model::{Event, Precision, Record};
 
 /// Logs tell of one login this close together.
 const LOGIN_SPAN: SignedDuration = SignedDuration::from_secs(5);
+/// What clocks are set back by.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Every accepted login over loopback, in time order, with its end.
 pub(super) fn logins(events: &[Event]) -> Vec<Group> {
@@ -20,7 +22,10 @@ pub(super) fn logins(events: &[Event]) -> Vec<Group> {
     let (ported, others): (Vec<&View>, Vec<&View>) =
         views.iter().partition(|view| view.port.is_some());
     for view in ported.into_iter().chain(others) {
-        match groups.iter_mut().find(|group| takes(group, view)) {
+        let of_time = groups.iter().position(|group| takes(group, view));
+        // An hour apart where one log cannot tell which of two hours it was.
+        let of_twin = || groups.iter().position(|group| takes(group, &view.an_hour_on(group)));
+        match of_time.or_else(of_twin).and_then(|index| groups.get_mut(index)) {
             Some(group) => add(group, view),
             None if view.opens => groups.push(opened(view)),
             None => {}
@@ -35,14 +40,33 @@ pub(super) fn logins(events: &[Event]) -> Vec<Group> {
 }
 
 /// What one log says of a login.
+#[derive(Clone)]
 struct View {
     at: Timestamp,
     event: usize,
     port: Option<i64>,
     user: String,
     until: Option<Timestamp>,
+    /// Its hour may be the next one: it came twice, or the zone is not known.
+    is_unsure: bool,
     /// Whether it tells of a login by itself; the last login of a user does not.
     opens: bool,
+}
+
+impl View {
+    /// The same an hour later, or if the group is the unsure one, an hour earlier.
+    fn an_hour_on(&self, group: &Group) -> Self {
+        let on = match (self.is_unsure, group.is_unsure) {
+            (true, false) => HOUR,
+            (false, true) => -HOUR,
+            _ => SignedDuration::ZERO,
+        };
+        Self { at: self.at.saturating_add(on).unwrap_or(self.at), ..self.clone() }
+    }
+}
+
+fn is_unsure(record: &Record) -> bool {
+    record.times.first().is_some_and(|moment| moment.precision == Precision::AssumedZone)
 }
 
 fn view(event: usize, e: &Event) -> Option<View> {
@@ -65,6 +89,7 @@ fn view(event: usize, e: &Event) -> Option<View> {
         port: record.number("IpPort"),
         user: record.text("User").unwrap_or_default().to_owned(),
         until,
+        is_unsure: is_unsure(record),
         opens,
     })
 }
@@ -79,6 +104,7 @@ fn opened(view: &View) -> Group {
         user: view.user.clone(),
         entered: true,
         connected: true,
+        is_unsure: view.is_unsure,
         events: vec![view.event],
     }
 }
@@ -94,8 +120,10 @@ fn takes(group: &Group, view: &View) -> bool {
 
 fn add(group: &mut Group, view: &View) {
     // The finest time is kept: logs that cut to the second are earlier for no reason.
-    if view.port.is_some() && is_whole(group.from) && !is_whole(view.at) {
+    let is_finer = view.port.is_some() && is_whole(group.from) && !is_whole(view.at);
+    if group.is_unsure && !view.is_unsure || is_finer && !view.is_unsure {
         group.from = view.at;
+        group.is_unsure = false;
     }
     group.until = group.until.or(view.until);
     if group.user.is_empty() {
@@ -121,6 +149,10 @@ fn close(group: &mut Group, starts: &[(Timestamp, Option<i64>)], events: &[Event
     for (index, event) in events.iter().enumerate() {
         let record = &event.record;
         let Some(at) = record.first_time() else { continue };
+        let at = match at.checked_add(HOUR) {
+            Ok(later) if at < group.from && is_unsure(record) => later,
+            _ => at,
+        };
         let fits = record.category == "ssh_logout"
             && !event.hits.is_empty()
             && record.number("IpPort") == Some(port)
@@ -149,6 +181,26 @@ mod tests {
     fn login(at: &str, port: &str) -> Event {
         let from = [("User", "root"), ("IpAddress", "127.0.0.1"), ("IpPort", port)];
         event("ssh_login", at, &[&from[..], &[("Outcome", "accepted")]].concat())
+    }
+
+    #[test]
+    fn a_log_that_cannot_tell_the_hour_joins_one_that_can() {
+        let unsure = |mut event: Event| {
+            event.record.times[0].precision = Precision::AssumedZone;
+            event
+        };
+        let end = [("IpAddress", "127.0.0.1"), ("IpPort", "50002")];
+        let events = [
+            unsure(login("2024-11-03T05:20:01Z", "50002")),
+            unsure(event("ssh_logout", "2024-11-03T05:40:00Z", &end)),
+            login("2024-11-03T06:20:01.2Z", "50002"),
+            event("ssh_logout", "2024-11-03T06:40:00.1Z", &end),
+            login("2024-11-03T07:20:01Z", "50003"),
+        ];
+        let groups = logins(&events);
+        let told: Vec<_> = groups.iter().map(|g| (g.from.to_string(), g.events.len())).collect();
+        let expected = [("2024-11-03T06:20:01.2Z", 4), ("2024-11-03T07:20:01Z", 1)];
+        assert_eq!(told, expected.map(|(at, events)| (at.to_owned(), events)));
     }
 
     #[test]
