@@ -421,8 +421,8 @@ fn logged(port: Option<i64>, group: &Group, events: &[Event]) -> Vec<usize> {
         let is_near = |apart: SignedDuration| apart.abs() <= LOGON_SPAN;
         let is_unsure = moment.precision == Precision::AssumedZone;
         record.category == "firewall_log"
-            && port.is_some()
-            && record.number("SourcePort") == port
+            && record.text("DestinationIp").is_some_and(is_loopback)
+            && port.is_none_or(|port| record.number("SourcePort") == Some(port))
             && record.number("DestinationPort") == Some(group.service.name_and_port().1)
             && (is_near(apart) || is_unsure && is_near(apart.saturating_sub(HOUR)))
     };

@@ -121,7 +121,7 @@ fn takes(group: &Group, view: &View) -> bool {
 fn add(group: &mut Group, view: &View) {
     // The finest time is kept: logs that cut to the second are earlier for no reason.
     let is_finer = view.port.is_some() && is_whole(group.from) && !is_whole(view.at);
-    if group.is_unsure && !view.is_unsure || is_finer && !view.is_unsure {
+    if (group.is_unsure || is_finer) && !view.is_unsure {
         group.from = view.at;
         group.is_unsure = false;
     }

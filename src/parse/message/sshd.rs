@@ -69,10 +69,10 @@ impl Logins {
     pub(in crate::parse) fn follow(&mut self, record: &mut Record) {
         let from = record.text("IpAddress").map(str::to_owned).zip(record.number("IpPort"));
         match (record.category, from, record.number("ProcessId")) {
-            ("ssh_login", Some(from), Some(pid)) if record.text("Outcome") == Some("accepted") => {
-                if self.0.len() < Self::MOST {
-                    self.0.insert(pid, from);
-                }
+            ("ssh_login", Some(from), Some(pid))
+                if record.text("Outcome") == Some("accepted") && self.0.len() < Self::MOST =>
+            {
+                self.0.insert(pid, from);
             }
             // Another process of the server may tell of the parting.
             ("ssh_logout", Some(from), _) => self.0.retain(|_, known| *known != from),
