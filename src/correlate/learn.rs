@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::Tool;
 use super::path;
-use super::pivot::{Pivot, Server, Target, of_command};
+use super::pivot::{Content, Pivot, Server, Target, name_in_bin, of_command};
 use crate::model::{Event, Hit, NO_TOOL, Record, RowStage};
 
 /// Score from which a hit is sure enough to teach.
@@ -64,6 +64,7 @@ impl Learner<'_> {
     fn learn(&mut self) {
         let record = &self.event.record;
         self.servers();
+        self.thrown_away();
         match record.category {
             "executable" => {
                 self.program(self.event.path.as_str());
@@ -126,6 +127,7 @@ impl Learner<'_> {
                 }
             }
             "file_rename" => self.renamed(),
+            "recycled" => self.former_path(),
             "task" => {
                 self.command(record.text("TaskCommand").or_else(|| record.text("Path")));
                 self.command(record.text("ActionName"));
@@ -229,6 +231,29 @@ impl Learner<'_> {
         match (is_agent(old), is_agent(new)) {
             (true, false) => self.program(new),
             (false, true) => self.program(old),
+            _ => {}
+        }
+    }
+
+    /// A file found in the Recycle Bin leads to what the bin notes of it.
+    fn thrown_away(&mut self) {
+        let content = match self.event.record.category {
+            "executable" => Content::Program,
+            "config" => Content::Config,
+            "archive" => Content::Folder,
+            _ => return,
+        };
+        if let Some((name, is_file)) = name_in_bin(self.event.path.as_str()) {
+            self.add(Target::Recycled(name, if is_file { content } else { Content::Folder }));
+        }
+    }
+
+    /// Where a file lay that is known from the Recycle Bin, it was known by that name.
+    fn former_path(&mut self) {
+        let path = self.event.record.text("Image").unwrap_or_default();
+        match &*self.hit.rule {
+            "pivot-recycled-program" => self.program(path),
+            "pivot-recycled-config" => self.add_path(path, Target::Config),
             _ => {}
         }
     }

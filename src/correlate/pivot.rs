@@ -1,5 +1,6 @@
 //! Pivots: what one finding teaches to hunt for everywhere else.
 
+mod bin;
 mod script;
 mod server;
 mod service;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::bin::{Content, name_of as name_in_bin};
 pub use self::server::{Server, of_command};
 use super::{Tool, path};
 use crate::model::{Hit, Record, Requirement, RowStage, Value};
@@ -57,6 +59,8 @@ pub enum Target {
     },
     /// A script that runs an agent, by its [`path::tail`].
     Script(String),
+    /// What the Recycle Bin notes of content that lies in it under that name, lower case.
+    Recycled(String, Content),
     Server(Server),
     Service(String),
     Task(String),
@@ -98,6 +102,7 @@ impl Pivot {
             Target::ProcessGuid { guid, by_image: false } => by_guid(guid),
             Target::Activity(guid) => by_guid(guid),
             Target::Process { pid, unnamed_children, .. } => by_pid(*pid, *unnamed_children),
+            Target::Recycled(name, _) => Requirement::Text(name.clone()),
             Target::Service(name) => ascii_run(service::stem(name)),
             Target::Task(name) => ascii_run(name.trim_start_matches('\\')),
             Target::Logon { id, .. } => {
@@ -140,6 +145,7 @@ impl Pivot {
                 process(record, i64::from(*pid), image, *from, *unnamed_children)?
             }
             Target::Script(tail) => script::weight(record, tail)?,
+            Target::Recycled(name, content) => bin::weight(record, name, *content)?,
             Target::Server(server) => server::weight(record, server)?,
             Target::Service(name) => service::weight(record, name)?,
             Target::Task(name) => task::weight(record, name)?,
@@ -180,6 +186,9 @@ impl Pivot {
             Target::ProcessGuid { .. } => "pivot-process-guid",
             Target::Process { .. } => "pivot-process",
             Target::Script(_) => "pivot-script-file",
+            Target::Recycled(_, Content::Program) => "pivot-recycled-program",
+            Target::Recycled(_, Content::Config) => "pivot-recycled-config",
+            Target::Recycled(_, Content::Folder) => "pivot-recycled-folder",
             Target::Server(_) => "pivot-server",
             Target::Service(_) => "pivot-service",
             Target::Task(_) => "pivot-task",
