@@ -150,7 +150,7 @@ impl Config {
 
 /// Whether the token stands only in a comment or as a placeholder.
 fn is_template(text: &str, root: &Node) -> bool {
-    if schema::token(root).is_some() {
+    if schema::has_own_token(root) {
         return false;
     }
     text.lines().any(|line| {

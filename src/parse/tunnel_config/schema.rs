@@ -122,6 +122,12 @@ pub(super) fn api_key(root: &Node) -> Option<&Node> {
     setting(root, "api_key").filter(|t| is_token(t))
 }
 
+/// Whether a token is set, to whatever but a placeholder: servers of one's own take any.
+pub(super) fn has_own_token(root: &Node) -> bool {
+    let set = setting(root, "authtoken").or_else(|| root.get("auth_token"));
+    set.and_then(Node::as_text).is_some_and(|text| !text.is_empty() && !is_placeholder(text))
+}
+
 /// Whether a value is a token and not a placeholder for one.
 fn is_token(node: &Node) -> bool {
     let Some(text) = node.as_text() else { return false };
