@@ -5,6 +5,7 @@
 //! apt      Start-Date: 2024-06-03  10:10:31, Commandline: …, Install: name:arch (version), …
 //! term.log Log started: 2024-06-03  10:10:31, then what dpkg printed
 //! dnf      2024-06-03T08:10:31+0000 SUBDEBUG Installed: ngrok-3.10.0-1.x86_64
+//!          2024-06-03T08:10:20+0000 DDEBUG Command: dnf install -y ngrok
 //! yum      Jun 03 10:10:31 Installed: ngrok-3.10.0-1.x86_64                 no year
 //! zypper   2024-06-03 10:10:31|install|ngrok|3.10.0-1|x86_64|root@host|repo|
 //! pacman   [2024-06-03T10:10:31+0200] [ALPM] installed ngrok (3.10.0-1)
@@ -78,7 +79,8 @@ fn read(bytes: &dyn ReadAt, input: &Input<'_>, sink: &mut dyn Sink) -> Result<()
         let at = at.and_then(|moment| moment.at);
         let mut told = Vec::new();
         if let Some((moment, rest)) = own {
-            told.extend(action(rest).map(|record| (record, Some(moment))));
+            let records = requested(rest).unwrap_or_else(|| action(rest).into_iter().collect());
+            told.extend(records.into_iter().map(|record| (record, Some(moment.clone()))));
         } else if let Some(record) = block.take(text, input) {
             told = record.into_iter().map(|record| (record, block.moment.clone())).collect();
         } else {
@@ -152,6 +154,19 @@ fn moment(stamp: &str, input: &Input<'_>) -> Option<Moment> {
     }
     let moment = local_time::moment(&text, input.zone, MEANING);
     moment.at.is_some().then_some(moment)
+}
+
+/// The packages that a command of dnf asks to install; `None` of a line that tells of none.
+fn requested(rest: &str) -> Option<Vec<Record>> {
+    let (_, command) = rest.split_once(" Command: ")?;
+    let mut words = command.split_whitespace().filter(|word| !word.starts_with('-')).skip(1);
+    let verb = words.next().filter(|verb| matches!(*verb, "install" | "localinstall"));
+    let record = |name| {
+        let mut record = package("asked to install", name, "", "rpm");
+        record.push("CommandLine", command.trim_end());
+        record
+    };
+    Some(verb.map(|_| words.take(MAX_PACKAGES).map(record).collect()).unwrap_or_default())
 }
 
 /// What a line behind its time says was done with which package.
