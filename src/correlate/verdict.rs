@@ -162,11 +162,13 @@ fn proves(row: &Row, name: RungName) -> bool {
         && (!row.process.is_empty() || row.artifact.contains("log"));
     let connects = row.stage == RowStage::Used;
     // What is deleted was set up before.
-    // Arguments that only the tool takes are its configuration.
+    // Arguments and variables that only the tool takes are its configuration.
     let by_arguments = matches!(row.stage, RowStage::Executed | RowStage::Persisted)
         && row.rule.iter().any(|rule| {
             let own = rule.strip_prefix(row.tool.as_str());
-            own.is_some_and(|rest| rest.starts_with("-arguments-"))
+            own.is_some_and(|rest| {
+                rest.starts_with("-arguments-") || rest == "-service-environment"
+            })
         });
     let was_task = row.stage == RowStage::CleanedUp
         && row.rule.iter().any(|r| r.ends_with("task-removed") || r == "pivot-task");

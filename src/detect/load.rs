@@ -191,6 +191,7 @@ impl Loaded {
         old.modules.extend(new.modules);
         old.sources.extend(new.sources);
         old.arguments.extend(new.arguments);
+        old.variables.extend(new.variables);
         old.errands.extend(new.errands);
         old.allow.extend(new.allow);
         old.references.extend(new.references);

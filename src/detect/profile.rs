@@ -57,6 +57,8 @@ pub struct Profile {
     pub sources: Vec<String>,
     /// Arguments by which it is known under any name.
     pub arguments: Vec<Arguments>,
+    /// Environment variables that only it reads, of its account and its configuration.
+    pub variables: Vec<String>,
     /// Its commands that open no tunnel.
     pub errands: Vec<Errand>,
     /// Its log tells of everybody who comes in, unless it is set otherwise.

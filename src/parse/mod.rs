@@ -223,6 +223,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &unix::AtJob,
     &unix::RcScript,
     &unix::ShellProfile,
+    &unix::EnvironmentFile,
     &unix::SystemdUnit,
     &unix::DesktopEntry,
     &unix::Launchd,

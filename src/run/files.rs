@@ -19,12 +19,13 @@ const OWN_FILE: [(&str, [&str; 2]); 5] = [
 
 /// Categories of records that stand in a small file of settings and have no time of
 /// their own, or none that can be trusted: the file's times are theirs.
-const IN_FILE: [&str; 15] = [
+const IN_FILE: [&str; 16] = [
     "container_kept",
     "container_manifest",
     "container_plan",
     "cron",
     "desktop_autostart",
+    "environment_file",
     "hosts_file",
     "known_host",
     "launchd",

@@ -13,7 +13,7 @@ mod wget_hsts;
 pub use crontab::{SystemCrontab, UserCrontab};
 pub use history::ShellHistory;
 pub use plist::Launchd;
-pub use script::{AtJob, CronScript, RcScript, ShellProfile};
+pub use script::{AtJob, CronScript, EnvironmentFile, RcScript, ShellProfile};
 pub use unit_file::{DesktopEntry, SystemdUnit};
 pub use wget_hsts::WgetHsts;
 

@@ -27,6 +27,10 @@ pub struct RcScript;
 /// Reads what shells run at login; a `shell_profile` record for each command.
 pub struct ShellProfile;
 
+/// Reads the variables that services are started with; an `environment_file` record for
+/// each line.
+pub struct EnvironmentFile;
+
 /// Reads scripts in cron's folders; a `cron` record for each command.
 pub struct CronScript;
 
@@ -69,6 +73,24 @@ impl Parser for ShellProfile {
     }
 }
 
+impl Parser for EnvironmentFile {
+    fn name(&self) -> &'static str {
+        "environment_file"
+    }
+
+    fn is_store(&self) -> bool {
+        false
+    }
+
+    fn tells_of_others(&self) -> bool {
+        true
+    }
+
+    fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
+        commands(input, sink, "environment_file", &Facts { settings: true, ..Facts::default() })
+    }
+}
+
 impl Parser for CronScript {
     fn name(&self) -> &'static str {
         "cron_script"
@@ -101,7 +123,12 @@ impl Parser for AtJob {
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
-        commands(input, sink, "cron", &Facts { due: due(input.name), job: true, user: None })
+        commands(
+            input,
+            sink,
+            "cron",
+            &Facts { due: due(input.name), job: true, ..Facts::default() },
+        )
     }
 }
 
@@ -112,6 +139,8 @@ struct Facts<'a> {
     due: Option<Moment>,
     /// The environment stands in front of the commands.
     job: bool,
+    /// Names are what it is there to set.
+    settings: bool,
 }
 
 /// When a job of that name is due.
@@ -151,7 +180,8 @@ fn commands(
             continue;
         }
         let command = std::mem::take(&mut open);
-        if !starts_something(&command) || facts.job && command.contains("; export ") {
+        let told = starts_something(&command) || facts.settings && !command.trim().is_empty();
+        if !told || facts.job && command.contains("; export ") {
             continue;
         }
         let mut record = Record::new(category, Locator::Line(first));

@@ -77,12 +77,15 @@ fn scripts() {
     let expected = ["line:3 if [ -x /opt/a ]; then", "line:4 /opt/a tcp 22 &", "line:8 start() {"];
     assert_eq!(lines(&read(&RcScript, "rc.local", script)), expected);
     assert_eq!(read(&ShellProfile, ".bashrc", script).records[0].category, "shell_profile");
+    let variables = b"# x\nA_TOKEN=b\n\nOPTIONS=\"-c /etc/a\"\n";
+    let expected = ["line:2 A_TOKEN=b", "line:4 OPTIONS=\"-c /etc/a\""];
+    assert_eq!(lines(&read(&EnvironmentFile, "a", variables)), expected);
     assert_eq!(read(&CronScript, "daily", script).records[0].text("User"), Some("root"));
     let job = b"#!/bin/sh\n# atrun uid=0 gid=0\nA=b; export A\n/opt/a tcp 22\n";
     let kept = read(&AtJob, "a0000101b26d65", job);
     assert_eq!(lines(&kept), ["line:4 1708237740 /opt/a tcp 22"]);
     assert_eq!(kept.records[0].times[0].meaning, "Job Due");
-    for parser in [&RcScript as &dyn Parser, &ShellProfile, &CronScript, &AtJob] {
+    for parser in [&RcScript as &dyn Parser, &ShellProfile, &EnvironmentFile, &CronScript, &AtJob] {
         assert!(parse_named(parser, "x", &vec![0u8, 1, 2, 3, 0, 0], &Everything).is_err());
         torment(parser, script, 100);
     }
