@@ -50,6 +50,7 @@ fn sources(root: &Path) -> Vec<Source> {
         ("windows.registry.amcache", "Windows/appcompat/Programs/Amcache.hve".to_owned()),
         ("windows.registry.software", format!("{SYSTEM}/config/SOFTWARE")),
         ("windows.registry.system", format!("{SYSTEM}/config/SYSTEM")),
+        ("windows.tasks.xml", format!("{SYSTEM}/Tasks/")),
     ];
     let users = fs::read_dir(root.join("Users")).unwrap();
     let mut users: Vec<String> =
@@ -68,7 +69,8 @@ fn sources(root: &Path) -> Vec<Source> {
 }
 
 /// A host of the samples with what they lack to answer every question: a journal, an
-/// inventory of programs, a WMI repository, the log of a server; none with a trace.
+/// inventory of programs, a WMI repository, a task, the log of a
+/// server; none with a trace.
 fn whole(host: &str, to: &Path) {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
     let from = samples.join("hosts").join(host);
@@ -83,6 +85,9 @@ fn whole(host: &str, to: &Path) {
     put(&to.join("$Extend/$J"), &fs::read(samples.join("parse/usn/deletions.bin")).unwrap());
     let classes = b"\0__FilterToConsumerBinding\0__EventFilter\0";
     put(&to.join(SYSTEM).join("wbem/Repository/OBJECTS.DATA"), classes);
+    let task = "MicrosoftEdgeUpdateTaskMachineUA";
+    let kept = fs::read(samples.join("parse/task").join(task)).unwrap();
+    put(&to.join(SYSTEM).join("Tasks").join(task), &kept);
     let ssh = fs::read(samples.join("parse/evtx/openssh.evtx")).unwrap();
     put(&to.join(LOGS).join("OpenSSH%4Operational.evtx"), &ssh);
 }

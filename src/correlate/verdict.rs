@@ -16,6 +16,9 @@ const NEAR: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 /// A run so far outside of the agent's logs is not covered by them.
 const LOG_SLACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
+/// How the artifact ids end under which the names on a volume are covered.
+const NAMES: &str = ".filesystem.name";
+
 /// What the verdict is judged from.
 pub struct Findings<'a> {
     pub host: &'a str,
@@ -180,38 +183,45 @@ fn proves(row: &Row, name: RungName) -> bool {
 }
 
 /// No, if every needed source was read whole; else unknown, and what is missing.
-/// A source that systems leave off by default is needed only where it exists.
+/// A source that systems leave off by default is needed only where it exists; that it
+/// does not, only the names on the volume tell.
 fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
-    let (mut read, mut missing, mut off) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut read, mut empty, mut off) = (Vec::new(), Vec::new(), Vec::new());
+    let mut missing = Vec::new();
+    let listed =
+        coverage.iter().any(|c| c.source.ends_with(NAMES) && c.state != CoverageState::Absent);
     for need in tool.needs.get(&name).map(Vec::as_slice).unwrap_or_default() {
         let id = need.artifact.as_str();
         let lines = || coverage.iter().filter(|c| c.source == id);
         let broken =
             lines().find(|c| !matches!(c.state, CoverageState::Read | CoverageState::Absent));
         let was_read = lines().any(|c| c.state == CoverageState::Read);
+        let held = lines().any(|c| c.records > 0 || c.first.is_some());
         let gone = lines().find(|c| c.state == CoverageState::Absent && was_read);
         if let Some(line) = broken {
             missing.push(format!("{id} {} ({})", line.state.as_str(), line.why));
         } else if let Some(line) = gone.filter(|_| need.by_default) {
             missing.push(format!("{id} absent: {}", line.path));
         } else if was_read {
-            read.push(id);
-        } else if need.by_default {
+            if held { &mut read } else { &mut empty }.push(id);
+        } else if need.by_default || !listed {
             missing.push(format!("{id} absent"));
         } else {
             off.push(id);
         }
     }
-    let not_kept = match off.is_empty() {
+    let apart = |what: &str, of: &[&str]| match of.is_empty() {
         true => String::new(),
-        false => format!("; not kept on this system: {}", off.join(", ")),
+        false => format!("; {what}: {}", of.join(", ")),
     };
+    let others =
+        apart("looked for and nothing there", &empty) + &apart("not kept on this system", &off);
     let (answer, why) = if !missing.is_empty() {
         (Answer::Unknown, missing.join("; "))
     } else if read.is_empty() {
-        (Answer::Unknown, format!("no source here could show it{not_kept}"))
+        (Answer::Unknown, format!("no source here could show it{others}"))
     } else {
-        (Answer::No, format!("read whole and nothing found: {}{not_kept}", read.join(", ")))
+        (Answer::No, format!("read whole and nothing found: {}{others}", read.join(", ")))
     };
     Rung { answer, first: None, last: None, confidence: 0, rows: Vec::new(), why }
 }

@@ -204,15 +204,19 @@ fn absent(
             continue;
         }
         let mut line = empty(&artifact.id, artifact.patterns.first().map_or("", |p| p.as_str()));
-        // Kinds found by content were looked for in every file: none is an answer.
-        if artifact.anywhere && !artifact.expected && artifact.store.is_none() {
-            line.path = evidence.label.clone();
-            line.why = "looked for by content; none there".into();
-            if !evidence.layout.is_whole_volume() {
-                (line.state, line.why) = (CoverageState::Absent, NO_VOLUME.into());
+        let by_content = artifact.anywhere && !artifact.expected && artifact.store.is_none();
+        let whole = evidence.layout.is_whole_volume();
+        (line.state, line.why) = match by_content {
+            true if !whole => (CoverageState::Absent, NO_VOLUME.into()),
+            // What has no place of its own was looked for in every file: none is an answer.
+            true if artifact.patterns.is_empty() => {
+                (CoverageState::Read, "looked for by content; none there".into())
             }
-        } else {
-            (line.state, line.why) = (CoverageState::Absent, "not found".into());
+            true => (CoverageState::Absent, "none there, by content or in its place".into()),
+            false => (CoverageState::Absent, "not found".into()),
+        };
+        if by_content {
+            line.path.clone_from(&evidence.label);
         }
         out.push(line);
     }

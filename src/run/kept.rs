@@ -8,10 +8,13 @@ use crate::model::SystemFacts;
 const AMCACHE: &str = "windows.registry.amcache";
 const LAUNCHES: &str = "windows.execution.pca";
 const PREFETCH: &str = "windows.execution.prefetch";
+const TASKS: &str = "windows.tasks.xml";
 /// The build of Windows 11 22H2, that brought lists of launched programs.
 const FIRST_WITH_LAUNCHES: u32 = 22_621;
 /// Versions before the one that brought Amcache.
 const BEFORE_AMCACHE: [&str; 6] = ["XP", "2000", "2003", "Vista", "2008", "Windows 7"];
+/// Versions before the one that keeps tasks as XML.
+const BEFORE_TASKS: [&str; 3] = ["XP", "2000", "2003"];
 /// Logs of Linux that a service of their own writes, and what shows that it is set up.
 const LINUX_LOGS: [(&str, &str); 3] =
     [("linux.log.audit", "audit"), ("linux.log.auth", "syslog"), ("linux.log.syslog", "syslog")];
@@ -32,14 +35,17 @@ fn is_kept(need: &Need, artifact: Option<&Artifact>, system: &SystemFacts) -> bo
         let on = |logs: &Vec<String>| logs.iter().any(|known| known.eq_ignore_ascii_case(log));
         system.logs.as_ref().is_none_or(on)
     };
-    let is_old = |os: &String| BEFORE_AMCACHE.iter().any(|old| os.contains(old));
+    let is_one_of = |versions: &[&str]| {
+        system.os.as_ref().is_some_and(|os| versions.iter().any(|old| os.contains(old)))
+    };
     if let Some((_, log)) = LINUX_LOGS.iter().find(|(id, _)| *id == need.artifact) {
         return is_on(log);
     }
     match need.artifact.as_str() {
         // Servers leave it off; a workstation where it is off was made so.
         PREFETCH => !system.server,
-        AMCACHE => !system.os.as_ref().is_some_and(is_old),
+        AMCACHE => !is_one_of(&BEFORE_AMCACHE),
+        TASKS => !is_one_of(&BEFORE_TASKS),
         LAUNCHES => build_of(system).is_none_or(|build| build >= FIRST_WITH_LAUNCHES),
         _ => match artifact.and_then(|a| a.store.as_deref()) {
             Some(log) => need.by_default || is_on(log),
@@ -61,7 +67,7 @@ mod tests {
     fn kept(id: &str, system: &SystemFacts) -> bool {
         let artifacts = Artifacts::builtin().unwrap();
         let artifact = artifacts.by_id(id);
-        let by_default = artifact.is_none_or(|a| a.expected || a.anywhere);
+        let by_default = artifact.is_none_or(|a| a.expected);
         is_kept(&Need { artifact: id.to_owned(), by_default }, artifact, system)
     }
 
@@ -80,6 +86,8 @@ mod tests {
         let server = windows("Windows Server 2019 Standard", Some(&[]));
         let sysmon = windows("Windows 10 Pro", Some(&["Microsoft-Windows-Sysmon/Operational"]));
         assert!(kept(PREFETCH, &desktop) && !kept(PREFETCH, &server));
+        assert!(kept(TASKS, &desktop) && kept(TASKS, &server));
+        assert!(!kept("windows.network.firewall_log", &desktop));
         assert!(!kept("windows.evtx.sysmon", &desktop) && kept("windows.evtx.sysmon", &sysmon));
         assert!(kept("windows.evtx.security", &desktop));
         assert!(kept(AMCACHE, &server) && !kept(AMCACHE, &windows("Windows 7 Professional", None)));

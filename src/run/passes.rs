@@ -133,8 +133,11 @@ fn errands_of(profile: &Profile) -> Vec<Errand> {
 fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os) -> Tool {
     let need = |id: &String| Need {
         artifact: id.clone(),
-        // What is no artifact (the walk itself) is always there.
-        by_default: artifacts.by_id(id).is_none_or(|a| a.expected || a.anywhere),
+        // What is no artifact (the walk itself) is always there; what has no place of its
+        // own is looked for everywhere.
+        by_default: artifacts
+            .by_id(id)
+            .is_none_or(|a| a.expected || a.anywhere && a.patterns.is_empty()),
     };
     let hints = profile.version_hints.clone();
     Tool {
