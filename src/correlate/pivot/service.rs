@@ -4,6 +4,9 @@ use super::Weight;
 use crate::correlate::path;
 use crate::model::{Record, RowStage};
 
+/// States by which a service has not run.
+const UNSTARTED: [&str; 3] = ["failed to start", "did not answer in time", "start type changed"];
+
 /// What a record that speaks of the agent's service of that name is worth.
 pub(super) fn weight(record: &Record, name: &str) -> Option<Weight> {
     let own = stem(name);
@@ -13,11 +16,14 @@ pub(super) fn weight(record: &Record, name: &str) -> Option<Weight> {
             .text("ServiceName")
             .is_some_and(is_named)
             .then_some((RowStage::Persisted, 70, "the agent's service")),
-        "service_state" => record.text("ServiceName").is_some_and(is_named).then_some((
-            RowStage::Executed,
-            40,
-            "the agent's service",
-        )),
+        "service_state" => record.text("ServiceName").is_some_and(is_named).then(|| {
+            match record.text("State") {
+                Some(state) if UNSTARTED.contains(&state) => {
+                    (RowStage::Context, 25, "the agent's service, which did not start by that")
+                }
+                _ => (RowStage::Executed, 40, "the agent's service"),
+            }
+        }),
         "journal" | "syslog" => {
             let of_unit = record.text("Unit").is_some_and(is_named);
             (of_unit || record.text("Message").is_some_and(|text| told_by_systemd(text, own)))
