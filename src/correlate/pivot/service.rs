@@ -16,14 +16,14 @@ pub(super) fn weight(record: &Record, name: &str) -> Option<Weight> {
             .text("ServiceName")
             .is_some_and(is_named)
             .then_some((RowStage::Persisted, 70, "the agent's service")),
-        "service_state" => record.text("ServiceName").is_some_and(is_named).then(|| {
-            match record.text("State") {
+        "service_state" => {
+            record.text("ServiceName").is_some_and(is_named).then(|| match record.text("State") {
                 Some(state) if UNSTARTED.contains(&state) => {
                     (RowStage::Context, 25, "the agent's service, which did not start by that")
                 }
                 _ => (RowStage::Executed, 40, "the agent's service"),
-            }
-        }),
+            })
+        }
         "journal" | "syslog" => {
             let of_unit = record.text("Unit").is_some_and(is_named);
             (of_unit || record.text("Message").is_some_and(|text| told_by_systemd(text, own)))
