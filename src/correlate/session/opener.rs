@@ -50,6 +50,8 @@ struct Role {
     opens_now: bool,
     /// It is known to have gone on for so long, and until later.
     lasted: Option<SignedDuration>,
+    /// What starts by itself lets the port out.
+    is_kept: bool,
     /// Nothing says which port it lets out.
     is_untold: bool,
     /// How long before it was last seen at work, if it has not ended since.
@@ -123,6 +125,7 @@ impl<'a> View<'a> {
     pub(super) fn openers(&self, port: i64, at: Timestamp) -> Openers {
         let mut likely = Vec::new();
         let mut possible = Vec::new();
+        let mut kept = Vec::new();
         for tool in &self.seen {
             let Some(role) = self.role(tool, port, at) else { continue };
             if self.would_be_told(tool, port, at) {
@@ -131,11 +134,13 @@ impl<'a> View<'a> {
             if role.opens_now && role.is_at_work() {
                 likely.push((tool, role.way(tool, port)));
             }
+            kept.extend(role.is_kept.then_some(tool));
             possible.extend(role.told(tool, port));
         }
         let ways = self.ssh_ways(port, at);
         match likely.as_slice() {
-            [(tool, way)] if ways.is_empty() => {
+            // Another that starts by itself may have run untold.
+            [(tool, way)] if ways.is_empty() && kept.iter().all(|other| other == tool) => {
                 Openers { tool: Some(Arc::clone(tool)), way: way.clone(), possible: Vec::new() }
             }
             _ => {
@@ -156,6 +161,7 @@ impl<'a> View<'a> {
             role.opens_now |= self.opens(event, port, at, Some(span));
             others |= opens_some(event);
             let stage = self.hit_of(event).map(|hit| hit.stage);
+            role.is_kept |= stage == Some(RowStage::Persisted) && self.opens(event, port, at, None);
             let exact = event.record.times.iter().filter(|m| m.precision != Precision::UpperBound);
             let before = exact.filter_map(|moment| moment.at).map(|time| at.duration_since(time));
             let last = before.filter(|before| is_before(*before)).min();
