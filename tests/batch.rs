@@ -215,7 +215,7 @@ fn a_source_that_changed_is_examined_again() {
     fs::write(folder.join("adit_DEV-WS-11_20200101T000000Z.zip.partial"), b"of a run").unwrap();
     fs::write(cut.sources[0].join("new.txt"), b"new").unwrap();
     let output = run(&mut cut.scan(&cut.out(), &["--resume"]), 0);
-    assert!(!String::from_utf8(output.stderr).unwrap().contains("kept"));
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("by an earlier run"));
     assert!(before != cut.run_json("DEV-WS-11"));
     assert_eq!(fs::read(folder.join("notes.txt")).unwrap(), b"mine");
     fs::remove_file(folder.join("notes.txt")).unwrap();
