@@ -32,7 +32,7 @@ pub fn restage(events: &mut [Event], tools: &[Tool]) {
                 RowStage::CleanedUp => "takes away what was set up",
                 _ => "sets it up",
             };
-            let _ = write!(hit.message, " (`{}` {does})", errand.says);
+            let _ = write!(hit.message, " ({does}: `{}`)", errand.says);
         }
     }
 }
