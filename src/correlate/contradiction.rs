@@ -3,6 +3,8 @@
 //! Each is a row of its own beside the record that it starts from. It states what
 //! is consistent with it and proves no step by itself.
 
+mod hidden;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ pub fn find(events: &[Event], tools: &[Tool], evidence: &Evidence<'_>) -> Vec<Ev
         out.extend(without_file(&mine, events, tool, evidence.exists));
         out.extend(without_install(&mine, events, tool, evidence.coverage));
         out.extend(without_process(&mine, tool));
+        out.extend(hidden::set_back(&mine, tool));
+        out.extend(hidden::unnoted(&mine, events, tool, evidence.system));
     }
     out
 }
@@ -195,7 +199,7 @@ fn row(event: &Event, tool: &Tool, rule: &str, score: u8, message: String) -> Ev
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EvidencePath, Locator, Moment};
+    use crate::model::{EvidencePath, Locator, Moment, SystemFacts};
 
     fn tool() -> Tool {
         Tool {
@@ -246,7 +250,9 @@ mod tests {
             why: String::new(),
         };
         let exists = |file: &str| (!file.starts_with("D:")).then(|| file.ends_with("there.exe"));
-        let found = find(events, &[tool()], &Evidence { coverage: &[line], exists: &exists });
+        let system = &SystemFacts::default();
+        let found =
+            find(events, &[tool()], &Evidence { coverage: &[line], system, exists: &exists });
         let shown: Vec<String> =
             found.iter().map(|e| format!("{} {}", e.hits[0].rule, e.hits[0].score)).collect();
         assert_eq!(shown, expected);
@@ -275,6 +281,30 @@ mod tests {
         check(&[key()], 2000, &["contradiction-service-no-install 10"]);
         let installed = event("service_install", RowStage::Persisted, "ngrok-service", &named);
         check(&[key(), installed], 500, &[]);
+    }
+
+    #[test]
+    fn a_creation_before_the_name_is_said_once_per_file() {
+        let mut made = event("executable", RowStage::Delivered, "ngrok-file", &[]);
+        made.record.push("Timestomped", "created before its name was");
+        made.record.times = vec![
+            Moment::exact(at(100), "File Created ($SI)"),
+            Moment::exact(at(1000), "File Created ($FN)"),
+        ];
+        check(&[made.clone(), made], 0, &["contradiction-set-back 35"]);
+    }
+
+    #[test]
+    fn prefetch_off_is_told_of_workstations() {
+        let ran = event("service", RowStage::Persisted, "ngrok-service-key", &[]);
+        let off = event("setting", RowStage::Context, "prefetch-off", &[]);
+        let told = |prefetch, server| {
+            let system = SystemFacts { prefetch, server, ..SystemFacts::default() };
+            hidden::unnoted(&[&ran], &[ran.clone(), off.clone()], &tool(), &system).is_some()
+        };
+        assert!(told(Some(false), false) && !told(Some(false), true) && !told(None, false));
+        let system = SystemFacts { prefetch: Some(false), ..SystemFacts::default() };
+        assert!(hidden::unnoted(&[], &[off.clone()], &tool(), &system).is_none());
     }
 
     #[test]

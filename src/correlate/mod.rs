@@ -30,7 +30,7 @@ pub use pivot::{Pivot, Target};
 
 use jiff::SignedDuration;
 
-use crate::model::{Chain, Coverage, Event, Record, Row, RungName, Verdict};
+use crate::model::{Chain, Coverage, Event, Record, Row, RungName, SystemFacts, Verdict};
 
 /// Ports by which one comes in: SSH, RPC, SMB, RDP, VNC, WinRM.
 pub const REMOTE_ACCESS_PORTS: [i64; 8] = [22, 135, 139, 445, 3389, 5900, 5985, 5986];
@@ -123,6 +123,8 @@ pub struct Conclusion {
 /// What correlation may ask of the evidence.
 pub struct Evidence<'a> {
     pub coverage: &'a [Coverage],
+    /// What the host says of itself.
+    pub system: &'a SystemFacts,
     /// Whether a file is there: `None` where its volume was not given whole.
     pub exists: &'a Exists<'a>,
 }

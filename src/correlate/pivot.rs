@@ -1,6 +1,7 @@
 //! Pivots: what one finding teaches to hunt for everywhere else.
 
 mod bin;
+mod file;
 mod script;
 mod server;
 mod service;
@@ -359,6 +360,10 @@ fn program(record: &Record, tail: &str) -> Option<Weight> {
         let (stage, score, what) = weight(record.category, own);
         if own && is_loopback_service(record) {
             return Some((RowStage::Used, 85, "the agent connects to a local service"));
+        }
+        if file::is_set_back(record, tail) && !is_editor(record) {
+            let what = "the creation time of the agent's file was set back";
+            return Some((RowStage::CleanedUp, 45, what));
         }
         let sent = record.number("BytesSent").filter(|_| record.category == "srum_network");
         if own && sent.is_some_and(|bytes| bytes > 0) {

@@ -222,16 +222,19 @@ fn absent(
     }
 }
 
-/// A missing source that was switched off, where that is unusual.
+/// A source that was switched off, where that is unusual: what it still holds is from before.
 fn switched_off(out: &mut [Coverage], system: &SystemFacts) {
-    let off = system.prefetch == Some(false) && !system.server;
-    let missing = |line: &&mut Coverage| {
-        off && line.source == PREFETCH && line.state == CoverageState::Absent
-    };
-    for line in out.iter_mut().filter(missing) {
-        line.state = CoverageState::Disabled;
-        line.why =
-            "switched off in the registry (EnablePrefetcher): runs left no trace here".into();
+    if system.prefetch != Some(false) || system.server {
+        return;
+    }
+    for line in out.iter_mut().filter(|line| line.source == PREFETCH) {
+        let (state, left) = match line.state {
+            CoverageState::Absent => (CoverageState::Disabled, "runs left no trace here"),
+            CoverageState::Read => (CoverageState::Partial, "later runs left no trace here"),
+            _ => continue,
+        };
+        line.state = state;
+        line.why = format!("switched off in the registry (EnablePrefetcher): {left}");
     }
 }
 

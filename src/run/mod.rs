@@ -246,7 +246,8 @@ fn examine(
                 until: job.until.and_then(|bound| bound.resolve(last)),
             };
             let own = if host.is_own { coverage.clone() } else { Vec::new() };
-            let known = correlate::Evidence { coverage: &own, exists: &exists };
+            let facts = if host.is_own { &system } else { &host.system };
+            let known = correlate::Evidence { coverage: &own, system: facts, exists: &exists };
             let conclusion =
                 correlate::conclude(&host.name, host.events, &tools, &known, &settings, &secrets);
             let running = host.is_own && evidence.is_running;
