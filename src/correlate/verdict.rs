@@ -74,6 +74,7 @@ fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
             .iter()
             .filter(|s| s.tool.as_deref() == Some(&*tool.id))
             .map(|s| with_rows(s, f.rows_of))
+            .map(|s| Session { traffic: traffic::during(tool, f, s.from, s.until), ..s })
             .collect(),
         credentials: credentials(tool, f),
         agent_version: version::bracket(tool, events()),

@@ -225,6 +225,8 @@ fn first_session(sessions: &[Session]) -> String {
     say("by", &first.user);
     say("from workstation", &first.workstation);
     say("from address", &first.remote_address);
+    let zone = &first.zone_hours;
+    say("client's clock", &if zone.is_empty() { String::new() } else { format!("UTC {zone} h") });
     say("carried by", &first.carrier);
     if said.is_empty() { String::new() } else { format!(" ({})", said.join(" ")) }
 }

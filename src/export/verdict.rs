@@ -98,6 +98,12 @@ fn session(session: &Session) -> Value {
         "rows": session.rows,
     });
     if let Some(object) = value.as_object_mut() {
+        if !session.zone_hours.is_empty() {
+            object.insert("zone_hours".to_owned(), session.zone_hours.as_str().into());
+        }
+        if let Some(all) = &session.traffic {
+            object.insert("traffic".to_owned(), traffic(all));
+        }
         if !session.carrier.is_empty() {
             object.insert("carrier".to_owned(), session.carrier.as_str().into());
         }

@@ -119,6 +119,10 @@ pub struct Session {
     /// The true client's address, where an agent's log names it.
     pub remote_address: String,
     pub workstation: String,
+    /// Hours of the client's zone from UTC, as Remote Desktop noted them: `-8`.
+    pub zone_hours: String,
+    /// The tool's bytes of the hours that the session touched.
+    pub traffic: Option<Traffic>,
     pub rows: Vec<String>,
     /// What carried it, where a log names it though no profile does (`plink.exe`).
     pub carrier: String,

@@ -3,6 +3,7 @@
 //! agent's own word of a connection; what nothing explains stays unattributed (C6).
 //! Logins over ssh are joined alike; who else came in stays a visit.
 
+mod client;
 mod lasting;
 mod opener;
 mod ssh;
@@ -329,7 +330,7 @@ fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize
             until: group.until,
             user: group.user.clone(),
             local_port: group.port,
-            workstation: workstation(&group.events, events),
+            workstation: client::workstation(&group.events, events),
             ..Session::default()
         },
         tool: None,
@@ -351,6 +352,10 @@ fn attribute(group: Group, view: &View<'_>, joins: &[Join], used: &mut Vec<usize
         }
     }
     found.events.extend(logged(found.session.local_port, &group, events));
+    if let Some((index, zone)) = client::zone(&group, events) {
+        found.events.push(index);
+        found.session.zone_hours = zone;
+    }
     let near = joins.iter().enumerate().find(|(i, j)| {
         let apart = j.at.duration_since(group.from).abs();
         let same = j.local_port.is_none_or(|p| p == service_port);
@@ -437,20 +442,6 @@ fn carrier_tool(event: Option<&Event>, tools: &[Tool]) -> Option<Arc<str>> {
         .iter()
         .find(|h| &*h.tool != NO_TOOL && tools.iter().any(|t| t.id == h.tool))
         .map(|h| h.tool.clone())
-}
-
-/// The client's own machine name, as its network logon or reconnect gives it.
-fn workstation(of: &[usize], events: &[Event]) -> String {
-    let named = |category: &str| {
-        of.iter().filter_map(|i| events.get(*i)).find_map(|e| {
-            let record = &e.record;
-            let own = record.text("Computer").unwrap_or_default();
-            let name = record.text("WorkstationName").filter(|_| record.category == category)?;
-            let is_own = own.split('.').next().is_some_and(|h| h.eq_ignore_ascii_case(name));
-            (!is_own).then(|| name.to_owned())
-        })
-    };
-    named("session_reconnect").or_else(|| named("logon")).unwrap_or_default()
 }
 
 /// Tells the session's events what they belong to: their tool, and that somebody came in.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::is_loopback;
-use super::{Found, JITTER, Join, workstation};
+use super::{Found, JITTER, Join, client};
 use crate::model::{Event, Session};
 
 /// Connections from one client closer than this are one visit.
@@ -77,7 +77,7 @@ fn name_visitor(visit: &mut Found, events: &[Event]) {
         return;
     };
     visit.session.user = event.record.text("User").unwrap_or_default().to_owned();
-    visit.session.workstation = workstation(&[index], events);
+    visit.session.workstation = client::workstation(&[index], events);
     visit.events.push(index);
     visit.events.sort_by_key(|i| (events.get(*i).and_then(|e| e.record.first_time()), *i));
 }
