@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::fact::{self, Fact, Told};
 use super::session::Found;
 use super::timeline::{Built, RowsOf};
 use super::verdict::remoteness;
 use super::{REMOTE_ACCESS_PORTS, Settings, Tool, path};
-use crate::model::{Chain, Level, NO_TOOL, Row, RowStage, Tag};
+use crate::model::{Chain, Level, NO_TOOL, Row, RowStage, SystemFacts, Tag};
 
 /// What every further stage adds to a chain's score.
 const STAGE_BONUS: u8 = 5;
@@ -42,6 +44,7 @@ pub fn build(
     sessions: &[Found],
     rows_of: &RowsOf,
     tools: &[Tool],
+    system: &SystemFacts,
     settings: &Settings,
 ) -> Vec<Chain> {
     let mut chains = Vec::new();
@@ -53,7 +56,8 @@ pub fn build(
         near_cleanup(rows, &id, settings);
         let mine: Vec<&Built> = rows.iter().filter(|b| b.row.chain == id).collect();
         let carried = sessions.iter().filter(|s| s.tool.as_deref() == Some(&*tool.id));
-        chains.push(of_tool(&id, tool, &mine, &carried.collect::<Vec<_>>()));
+        let carried: Vec<&Found> = carried.collect();
+        chains.push(of_tool(&id, tool, &mine, &carried, system.installed));
     }
     let loose = sessions.iter().filter(|s| s.tool.is_none());
     for (n, session) in loose.enumerate() {
@@ -100,7 +104,13 @@ fn near_cleanup(rows: &mut [Built], id: &str, settings: &Settings) {
     }
 }
 
-fn of_tool(id: &str, tool: &Tool, built: &[&Built], sessions: &[&Found]) -> Chain {
+fn of_tool(
+    id: &str,
+    tool: &Tool,
+    built: &[&Built],
+    sessions: &[&Found],
+    installed: Option<Timestamp>,
+) -> Chain {
     let rows: Vec<&Row> = built.iter().map(|b| &b.row).collect();
     let rows = rows.as_slice();
     let mut chain = base(id, &tool.id, rows);
@@ -128,7 +138,7 @@ fn of_tool(id: &str, tool: &Tool, built: &[&Built], sessions: &[&Found]) -> Chai
     let minted =
         rows.iter().filter(|r| r.timestamp_desc == "Token Minted").filter_map(|r| r.datetime);
     if let Some(at) = minted.min() {
-        story.insert(0, format!("token issued {at:.0}"));
+        story.insert(0, issued(at, installed));
     }
     if !sessions.is_empty() {
         let from: Vec<String> = sessions.iter().take(3).map(|s| described(s)).collect();
@@ -146,6 +156,17 @@ fn of_tool(id: &str, tool: &Tool, built: &[&Built], sessions: &[&Found]) -> Chai
     }
     chain.local_port = lead.and_then(|s| s.session.local_port);
     chain
+}
+
+/// When a token was issued; one that is older than the system came with somebody (C2).
+fn issued(at: Timestamp, installed: Option<Timestamp>) -> String {
+    match installed.filter(|installed| at < *installed) {
+        Some(installed) => format!(
+            "token issued {at:.0}, before this system was set up {installed:.0}: the account is \
+             older than the host"
+        ),
+        None => format!("token issued {at:.0}"),
+    }
 }
 
 /// What is told of a stage.
@@ -317,7 +338,7 @@ fn base(id: &str, tool: &str, rows: &[&Row]) -> Chain {
 }
 
 /// The times of what happened here; see [`remoteness`].
-fn own_times<'a>(rows: &'a [&Row]) -> impl Iterator<Item = jiff::Timestamp> + 'a {
+fn own_times<'a>(rows: &'a [&Row]) -> impl Iterator<Item = Timestamp> + 'a {
     let dated = || rows.iter().filter(|r| r.datetime.is_some());
     let best = dated().map(|r| remoteness(r)).min();
     dated().filter(move |r| Some(remoteness(r)) == best).filter_map(|r| r.datetime)
@@ -348,4 +369,17 @@ fn described(found: &Found) -> String {
         out.push_str(&format!(", {from:.0}"));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_older_than_the_system_is_told() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (installed, expected) in [(None, false), (Some(at(99)), false), (Some(at(101)), true)] {
+            assert_eq!(issued(at(100), installed).contains("older"), expected);
+        }
+    }
 }

@@ -145,7 +145,7 @@ pub fn conclude(
     let mut rows = timeline::rows(host, &events, secrets.redact);
     timeline::sort(&mut rows);
     let rows_of = timeline::index(&rows);
-    let chains = chain::build(&mut rows, &sessions, &rows_of, tools, settings);
+    let chains = chain::build(&mut rows, &sessions, &rows_of, tools, evidence.system, settings);
     let mut rows: Vec<Row> = rows.into_iter().map(|r| r.row).collect();
     let findings = verdict::Findings {
         host,

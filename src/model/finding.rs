@@ -241,6 +241,8 @@ pub struct SystemFacts {
     pub os: Option<String>,
     /// True for Windows Server.
     pub server: bool,
+    /// When this version of the system was set up.
+    pub installed: Option<Timestamp>,
     /// `W. Europe Standard Time`
     pub time_zone: Option<String>,
     /// Minutes to add to local standard time for UTC.

@@ -8,7 +8,7 @@ mod lasting;
 mod opener;
 mod ssh;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod visit;
 
 use std::fmt::Write as _;

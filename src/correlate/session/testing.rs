@@ -6,7 +6,11 @@ use super::super::Tool;
 use crate::model::{Event, EvidencePath, Hit, Locator, Moment, NO_TOOL, Record, RowStage};
 
 /// An event of that time that a rule of no tool speaks of; numbers are numbers.
-pub(super) fn event(category: &'static str, at: &str, fields: &[(&'static str, &str)]) -> Event {
+pub(in crate::correlate) fn event(
+    category: &'static str,
+    at: &str,
+    fields: &[(&'static str, &str)],
+) -> Event {
     event_of(NO_TOOL, RowStage::Context, category, at, fields)
 }
 

@@ -1,6 +1,6 @@
 //! What hives say of the machine: name, version, time zone, profiles.
 
-use crate::model::{Input, SystemFacts, Zone};
+use crate::model::{Input, SystemFacts, Zone, from_unix};
 use crate::parse::ParseError;
 
 use super::{Data, Hive, Key, services, zone};
@@ -53,6 +53,7 @@ pub fn merge(first: SystemFacts, second: SystemFacts) -> SystemFacts {
         name: first.name.or(second.name),
         os: first.os.or(second.os),
         server: first.server || second.server,
+        installed: first.installed.or(second.installed),
         time_zone: first.time_zone.or(second.time_zone),
         bias_minutes: first.bias_minutes.or(second.bias_minutes),
         zone: first.zone.or(second.zone),
@@ -132,6 +133,7 @@ fn switches(hive: &mut Hive, set: &str, facts: &mut SystemFacts) {
 fn version(hive: &mut Hive, facts: &mut SystemFacts) {
     let Some(key) = hive.key(VERSION) else { return };
     let Some(product) = key.text("ProductName") else { return };
+    facts.installed = key.number("InstallDate").and_then(|at| from_unix(at, 0));
     let build = key.text("CurrentBuild").or_else(|| key.text("CurrentBuildNumber"));
     let number = build.as_ref().and_then(|b| b.trim().parse::<u64>().ok()).unwrap_or_default();
     facts.server = key
