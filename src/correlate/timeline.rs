@@ -148,7 +148,8 @@ fn base_row(host: &str, event: &Event, best: &Hit, redact: &dyn Fn(&str) -> Stri
         user: user(record, &text),
         parent: text(&["ParentImage"]),
         command_line: command_line(record, &text),
-        sha256: event.sha256.clone().or_else(|| sha256_of(record)).unwrap_or_default(),
+        sha256: event.sha256.clone().or_else(|| digest(record, "SHA256")).unwrap_or_default(),
+        hashes: other_hashes(record),
         service: text(&["ServiceName"]),
         logon_id: text(&["LogonId"]),
         session_id: record.number("SessionID").map(|n| n.to_string()).unwrap_or_default(),
@@ -420,11 +421,19 @@ fn tags(event: &Event, best: &Hit) -> Vec<Tag> {
     out
 }
 
-fn sha256_of(record: &Record) -> Option<String> {
+/// A hash of the record's file, by its name as Sysmon lists them.
+fn digest(record: &Record, name: &str) -> Option<String> {
     record.text("Hashes")?.split(',').find_map(|part| {
-        let hex = part.trim().strip_prefix("SHA256=")?;
-        Some(hex.to_ascii_lowercase())
+        let (kind, hex) = part.trim().split_once('=')?;
+        kind.eq_ignore_ascii_case(name).then(|| hex.to_ascii_lowercase())
     })
+}
+
+/// Weaker hashes, by which hosts that give no SHA-256 are known to have the same file.
+fn other_hashes(record: &Record) -> Vec<String> {
+    let known = [("SHA1", "sha1"), ("MD5", "md5")];
+    let given = |(name, short): (&str, &str)| Some(format!("{short}:{}", digest(record, name)?));
+    known.into_iter().filter_map(given).collect()
 }
 
 /// Whether the row counts as a trace: level low or above, not suppressed.

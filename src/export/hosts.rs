@@ -71,7 +71,7 @@ pub struct HostSummary {
     pub sessions: usize,
     /// Sorted, without repetition, at most 200; as the following.
     pub credentials: Vec<String>,
-    /// SHA-256.
+    /// SHA-256 as it is; `sha1:…` and `md5:…`.
     pub hashes: Vec<String>,
     /// Lower-case, without addresses.
     pub domains: Vec<String>,
@@ -126,7 +126,7 @@ impl HostSummary {
             last: times.iter().max().copied(),
             sessions: sessions.len(),
             credentials: values(credentials.map(|credential| credential.id.clone())),
-            hashes: values(evidence().map(|row| row.sha256.to_ascii_lowercase())),
+            hashes: values(evidence().flat_map(hashes)),
             domains: values(domains.filter_map(|text| domain(text))),
             workstations: values(sessions.iter().map(|session| session.workstation.clone())),
             problems: report.problems.len(),
@@ -203,6 +203,10 @@ fn sessions(report: &HostReport) -> Vec<&Session> {
 /// Whether a row speaks for a tunnel at all.
 fn is_evidence(row: &Row) -> bool {
     row.level >= Level::Low && !row.tool.is_empty() && !row.tag.contains(&Tag::Suppressed)
+}
+
+fn hashes(row: &Row) -> impl Iterator<Item = String> + '_ {
+    std::iter::once(row.sha256.to_ascii_lowercase()).chain(row.hashes.iter().cloned())
 }
 
 fn values(all: impl Iterator<Item = String>) -> Vec<String> {

@@ -190,6 +190,8 @@ pub struct Row {
     pub command_line: String,
     pub path: String,
     pub sha256: String,
+    /// Other hashes of the file that the source gives, no column: `sha1:…`, `md5:…`.
+    pub hashes: Vec<String>,
     pub service: String,
     pub remote_host: String,
     pub remote_port: Option<i64>,

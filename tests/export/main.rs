@@ -179,10 +179,10 @@ fn hosts_are_sorted_and_what_they_share_is_marked() {
     let time = "2024-03-13T09:33:10.000000+00:00,2024-03-13T10:00:00.000000+00:00";
     let rest = format!(
         "Windows 10 Pro 22H2,image.E01,critical,no,no,yes,no,yes,yes,unknown,{time},1,\
-         cr_2ab(2),,tunnel.us.ngrok.com(2),kali(2),1"
+         cr_2ab(2),sha1:5f2d(2),tunnel.us.ngrok.com(2),kali(2),1"
     );
     let unknown = ["unknown"; 7].join(",");
-    let links = "credentials,domains,workstations";
+    let links = "credentials,hashes,domains,workstations";
     assert_eq!(
         fs::read_to_string(path).unwrap(),
         format!(

@@ -48,6 +48,7 @@ pub fn execution() -> Row {
         tag: vec![Tag::Agent, Tag::Recovered],
         original_file_name: "ngrok.exe".into(),
         parent_pid: Some(99),
+        hashes: vec!["sha1:5f2d".into()],
         ..Row::default()
     }
 }
