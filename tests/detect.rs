@@ -373,7 +373,7 @@ fn a_folder_adds_an_allowance_to_a_built_in_profile() {
     let own = folder.path().display().to_string();
     let detector = Detector::load(&["ngrok".to_owned(), own]).unwrap();
     let ids: Vec<&str> = detector.profiles().iter().map(|profile| &*profile.id).collect();
-    assert_eq!(ids, ["ngrok", "tunnel"]);
+    assert_eq!(ids, ["ngrok", "reverse-ssh", "tunnel"]);
     let mut record = Record::new("process_creation", Locator::Record(1));
     record.push("Computer", "build-3");
     record.push("Image", r"C:\tools\ngrok\ngrok.exe");

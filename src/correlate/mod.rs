@@ -30,7 +30,9 @@ pub use pivot::{Pivot, Target};
 
 use jiff::SignedDuration;
 
-use crate::model::{Chain, Coverage, Event, Record, Row, RungName, SystemFacts, Verdict};
+use crate::model::{
+    Chain, Coverage, Event, Hit, NO_TOOL, Record, Row, RungName, SystemFacts, Verdict,
+};
 
 /// Ports by which one comes in: SSH, RPC, SMB, RDP, VNC, WinRM.
 pub const REMOTE_ACCESS_PORTS: [i64; 8] = [22, 135, 139, 445, 3389, 5900, 5985, 5986];
@@ -49,6 +51,8 @@ pub struct Tool {
     pub errands: Vec<Errand>,
     /// Its log tells of everybody who comes in.
     pub logs_visitors: bool,
+    /// Other tools get out by it.
+    pub carries_others: bool,
     /// Sources that must have been read whole for a "no", per rung.
     pub needs: BTreeMap<RungName, Vec<Need>>,
     /// What a record says of the agent's version.
@@ -138,6 +142,7 @@ pub fn conclude(
     settings: &Settings,
     secrets: &Secrets<'_>,
 ) -> Conclusion {
+    yield_to_named(&mut events, tools);
     errand::restage(&mut events, tools);
     lone::score_down(&mut events, tools, evidence);
     let sessions = session::find(&mut events, tools, evidence.coverage);
@@ -161,6 +166,20 @@ pub fn conclude(
     // A period bounds what is listed; what lies outside of it is no "no".
     rows.retain(|row| within(row, settings));
     Conclusion { rows, chains, verdict }
+}
+
+/// What carries others tells of no tool of its own where another one is named for sure: a
+/// tool's own way by ssh is that tool.
+fn yield_to_named(events: &mut [Event], tools: &[Tool]) {
+    let carriers: Vec<&Tool> = tools.iter().filter(|tool| tool.carries_others).collect();
+    let carries = |hit: &Hit| carriers.iter().any(|tool| tool.id == hit.tool);
+    let is_named =
+        |hit: &Hit| hit.score >= timeline::NAMED_FOR_SURE && &*hit.tool != NO_TOOL && !carries(hit);
+    for event in events.iter_mut().filter(|event| event.hits.iter().any(is_named)) {
+        for hit in event.hits.iter_mut().filter(|hit| carries(hit)) {
+            hit.tool = Arc::from(NO_TOOL);
+        }
+    }
 }
 
 fn within(row: &Row, settings: &Settings) -> bool {

@@ -15,7 +15,7 @@ use crate::model::{
 const IDLE_LOGON: u8 = 20;
 
 /// From this score on, a tool's name stands before a higher score that names none.
-const NAMED_FOR_SURE: u8 = 40;
+pub(super) const NAMED_FOR_SURE: u8 = 40;
 
 /// A row and the event it came from.
 #[derive(Clone, Debug)]

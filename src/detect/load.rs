@@ -25,6 +25,9 @@ const HEADER: &str = "profile.yaml";
 /// Holds the templates of rules for every profile.
 const TEMPLATES: &str = "profiles/every/rules/";
 /// What is needed for a "no" by profiles that say nothing of it themselves.
+/// Profiles without which no verdict is whole, whatever the tool: who came in and what
+/// hides it, and what else may have let somebody in.
+const ALWAYS: [&str; 2] = ["reverse-ssh", NO_TOOL];
 const NEEDS: &str = "profiles/every/needs.yaml";
 
 #[derive(Default)]
@@ -68,9 +71,9 @@ pub(super) fn load(selection: &[String]) -> Result<Loaded, DetectError> {
     let mut chosen: Vec<&str> = known.iter().copied().filter(named).collect();
     if chosen.is_empty() {
         chosen.clone_from(&known);
-    } else if !chosen.contains(&NO_TOOL) {
-        // Whatever the tool, no verdict on it is whole without who came in and what hides it.
-        chosen.push(NO_TOOL);
+    } else {
+        let missing = ALWAYS.iter().filter(|name| !selection.iter().any(|of| of == *name));
+        chosen.extend(missing);
     }
     let read: Vec<_> = chosen.par_iter().map(|name| read_builtin(name)).collect();
     for profile in read {
@@ -124,7 +127,7 @@ impl Loaded {
         };
         let common: Needs = yaml_serde::from_slice(bytes)
             .map_err(|e| DetectError::Invalid { path: (*path).into(), reason: e.to_string() })?;
-        for profile in self.profiles.iter_mut().filter(|profile| profile.names_a_tool()) {
+        for profile in self.profiles.iter_mut().filter(|profile| &*profile.id != NO_TOOL) {
             let own = std::mem::replace(&mut profile.needs, common.clone());
             for (os, rungs) in own {
                 let all = profile.needs.entry(os).or_default();
@@ -178,6 +181,7 @@ impl Loaded {
             return;
         };
         old.dual_use |= new.dual_use;
+        old.carries_others |= new.carries_others;
         old.logs_visitors |= new.logs_visitors;
         old.domains.extend(new.domains);
         old.binaries.extend(new.binaries);

@@ -28,6 +28,9 @@ pub struct Profile {
     /// A tool that many run for good reasons: rules made from templates alone do
     /// not score above [`DUAL_USE_SCORE`].
     pub dual_use: bool,
+    /// Other tools use its programs to get out: where one of these is named, what happened
+    /// is that tool's.
+    pub carries_others: bool,
     /// ATT&CK software ids: `S0508`.
     pub software: Vec<String>,
     /// ATT&CK technique ids of rules that name none of their own.

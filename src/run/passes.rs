@@ -147,6 +147,7 @@ fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os
         binaries: profile.binaries.iter().map(|b| b.to_ascii_lowercase()).collect(),
         errands: errands_of(profile),
         logs_visitors: profile.logs_visitors,
+        carries_others: profile.carries_others,
         needs: RungName::ALL
             .into_iter()
             .map(|rung| (rung, profile.needs(os.as_str(), rung).iter().map(need).collect()))

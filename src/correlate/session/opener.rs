@@ -137,16 +137,12 @@ impl<'a> View<'a> {
             kept.extend(role.is_kept.then_some(tool));
             possible.extend(role.told(tool, port));
         }
-        let ways = self.ssh_ways(port, at);
         match likely.as_slice() {
             // Another that starts by itself may have run untold.
-            [(tool, way)] if ways.is_empty() && kept.iter().all(|other| other == tool) => {
+            [(tool, way)] if kept.iter().all(|other| other == tool) => {
                 Openers { tool: Some(Arc::clone(tool)), way: way.clone(), possible: Vec::new() }
             }
-            _ => {
-                possible.extend(ways);
-                Openers { possible, ..Openers::default() }
-            }
+            _ => Openers { possible, ..Openers::default() },
         }
     }
 
@@ -189,24 +185,6 @@ impl<'a> View<'a> {
             (*end >= at).then(|| at.duration_since(started))
         });
         processes.chain(lasting(mine(), at)).max()
-    }
-
-    /// Ways back by ssh to that port, each once.
-    fn ssh_ways(&self, port: i64, at: Timestamp) -> Vec<String> {
-        let leads_here = self.events.iter().any(|event| {
-            let record = &event.record;
-            let is_way = event.hits.iter().any(|hit| {
-                &*hit.tool == NO_TOOL && hit.rule.contains("ssh-") && hit.score >= OF_TOOL
-            });
-            let in_time =
-                record.first_time().is_none_or(|first| is_before(at.duration_since(first)));
-            // A tool's own way by ssh is that tool.
-            is_way
-                && self.hit_of(event).is_none()
-                && in_time
-                && record.commands().any(|line| names_port(line, port))
-        });
-        leads_here.then(|| format!("a way back by ssh to port {port}")).into_iter().collect()
     }
 
     /// The hit that makes an event a tool's.
