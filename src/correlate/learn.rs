@@ -73,7 +73,7 @@ impl Learner<'_> {
             "config" => self.add_path(self.event.path.as_str(), Target::Config),
             "process_creation" if self.is_agent_process() => self.process(),
             // Arguments of its own betray an agent under another name.
-            "process_creation" if self.hit.rule.ends_with("-arguments-process") => {
+            "process_creation" if self.betrays_itself() => {
                 match self.line().and_then(path::started_program) {
                     Some(started) => self.program(&started),
                     None => self.program(record.text("Image").unwrap_or_default()),
@@ -88,6 +88,8 @@ impl Learner<'_> {
                 }
             }
             "process_creation" if self.hit.rule.contains("setup-") => self.set_up(),
+            // Everybody's program: of its runs, this one is the tool's.
+            "process_creation" if self.tool.carries_others => self.this_run(false),
             "powershell_history" | "run_dialog" | "shell_history" if self.is_typed_run() => {
                 self.typed();
             }
@@ -152,7 +154,9 @@ impl Learner<'_> {
         let pivot =
             matches!(&*self.hit.rule, "pivot-program" | "pivot-process-guid" | "pivot-hash");
         if pivot {
-            return self.hit.message.starts_with("the agent");
+            // One run of everybody's program makes no other run the tool's.
+            let one_run = self.tool.carries_others && &*self.hit.rule == "pivot-process-guid";
+            return !one_run && self.hit.message.starts_with("the agent");
         }
         let named = record.text("Image").is_some_and(|i| self.tool.is_binary(path::base_name(i)));
         named
@@ -161,16 +165,28 @@ impl Learner<'_> {
                 .any(|f| record.text(f).is_some_and(|t| self.tool.has_word(t)))
     }
 
+    /// Whether arguments of its own, or a description under another name, tell the agent.
+    fn betrays_itself(&self) -> bool {
+        ["-arguments-process", "-renamed"].iter().any(|end| self.hit.rule.ends_with(end))
+    }
+
     fn process(&mut self) {
         let record = &self.event.record;
         if let Some(image) = record.text("Image") {
             self.program(image);
         }
         self.hashes(record);
-        self.guid(self.hunts_image());
         for file in record.text("CommandLine").map(path::config_arguments).unwrap_or_default() {
             self.add_path(&file, Target::Config);
         }
+        self.this_run(self.hunts_image());
+    }
+
+    /// What belongs to this run of a program, by its identifier or number; `by_image`: its
+    /// path is hunted, too.
+    fn this_run(&mut self, by_image: bool) {
+        let record = &self.event.record;
+        self.guid(by_image);
         let pid = record.number("ProcessId").and_then(|p| u32::try_from(p).ok());
         if let (Some(pid), Some(from), Some(image)) =
             (pid, record.first_time(), record.text("Image"))
@@ -440,5 +456,35 @@ fn activities(event: &Event, out: &mut Lessons) {
     if let Some(id) = id.filter(|_| connects && !event.hits.is_empty()) {
         out.entry((Arc::from(NO_TOOL), Target::Activity(id)))
             .or_insert((None, "same remote desktop connection".into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::testing::event_of;
+    use super::*;
+
+    #[test]
+    fn one_run_of_everybodys_program_makes_no_other_run_the_tools() {
+        let fields = [
+            ("ProcessGuid", "{0A-1}"),
+            ("ProcessId", "7"),
+            ("Image", r"C:\T\plink.exe"),
+            ("CommandLine", "plink.exe -R 1:127.0.0.1:3389 a@b"),
+        ];
+        let started = |rule: &str, message: &str| {
+            let at = "2024-03-01T10:00:00Z";
+            let mut event = event_of("r", RowStage::Executed, "process_creation", at, &fields);
+            let hit = event.hits.first_mut().unwrap();
+            (hit.rule, hit.message) = (Arc::from(rule), message.to_owned());
+            event
+        };
+        let tool = Tool { id: Arc::from("r"), carries_others: true, ..Tool::default() };
+        let events =
+            [started("ssh-remote-forward", ""), started("pivot-process-guid", "the agent started")];
+        let learned = pivots(&events, &[tool]);
+        let of = |wanted: fn(&Target) -> bool| learned.iter().any(|p| wanted(&p.target));
+        assert!(of(|target| matches!(target, Target::ProcessGuid { by_image: false, .. })));
+        assert!(!of(|target| matches!(target, Target::Program(_))));
     }
 }

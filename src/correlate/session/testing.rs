@@ -15,7 +15,7 @@ pub(in crate::correlate) fn event(
 }
 
 /// The same that a rule of that tool speaks of.
-pub(super) fn event_of(
+pub(in crate::correlate) fn event_of(
     tool: &str,
     stage: RowStage,
     category: &'static str,
