@@ -141,6 +141,10 @@ impl Learner<'_> {
                 }
                 self.guid(self.hunts_image());
             }
+            // What carries a desktop connection over loopback is an agent, known or not.
+            "network_connection" if &*self.hit.rule == "rdp-carried" => {
+                self.program(record.text("Image").unwrap_or_default());
+            }
             // A name that an interpreter or a renamed agent looked up: the process is known.
             "dns_query" if self.hit.score >= 45 => self.guid(false),
             _ => {}
