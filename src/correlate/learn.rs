@@ -248,7 +248,8 @@ impl Learner<'_> {
         let name = |field| self.event.record.text(field);
         let (Some(old), Some(new)) = (name("OldFilename"), name("NewFilename")) else { return };
         let is_agent = |path: &str| self.tool.is_binary(path::base_name(path));
-        match (is_agent(old), is_agent(new)) {
+        let is_release = self.hit.rule.ends_with("-release-renamed");
+        match (is_agent(old) || is_release, is_agent(new)) {
             (true, false) => self.program(new),
             (false, true) => self.program(old),
             _ => {}

@@ -194,6 +194,7 @@ impl Loaded {
         old.hashes.extend(new.hashes);
         old.modules.extend(new.modules);
         old.sources.extend(new.sources);
+        old.releases.extend(new.releases);
         old.arguments.extend(new.arguments);
         old.variables.extend(new.variables);
         old.errands.extend(new.errands);

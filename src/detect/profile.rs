@@ -58,6 +58,8 @@ pub struct Profile {
     pub modules: Vec<String>,
     /// Where its source and releases lie: host and path, without scheme.
     pub sources: Vec<String>,
+    /// How the names of its published files begin, before version and platform.
+    pub releases: Vec<String>,
     /// Arguments by which it is known under any name.
     pub arguments: Vec<Arguments>,
     /// Environment variables that only it reads, of its account and its configuration.

@@ -183,6 +183,7 @@ fn list_of<'a>(name: &str, profile: &'a Profile) -> Result<Cow<'a, [String]>, St
         "hashes" => Cow::Borrowed(&profile.hashes),
         "images" => Cow::Borrowed(&profile.images),
         "sources" => Cow::Borrowed(&profile.sources),
+        "releases" => Cow::Borrowed(&profile.releases),
         "variables" => Cow::Borrowed(&profile.variables),
         "modules" => Cow::Borrowed(&profile.modules),
         "arguments" => profile.arguments.iter().map(|a| a.shape.clone()).collect::<Vec<_>>().into(),
