@@ -7,7 +7,9 @@ use jiff::SignedDuration;
 
 use super::Tool;
 use super::path;
-use super::pivot::{Content, Pivot, Server, Target, name_in_bin, of_command};
+use super::pivot::{
+    Content, Pivot, Server, Target, is_wiped, name_in_bin, of_command, reference_of,
+};
 use crate::model::{Event, Hit, NO_TOOL, Record, RowStage};
 
 /// Score from which a hit is sure enough to teach.
@@ -65,6 +67,7 @@ impl Learner<'_> {
         let record = &self.event.record;
         self.servers();
         self.thrown_away();
+        self.referred();
         match record.category {
             "executable" => {
                 self.program(self.event.path.as_str());
@@ -248,11 +251,28 @@ impl Learner<'_> {
         let name = |field| self.event.record.text(field);
         let (Some(old), Some(new)) = (name("OldFilename"), name("NewFilename")) else { return };
         let is_agent = |path: &str| self.tool.is_binary(path::base_name(path));
+        if &*self.hit.rule == "pivot-reference" {
+            if !is_wiped(path::base_name(new)) && new.to_lowercase().ends_with(".exe") {
+                self.program(new);
+            }
+            return;
+        }
         let is_release = self.hit.rule.ends_with("-release-renamed");
         match (is_agent(old) || is_release, is_agent(new)) {
             (true, false) => self.program(new),
             (false, true) => self.program(old),
             _ => {}
+        }
+    }
+
+    /// A file that the change journal names is known there by its reference, whatever it
+    /// is named next.
+    fn referred(&mut self) {
+        let rule = &*self.hit.rule;
+        let is_named = rule.contains("-file-") && !rule.ends_with("-prefetch");
+        let is_named = is_named || rule.starts_with("pivot-");
+        if let Some((volume, reference)) = reference_of(&self.event.record).filter(|_| is_named) {
+            self.add(Target::Reference(volume, reference.to_owned()));
         }
     }
 

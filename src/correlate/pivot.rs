@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::bin::{Content, name_of as name_in_bin};
+pub use self::file::{is_wiped, reference_of};
 pub use self::server::{Server, of_command};
 use super::{Tool, path};
 use crate::model::{Hit, Record, Requirement, RowStage, Value};
@@ -62,6 +63,8 @@ pub enum Target {
     Script(String),
     /// What the Recycle Bin notes of content that lies in it under that name, lower case.
     Recycled(String, Content),
+    /// A file as the change journal knows it: its volume and its reference, `4711-3`.
+    Reference(String, String),
     Server(Server),
     Service(String),
     Task(String),
@@ -104,6 +107,8 @@ impl Pivot {
             Target::Activity(guid) => by_guid(guid),
             Target::Process { pid, unnamed_children, .. } => by_pid(*pid, *unnamed_children),
             Target::Recycled(name, _) => Requirement::Text(name.clone()),
+            // The journal shows it before the reference of the folder.
+            Target::Reference(_, reference) => Requirement::Text(format!("{reference} ")),
             Target::Service(name) => ascii_run(service::stem(name)),
             Target::Task(name) => ascii_run(name.trim_start_matches('\\')),
             Target::Logon { id, .. } => {
@@ -147,6 +152,7 @@ impl Pivot {
             }
             Target::Script(tail) => script::weight(record, tail)?,
             Target::Recycled(name, content) => bin::weight(record, name, *content)?,
+            Target::Reference(volume, reference) => file::weight(record, volume, reference)?,
             Target::Server(server) => server::weight(record, server)?,
             Target::Service(name) => service::weight(record, name)?,
             Target::Task(name) => task::weight(record, name)?,
@@ -190,6 +196,7 @@ impl Pivot {
             Target::Recycled(_, Content::Program) => "pivot-recycled-program",
             Target::Recycled(_, Content::Config) => "pivot-recycled-config",
             Target::Recycled(_, Content::Folder) => "pivot-recycled-folder",
+            Target::Reference(..) => "pivot-reference",
             Target::Server(_) => "pivot-server",
             Target::Service(_) => "pivot-service",
             Target::Task(_) => "pivot-task",
