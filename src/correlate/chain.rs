@@ -21,7 +21,7 @@ const CLEARED_NEAR: u8 = 40;
 /// A row of this score is no developer's doing: it opens a way in, or hides.
 const SERIOUS: u8 = 75;
 /// Ports of web servers, those of developers' among them.
-const WEB_PORTS: &[i64] =
+pub(super) const WEB_PORTS: &[i64] =
     &[80, 443, 3000, 3001, 4000, 4200, 5000, 5173, 8000, 8080, 8081, 8443, 8888, 9000];
 /// What is left of a chain that looks like a developer's own use (C10).
 const BENIGN: u8 = 15;

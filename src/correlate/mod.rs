@@ -7,6 +7,7 @@
 mod chain;
 mod contradiction;
 mod errand;
+mod exposed;
 mod fact;
 mod learn;
 mod lone;
@@ -144,6 +145,7 @@ pub fn conclude(
 ) -> Conclusion {
     yield_to_named(&mut events, tools);
     errand::restage(&mut events, tools);
+    exposed::restage(&mut events, tools);
     lone::score_down(&mut events, tools, evidence);
     let sessions = session::find(&mut events, tools, evidence.coverage);
     events.extend(contradiction::find(&events, tools, evidence));

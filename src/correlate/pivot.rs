@@ -368,6 +368,9 @@ fn program(record: &Record, tail: &str) -> Option<Weight> {
         if own && is_loopback_service(record) {
             return Some((RowStage::Used, 85, "the agent connects to a local service"));
         }
+        if own && is_relayed(record) {
+            return Some((RowStage::Used, 80, "the agent connects to a service of another host"));
+        }
         if file::is_set_back(record, tail) && !is_editor(record) {
             let what = "the creation time of the agent's file was set back";
             return Some((RowStage::CleanedUp, 45, what));
@@ -387,6 +390,19 @@ fn is_loopback_service(record: &Record) -> bool {
         && record.text("Initiated").is_none_or(|t| t.eq_ignore_ascii_case("true"))
         && record.text("DestinationIp").is_some_and(super::is_loopback)
         && record.number("DestinationPort").is_some_and(|p| super::REMOTE_ACCESS_PORTS.contains(&p))
+}
+
+/// A connection on to a way in of another host of the network (N1); ssh aside, by which
+/// tools reach their servers, too.
+fn is_relayed(record: &Record) -> bool {
+    let is_near =
+        |address: &str| address.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_private());
+    record.category == "network_connection"
+        && record.text("Initiated").is_none_or(|t| t.eq_ignore_ascii_case("true"))
+        && record.text("DestinationIp").is_some_and(is_near)
+        && record
+            .number("DestinationPort")
+            .is_some_and(|p| p != 22 && super::REMOTE_ACCESS_PORTS.contains(&p))
 }
 
 fn process_guid(record: &Record, guid: &str) -> Option<Weight> {

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 
 use super::session::Found;
 use super::timeline::{RowsOf, counts};
-use super::{Tokens, Tool, port, traffic, version};
+use super::{Tokens, Tool, exposed, traffic, version};
 use crate::model::{
-    Answer, Chain, Coverage, CoverageState, Credential, Event, Exposed, Level, NO_TOOL, Row,
-    RowStage, Rung, RungName, Session, Tag, ToolVerdict, Verdict,
+    Answer, Chain, Coverage, CoverageState, Credential, Event, Level, NO_TOOL, Row, RowStage, Rung,
+    RungName, Session, Tag, ToolVerdict, Verdict,
 };
 
 /// Rows this close to a rung's first moment belong to it.
@@ -78,7 +78,7 @@ fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
             .collect(),
         credentials: credentials(tool, f),
         agent_version: version::bracket(tool, events()),
-        exposed: exposed(tool, f),
+        exposed: exposed::of(tool, f),
         traffic: traffic::of(tool, f),
     }
 }
@@ -313,50 +313,4 @@ fn credentials(tool: &Tool, f: &Findings<'_>) -> Vec<Credential> {
         }
     }
     out.into_values().collect()
-}
-
-/// A target as host and port: some sources put the scheme before it, others slashes alone.
-fn bare(target: &str) -> String {
-    target.strip_prefix("tcp:").unwrap_or(target).trim_start_matches('/').to_owned()
-}
-
-fn exposed(tool: &Tool, f: &Findings<'_>) -> Vec<Exposed> {
-    let mut out: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for (index, event) in f.events.iter().enumerate() {
-        let record = &event.record;
-        if !event.hits.iter().any(|h| h.tool == tool.id && Level::of_score(h.score) >= Level::Low) {
-            continue;
-        }
-        let text = |f: &str| record.text(f).unwrap_or_default().to_owned();
-        let pair = match record.category {
-            "tunnel_endpoint" => (bare(&text("Target")), text("Public")),
-            "agent_log" | "agent_service_log" if record.text("Url").is_some() => {
-                (bare(&text("Addr")), text("Url"))
-            }
-            _ => continue,
-        };
-        let rows = f.rows_of.get(&index).cloned().unwrap_or_default();
-        out.entry(pair).or_default().extend(rows);
-    }
-    // What a command alone lets out.
-    let mut by_command: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-    for (index, event) in f.events.iter().enumerate() {
-        let runs = event.hits.iter().any(|hit| {
-            hit.tool == tool.id
-                && Level::of_score(hit.score) >= Level::Medium
-                && matches!(hit.stage, RowStage::Executed | RowStage::Persisted)
-        });
-        let lines = event.record.commands();
-        for port in lines.filter(|_| runs).flat_map(port::own_ports) {
-            let rows = f.rows_of.get(&index).cloned().unwrap_or_default();
-            by_command.entry(port).or_default().extend(rows);
-        }
-    }
-    for (port, rows) in by_command {
-        let port = port.to_string();
-        if !out.keys().any(|(target, _)| target.rsplit(':').next() == Some(port.as_str())) {
-            out.insert((format!("127.0.0.1:{port}"), String::new()), rows);
-        }
-    }
-    out.into_iter().map(|((target, public), rows)| Exposed { target, public, rows }).collect()
 }

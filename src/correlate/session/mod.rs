@@ -286,13 +286,17 @@ fn logoff(group: &mut Group, events: &[Event]) {
     }
 }
 
-/// A connection that an agent's own log reports.
+/// A connection that an agent's own log reports, or that it was seen to make to a service
+/// of this host.
 struct Join {
     at: Timestamp,
     event: usize,
     tool: Arc<str>,
+    /// The visitor's address, where the log names it.
     remote: String,
     local_port: Option<i64>,
+    /// The port that the agent's connection left from.
+    source_port: Option<i64>,
 }
 
 fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
@@ -313,9 +317,11 @@ fn joins(events: &[Event], tools: &[Tool]) -> Vec<Join> {
                 tool: hit.tool.clone(),
                 remote,
                 local_port: record.number("LocalPort"),
+                source_port: None,
             })
         })
         .collect();
+    out.extend(visit::seen(&out, events, tools));
     out.sort_by_key(|j| (j.at, j.event));
     out
 }

@@ -51,6 +51,6 @@ pub(in crate::correlate) fn event_of(
 }
 
 /// A tool that has nothing but its name.
-pub(super) fn tool(id: &str) -> Tool {
+pub(in crate::correlate) fn tool(id: &str) -> Tool {
     Tool { id: Arc::from(id), ..Tool::default() }
 }

@@ -6,14 +6,43 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::is_loopback;
+use super::super::{Tool, is_loopback};
 use super::{Found, JITTER, Join, client};
-use crate::model::{Event, Session};
+use crate::model::{Event, NO_TOOL, RowStage, Session};
 
 /// Connections from one client closer than this are one visit.
 const VISIT_GAP: SignedDuration = SignedDuration::from_mins(30);
 /// Whoever is connected logs in so soon: on many hosts others do all the time.
 const LOGIN_SPAN: SignedDuration = SignedDuration::from_secs(5);
+
+/// Connections that an agent was seen to make to a service of this host, where its log
+/// does not tell of the same: to all but desktops and ssh, whose own logs do.
+pub(super) fn seen(logged: &[Join], events: &[Event], tools: &[Tool]) -> Vec<Join> {
+    let of = |(index, event): (usize, &Event)| {
+        let record = &event.record;
+        let mut hits = event.hits.iter().filter(|hit| hit.stage == RowStage::Used);
+        let hit = hits.find(|h| &*h.tool != NO_TOOL && tools.iter().any(|t| t.id == h.tool))?;
+        let port = record.number("DestinationPort").filter(|port| {
+            record.category == "network_connection"
+                && record.text("DestinationIp").is_some_and(is_loopback)
+                && !matches!(kind_of(Some(*port)), "rdp" | "ssh")
+        })?;
+        let at = record.first_time()?;
+        let told = logged.iter().any(|join| {
+            let same = join.tool == hit.tool && join.local_port.is_none_or(|p| p == port);
+            same && join.at.duration_since(at).abs() <= JITTER
+        });
+        (!told).then(|| Join {
+            at,
+            event: index,
+            tool: hit.tool.clone(),
+            remote: String::new(),
+            local_port: Some(port),
+            source_port: record.number("SourcePort"),
+        })
+    };
+    events.iter().enumerate().filter_map(of).collect()
+}
 
 /// One visit per client and local port, in no order.
 pub(super) fn visits<'a>(joins: impl Iterator<Item = &'a Join>, events: &[Event]) -> Vec<Found> {
@@ -37,6 +66,7 @@ pub(super) fn visits<'a>(joins: impl Iterator<Item = &'a Join>, events: &[Event]
                 kind: kind_of(join.local_port).into(),
                 from: Some(join.at),
                 remote_address: join.remote.clone(),
+                local_port: join.source_port,
                 ..Session::default()
             },
             tool: Some(join.tool.clone()),
@@ -66,7 +96,13 @@ fn name_visitor(visit: &mut Found, events: &[Event]) {
     let times: Vec<Timestamp> =
         visit.events.iter().filter_map(|index| events.get(*index)?.record.first_time()).collect();
     let kind = visit.session.kind.clone();
-    let login = events.iter().enumerate().filter(|(_, event)| is_login(&kind, event));
+    let from = visit.session.local_port;
+    let is_its = |event: &Event| {
+        let port = event.record.number("IpPort");
+        port.zip(from).is_none_or(|(port, from)| port == from)
+    };
+    let login = events.iter().enumerate();
+    let login = login.filter(|(_, event)| is_login(&kind, event) && is_its(event));
     let login = login.filter_map(|(index, event)| {
         let at = event.record.first_time()?;
         let apart = times.iter().map(|joined| at.duration_since(*joined));
@@ -95,18 +131,43 @@ fn is_login(kind: &str, event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::event;
+    use super::super::testing::{event, event_of, tool};
     use super::*;
 
     fn join(at: &str, event: usize, port: i64) -> Join {
         let (tool, remote) = (Arc::from("ngrok"), "203.0.113.9".to_owned());
-        Join { at: at.parse().unwrap(), event, tool, remote, local_port: Some(port) }
+        let at = at.parse().unwrap();
+        Join { at, event, tool, remote, local_port: Some(port), source_port: None }
     }
 
     /// Kind, who, and the events of every visit.
     fn told(joins: &[Join], events: &[Event]) -> Vec<(String, String, Vec<usize>)> {
         let visits = visits(joins.iter(), events).into_iter();
         visits.map(|visit| (visit.session.kind, visit.session.user, visit.events)).collect()
+    }
+
+    #[test]
+    fn a_connection_of_the_agent_leads_to_the_login_from_its_port() {
+        let used = |at: &str, from: &'static str, to: &'static str| {
+            let fields =
+                [("DestinationIp", "127.0.0.1"), ("DestinationPort", to), ("SourcePort", from)];
+            event_of("ngrok", RowStage::Used, "network_connection", at, &fields)
+        };
+        let login = |at: &str, from: &'static str, user: &'static str| {
+            let fields =
+                [("IpAddress", "127.0.0.1"), ("User", user), ("LogonType", "3"), ("IpPort", from)];
+            event("logon", at, &fields)
+        };
+        let events = [
+            used("2024-09-02T23:10:00Z", "52077", "445"),
+            login("2024-09-02T23:10:00.1Z", "52001", "other"),
+            login("2024-09-02T23:10:00.2Z", "52077", "svc"),
+            used("2024-09-02T23:20:00Z", "52080", "3389"),
+        ];
+        let joins = seen(&[], &events, &[tool("ngrok")]);
+        assert_eq!(told(&joins, &events), [("smb".to_owned(), "svc".to_owned(), vec![0, 2])]);
+        let logged = [join("2024-09-02T23:10:00Z", 0, 445)];
+        assert!(seen(&logged, &events, &[tool("ngrok")]).is_empty());
     }
 
     #[test]
