@@ -43,6 +43,8 @@ pub(super) enum Step {
     Sshd,
     /// User and IpAddress from the nameless `<Data>` of SQL Server: who, …, `[CLIENT: …]`.
     SqlLogin,
+    /// ForeignWorkstation: WorkstationName, where that is not the event's own Computer.
+    ForeignWorkstation,
     /// IpAddress from `\\127.0.0.1` or `\\[::1]`.
     Client(&'static str),
 }
@@ -80,12 +82,28 @@ pub(super) fn apply(step: &Step, record: &mut Record) {
         Step::Sshd => sshd(record),
         Step::SqlLogin => sql_login(record),
         Step::Client(from) => client(record, from),
+        Step::ForeignWorkstation => foreign_workstation(record),
         Step::ClearedChannel => {
             let own = record.fields.iter().filter(|(name, _)| name == "Channel").nth(1);
             if let Some((_, value)) = own.cloned() {
                 set(record, "ClearedChannel", value);
             }
         }
+    }
+}
+
+/// A name of NetBIOS has 15 letters at most; that of a computer may be longer or a DNS name.
+fn foreign_workstation(record: &mut Record) {
+    const LONGEST: usize = 15;
+    let short = |name: &str| {
+        let name = name.trim_start_matches('\\').split('.').next().unwrap_or_default();
+        name.chars().take(LONGEST).collect::<String>().to_lowercase()
+    };
+    let Some(other) = record.text("WorkstationName").map(str::trim) else { return };
+    let own = record.text("Computer").map(short).filter(|own| !own.is_empty());
+    if !matches!(other, "" | "-") && own.is_some_and(|own| own != short(other)) {
+        let other = Value::from(other);
+        set(record, "ForeignWorkstation", other);
     }
 }
 
@@ -342,6 +360,24 @@ fn element(xml: &str, name: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::model::Locator;
+
+    #[test]
+    fn another_machine_is_told_from_this_one() {
+        for (own, given, expected) in [
+            ("FS-ZRH01.helvet.example", "kali", Some("kali")),
+            ("FS-ZRH01.helvet.example", "fs-zrh01", None),
+            ("a-rather-long-name.corp", "A-RATHER-LONG-N", None),
+            ("WS", r"\\WS", None),
+            ("WS", "-", None),
+            ("", "kali", None),
+        ] {
+            let mut record = Record::new("logon", Locator::Record(1));
+            record.push("Computer", own);
+            record.push("WorkstationName", given);
+            apply(&Step::ForeignWorkstation, &mut record);
+            assert_eq!(record.text("ForeignWorkstation"), expected, "{own} {given}");
+        }
+    }
 
     /// As SQL Server 2017 wrote them.
     #[test]

@@ -161,8 +161,12 @@ const AUDITED_SERVICE: &[Step] = &[
     Logon("SubjectLogonId"),
 ];
 
-const LOGON: &[Step] =
-    &[Account("User", &[TARGET]), Logon("TargetLogonId"), Number("LogonType", &["LogonType"])];
+const LOGON: &[Step] = &[
+    Account("User", &[TARGET]),
+    Logon("TargetLogonId"),
+    Number("LogonType", &["LogonType"]),
+    ForeignWorkstation,
+];
 
 const SUBJECT_LOGON: &[Step] = &[Account("User", &[SUBJECT]), Logon("SubjectLogonId")];
 
