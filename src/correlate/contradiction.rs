@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Evidence, Tool, path};
+use super::{Evidence, Tool, path, removal};
 use crate::model::{Coverage, CoverageState, Event, Hit, NO_TOOL, Record, RowStage};
 
 /// From which score a hit is sure enough to be contradicted.
@@ -87,8 +87,14 @@ fn proves_run(event: &Event, tool: &Tool) -> bool {
 
 /// Whether a deletion or a new name of the file is on record.
 fn is_gone(tail: &str, events: &[Event]) -> bool {
+    let removed = |line: &str| {
+        removal::of(line) == Some(removal::Deed::Removes) && path::mentions(line, tail)
+    };
     events.iter().any(|event| {
         let record = &event.record;
+        if record.commands().any(removed) {
+            return true;
+        }
         let field = match record.category {
             "file_delete" => "TargetFilename",
             "file_rename" => "OldFilename",

@@ -14,6 +14,7 @@ mod lone;
 mod path;
 mod pivot;
 mod port;
+mod removal;
 mod session;
 mod timeline;
 mod traffic;
@@ -145,6 +146,7 @@ pub fn conclude(
 ) -> Conclusion {
     yield_to_named(&mut events, tools);
     errand::restage(&mut events, tools);
+    removal::restage(&mut events);
     exposed::restage(&mut events, tools);
     lone::score_down(&mut events, tools, evidence);
     let sessions = session::find(&mut events, tools, evidence.coverage);

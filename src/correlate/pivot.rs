@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::bin::{Content, name_of as name_in_bin};
 pub use self::file::{is_wiped, reference_of};
 pub use self::server::{Server, of_command};
-use super::{Tool, path};
+use super::{Tool, path, removal};
 use crate::model::{Hit, Record, Requirement, RowStage, Value};
 
 /// How long after its start a process id is still taken for that process.
@@ -93,9 +93,11 @@ impl Pivot {
     /// What the screen must see for this pivot to match.
     pub fn requirement(&self) -> Requirement {
         match &self.target {
-            Target::Program(tail) | Target::Config(tail) | Target::Script(tail) => {
-                path_requirement(tail)
-            }
+            Target::Program(tail) => Requirement::Any(vec![
+                path_requirement(tail),
+                Requirement::All(vec![ascii_run(removal::stem(tail)), removal::requirement()]),
+            ]),
+            Target::Config(tail) | Target::Script(tail) => path_requirement(tail),
             Target::Server(server) => Requirement::Text(server.host.clone()),
             Target::Hash(hex) => Requirement::Text(hex.clone()),
             // Sysmon names the image of every process that it knows: only what it
@@ -381,7 +383,8 @@ fn program(record: &Record, tail: &str) -> Option<Weight> {
         }
         return Some((stage, score, what));
     }
-    None
+    // Who ends a program, or moves it from within its folder, gives its name alone.
+    removal::ends(record, tail).then_some((RowStage::Executed, 45, "a command names the agent"))
 }
 
 /// A connection out of a process to a remote-access port of this host.

@@ -29,7 +29,8 @@ pub(super) fn weight(record: &Record, name: &str) -> Option<Weight> {
             (of_unit || record.text("Message").is_some_and(|text| told_by_systemd(text, own)))
                 .then_some((RowStage::Executed, 40, "a line of the agent's service"))
         }
-        "shell_history" | "powershell_history" | "run_dialog" | "sudo" | "cron_run" => record
+        "process_creation" | "shell_history" | "powershell_history" | "run_dialog" | "sudo"
+        | "cron_run" => record
             .text("CommandLine")
             .is_some_and(|line| handles_service(line, is_named))
             .then_some((RowStage::Persisted, 45, "handles the agent's service")),

@@ -1,0 +1,238 @@
+//! Commands that take the agent away or end it: who types `del agent.exe` or `sc stop` has
+//! started nothing, installed nothing and delivered nothing.
+
+use std::fmt::Write as _;
+
+use super::path;
+use crate::model::{Event, Hit, NO_TOOL, Record, Requirement, RowStage};
+
+/// What a command line does to what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It is no more, or starts no more.
+    Removes,
+    /// It runs no more.
+    Ends,
+}
+
+/// Programs and words of PowerShell that remove, whatever they are told.
+const REMOVERS: [&str; 15] = [
+    "del",
+    "erase",
+    "rd",
+    "remove-item",
+    "remove-itemproperty",
+    "remove-service",
+    "ri",
+    "rm",
+    "rmdir",
+    "sdelete",
+    "sdelete64",
+    "shred",
+    "srm",
+    "unlink",
+    "unregister-scheduledtask",
+];
+/// Those that end what runs.
+const ENDERS: [&str; 7] =
+    ["killall", "pkill", "spps", "stop-process", "stop-service", "taskkill", "tskill"];
+/// Programs that do one thing or another, and the words by which they remove.
+const REMOVE_WORDS: [(&str, &[&str]); 11] = [
+    ("chkconfig", &["--del", "off"]),
+    ("docker", &["rm", "rmi"]),
+    ("launchctl", &["unload", "remove", "bootout", "disable"]),
+    ("nssm", &["remove"]),
+    ("podman", &["rm", "rmi"]),
+    ("reg", &["delete"]),
+    ("sc", &["delete"]),
+    ("schtasks", &["/delete", "-delete"]),
+    ("systemctl", &["disable", "mask", "revert"]),
+    ("update-rc.d", &["remove", "disable"]),
+    ("rc-update", &["del", "delete"]),
+];
+/// And the words by which they end.
+const END_WORDS: [(&str, &[&str]); 9] = [
+    ("docker", &["stop", "kill"]),
+    ("net", &["stop"]),
+    ("net1", &["stop"]),
+    ("nssm", &["stop"]),
+    ("podman", &["stop", "kill"]),
+    ("rc-service", &["stop"]),
+    ("sc", &["stop"]),
+    ("service", &["stop"]),
+    ("systemctl", &["stop", "kill"]),
+];
+/// Words before a command that it is run by.
+const RUN_BY: [&str; 14] = [
+    "&",
+    "/c",
+    "/q",
+    "-c",
+    "-command",
+    "bash",
+    "cmd",
+    "doas",
+    "powershell",
+    "pwsh",
+    "sh",
+    "sudo",
+    "-noprofile",
+    "-n",
+];
+/// What stands beside a removal and starts nothing.
+const IDLE: [&str; 7] = ["cd", "echo", "exit", "history", "ls", "sleep", "timeout"];
+/// What a removal weighs.
+const WEIGHT: u8 = 45;
+
+/// Gives hits on commands that remove or end the stage of what they did.
+pub fn restage(events: &mut [Event]) {
+    for Event { record, hits, .. } in events {
+        let mut lines = record.commands().filter(|_| is_command(record));
+        let Some(deed) = lines.next().and_then(of) else { continue };
+        let is_start = |hit: &&mut Hit| {
+            &*hit.tool != NO_TOOL
+                && matches!(
+                    hit.stage,
+                    RowStage::Executed
+                        | RowStage::Persisted
+                        | RowStage::Delivered
+                        | RowStage::Context
+                )
+        };
+        for hit in hits.iter_mut().filter(is_start) {
+            let (stage, does) = match deed {
+                Deed::Removes => (RowStage::CleanedUp, "takes it away"),
+                Deed::Ends => (RowStage::Executed, "ends it"),
+            };
+            (hit.stage, hit.score) = (stage, hit.score.max(WEIGHT));
+            let _ = write!(hit.message, " ({does})");
+        }
+    }
+}
+
+/// What a command line does, where all of it removes or ends.
+pub fn of(line: &str) -> Option<Deed> {
+    let words = path::words(line);
+    let mut all = words.iter().skip_while(|word| is_run_by(&name_of(word)));
+    // `cmd /c "del x.exe"`: a command as one word.
+    if let (Some(inner), None) = (all.next().filter(|word| word.contains(' ')), all.next()) {
+        return if words.len() > 1 { of(inner) } else { None };
+    }
+    let mut found = None;
+    for words in line.split([';', '|', '&', '\n']).map(path::words) {
+        let mut words = words.iter().map(|word| name_of(word)).skip_while(|w| is_run_by(w));
+        let Some(program) = words.next() else { continue };
+        let rest: Vec<String> = words.collect();
+        let says = |known: &[(&str, &[&str])]| {
+            known.iter().any(|(name, by)| {
+                *name == program && rest.iter().any(|word| by.contains(&word.as_str()))
+            })
+        };
+        match program.as_str() {
+            p if REMOVERS.contains(&p) || says(&REMOVE_WORDS) => found = Some(Deed::Removes),
+            p if ENDERS.contains(&p) || says(&END_WORDS) => {
+                found = found.or(Some(Deed::Ends));
+            }
+            p if IDLE.contains(&p) => {}
+            _ => return None,
+        }
+    }
+    found
+}
+
+/// Whether the record is a command that ends programs of that name, with its ending or
+/// without: `taskkill /im agent.exe`, `Stop-Process -Name agent`.
+pub fn ends(record: &Record, tail: &str) -> bool {
+    let own = stem(tail);
+    let is_named = |line: &str| {
+        let words = path::words(line);
+        let mut parts = words.iter().flat_map(|word| word.split([' ', '\'', ',', '=', ';']));
+        parts.any(|word| stem(&path::base_name(word).to_lowercase()) == own)
+    };
+    is_command(record) && record.commands().any(|line| of(line).is_some() && is_named(line))
+}
+
+/// What the screen must see of such a command beside the name.
+pub fn requirement() -> Requirement {
+    Requirement::Any(ENDERS.iter().map(|word| Requirement::Text((*word).to_owned())).collect())
+}
+
+/// A program's file name without its ending, from its [`path::tail`].
+pub fn stem(tail: &str) -> &str {
+    let name = path::base_name(tail);
+    name.strip_suffix(".exe").unwrap_or(name)
+}
+
+/// Whether the record is of a command that was typed, or started.
+fn is_command(record: &Record) -> bool {
+    matches!(
+        record.category,
+        "process_creation"
+            | "powershell_history"
+            | "ps_script"
+            | "run_dialog"
+            | "shell_history"
+            | "sudo"
+    )
+}
+
+/// A word's last part, lower case, without what sets it apart and without `.exe`.
+fn name_of(word: &str) -> String {
+    let word = word.trim_matches(['\'', '(', ')', '{', '}']).trim_start_matches('@');
+    let name = path::base_name(word).to_lowercase();
+    // `/c` is an option.
+    let is_option = word.strip_prefix('/').is_some_and(|rest| !rest.contains('/'));
+    let name = if is_option { word.to_lowercase() } else { name };
+    name.strip_suffix(".exe").unwrap_or(&name).to_owned()
+}
+
+fn is_run_by(word: &str) -> bool {
+    word.is_empty() || RUN_BY.contains(&word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Locator;
+
+    #[test]
+    fn what_a_command_does() {
+        for (line, expected) in [
+            ("rm -f /usr/local/bin/ngrok", Some(Deed::Removes)),
+            ("sudo shred -u /usr/local/bin/ngrok && history -c", Some(Deed::Removes)),
+            (r"cmd /c del /f /q C:\PerfLogs\wupd.exe", Some(Deed::Removes)),
+            (r#"cmd.exe /c "del C:\x.exe""#, Some(Deed::Removes)),
+            (r#"powershell -c "Stop-Process -Name x; Remove-Item C:\x.exe""#, Some(Deed::Removes)),
+            ("Remove-Item C:\\PerfLogs\\wupd.exe", Some(Deed::Removes)),
+            ("sc.exe delete WUpd", Some(Deed::Removes)),
+            (r"C:\Windows\System32\sc.exe stop WUpd", Some(Deed::Ends)),
+            ("sudo systemctl stop ngrok", Some(Deed::Ends)),
+            ("systemctl stop ngrok; systemctl disable ngrok", Some(Deed::Removes)),
+            ("systemctl restart ngrok", None),
+            ("taskkill /f /im wupd.exe", Some(Deed::Ends)),
+            ("pkill ngrok; ngrok tcp 22", None),
+            ("rm old.log && ngrok tcp 22", None),
+            ("ngrok tcp 22", None),
+            ("docker rm -f ngrok", Some(Deed::Removes)),
+            ("docker run --rm ngrok/ngrok", None),
+            ("schtasks /delete /tn Upd /f", Some(Deed::Removes)),
+            ("cd /tmp", None),
+        ] {
+            assert_eq!(of(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn who_ends_a_program_gives_its_name_alone() {
+        for (line, expected) in [
+            ("taskkill /f /im WUPD.exe", true),
+            ("Stop-Process -Name wupd -Force", true),
+            ("taskkill /im wupdate.exe", false),
+            ("tasklist /fi wupd.exe", false),
+        ] {
+            let mut record = Record::new("process_creation", Locator::Record(1));
+            record.push("CommandLine", line);
+            assert_eq!(ends(&record, r"\perflogs\wupd.exe"), expected, "{line}");
+        }
+    }
+}
