@@ -96,6 +96,14 @@ impl Learner<'_> {
             "powershell_history" | "run_dialog" | "shell_history" if self.is_typed_run() => {
                 self.typed();
             }
+            "powershell_history" | "shell_history" | "sudo"
+                if self.hit.rule.ends_with("-typed-handled") =>
+            {
+                let line = self.line().unwrap_or_default();
+                if let Some(copy) = path::copy_of(line, |name| self.tool.is_binary(name)) {
+                    self.program(&copy);
+                }
+            }
             "service" | "service_install" => {
                 self.command(record.text("ImagePath"));
                 self.command(record.text("Wrapped").or_else(|| record.text("Application")));

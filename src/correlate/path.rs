@@ -106,6 +106,51 @@ pub fn words(command_line: &str) -> Vec<String> {
     out
 }
 
+/// The full path that a command gives to a copy of a program, or renames it to: of a file
+/// that `is_program` knows by its name, to what cannot be a folder.
+pub fn copy_of(command_line: &str, is_program: impl Fn(&str) -> bool) -> Option<String> {
+    const VERBS: [&str; 14] = [
+        "copy",
+        "copy-item",
+        "cp",
+        "cpi",
+        "install",
+        "mi",
+        "move",
+        "move-item",
+        "mv",
+        "ren",
+        "rename",
+        "rename-item",
+        "rni",
+        "ln",
+    ];
+    const FOLDERS_OF_PROGRAMS: [&str; 6] = ["bin", "sbin", "libexec", "opt", "shm", "tmp"];
+    let words = words(command_line);
+    let verb = words.iter().position(|word| {
+        let name = base_name(word).to_lowercase();
+        VERBS.contains(&name.strip_suffix(".exe").unwrap_or(&name))
+    })?;
+    let is_option = |word: &str| word.starts_with('-') || word.starts_with('/') && word.len() < 3;
+    let clean = |word: &String| word.trim_matches(['\'', ';', '"']).to_owned();
+    let given = words.iter().skip(verb.saturating_add(1)).map(clean);
+    let given: Vec<String> = given.filter(|word| !word.is_empty() && !is_option(word)).collect();
+    let [from, to] = given.as_slice() else { return None };
+    if !is_program(base_name(from)) || to.ends_with(['/', '\\']) {
+        return None;
+    }
+    let is_whole = |path: &str| path.starts_with('/') || path.get(1..3) == Some(":\\");
+    let whole = match (is_whole(to), is_whole(from) && !to.contains(['/', '\\'])) {
+        (true, _) => to.clone(),
+        (false, true) => format!("{}{to}", from.strip_suffix(base_name(from))?),
+        (false, false) => return None,
+    };
+    let name = base_name(&whole);
+    let folder = whole.strip_suffix(name)?.trim_end_matches(['/', '\\']);
+    let is_file = name.contains('.') || FOLDERS_OF_PROGRAMS.contains(&base_name(folder));
+    (is_file && !is_program(name)).then_some(whole)
+}
+
 /// The program that a command has another program start (`forfiles /c "x.exe …"`): the first
 /// of its further words, and of the words in those, that is one and hosts no others.
 pub fn started_program(command_line: &str) -> Option<String> {
@@ -395,6 +440,25 @@ mod tests {
         let line = r#"C:\i\s.exe start --all --config="C:\a b\n.yml",C:\c.yml"#;
         assert_eq!(config_arguments(line), [r"C:\a b\n.yml", r"C:\c.yml"]);
         assert_eq!(config_arguments(r"s.exe -config C:\x.dat"), [r"C:\x.dat"]);
+    }
+
+    #[test]
+    fn copies_under_another_name() {
+        let is_ngrok = |name: &str| matches!(name, "ngrok" | "ngrok.exe");
+        for (line, expected) in [
+            ("mv ngrok /usr/local/bin/kworkerd", Some("/usr/local/bin/kworkerd")),
+            ("sudo cp -p ./ngrok /usr/lib/.sys", Some("/usr/lib/.sys")),
+            ("cp ngrok /usr/local/bin", None),
+            ("cp ngrok /usr/local/bin/", None),
+            ("cp ngrok /usr/local/bin/ngrok", None),
+            ("cp readme /tmp/x", None),
+            (r"ren C:\t\ngrok.exe svc.exe", Some(r"C:\t\svc.exe")),
+            (r"Rename-Item -Path 'C:\t\ngrok.exe' -NewName svc.exe", Some(r"C:\t\svc.exe")),
+            ("ren ngrok.exe svc.exe", None),
+            (r"copy /y ngrok.exe C:\Windows\Temp\a.exe", Some(r"C:\Windows\Temp\a.exe")),
+        ] {
+            assert_eq!(copy_of(line, is_ngrok).as_deref(), expected, "{line}");
+        }
     }
 
     #[test]
