@@ -353,6 +353,15 @@ fn headline(record: &Record) -> String {
             field("DestinationIp"),
             record.value("DestinationPort").map(Value::to_string).unwrap_or_default()
         ),
+        "antivirus" if record.text("ThreatName").is_some() => {
+            let did = record.text("ActionName").map(|action| format!(" ({action})"));
+            let did = did.unwrap_or_default();
+            format!("Defender on {}: {}{did}", field("Path"), field("ThreatName"))
+        }
+        "journal" | "syslog" if record.text("Message").is_some() => {
+            let by = record.text("Program").map(|by| format!("{by}: ")).unwrap_or_default();
+            format!("{by}{}", field("Message"))
+        }
         "antivirus_log" => {
             format!(
                 "Defender on {}",

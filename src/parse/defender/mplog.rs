@@ -212,12 +212,19 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     (!found.is_empty()).then_some(found)
 }
 
-/// `DETECTION_ADD#1 Threat:Family/Name file:C:\a;containerfile:C:\b`
+/// `DETECTION_ADD#1 Threat:Family/Name file:C:\a;containerfile:C:\b`, or what was done:
+/// `DETECTION_CLEANEVENT MPSOURCE_REALTIME MP_THREAT_ACTION_QUARANTINE Threat:Family/Name …`
 fn detection(message: &str, record: &mut Record) -> bool {
     let Some(rest) = message.strip_prefix("DETECTION") else { return false };
     let mut rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
     if rest.starts_with("MPSOURCE_") {
         rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
+    }
+    if let Some((action, after)) = rest.split_once(' ')
+        && let Some(action) = action.strip_prefix("MP_THREAT_ACTION_")
+    {
+        record.push("ActionName", action.to_lowercase());
+        rest = after;
     }
     let (threat, places) = rest.split_once(' ').unwrap_or((rest, ""));
     record.push("ThreatName", threat);
@@ -266,4 +273,24 @@ fn any_program(message: &str) -> Option<&str> {
     let path = rest.get(..end)?;
     let ending = path.to_ascii_lowercase().find(ENDING)?.checked_add(ENDING.len())?;
     path.get(..ending).filter(|path| path.chars().count() <= MAX_PATH_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Locator;
+
+    #[test]
+    fn what_was_done_stands_before_the_threat() {
+        let mut record = Record::new("antivirus_log", Locator::Line(1));
+        let line = r"DETECTION_CLEANEVENT MPSOURCE_REALTIME MP_THREAT_ACTION_QUARANTINE HackTool:Win64/NgrokTunnel!MTB file:C:\t\ngrok.exe";
+        assert!(detection(line, &mut record));
+        for (field, expected) in [
+            ("ActionName", "quarantine"),
+            ("ThreatName", "HackTool:Win64/NgrokTunnel!MTB"),
+            ("Path", r"C:\t\ngrok.exe"),
+        ] {
+            assert_eq!(record.text(field), Some(expected), "{field}");
+        }
+    }
 }

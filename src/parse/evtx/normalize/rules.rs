@@ -168,6 +168,12 @@ const LOGON: &[Step] = &[
     ForeignWorkstation,
 ];
 
+const DETECTION: &[Step] = &[
+    Copy("ThreatName", &["Threat Name"]),
+    Copy("ProcessName", &["Process Name"]),
+    Copy("User", &["Detection User"]),
+];
+
 const SUBJECT_LOGON: &[Step] = &[Account("User", &[SUBJECT]), Logon("SubjectLogonId")];
 
 const RECONNECT: &[Step] = &[
@@ -296,14 +302,16 @@ const RULES: &[Rule] = &[
         "task",
         &[Copy("User", &["UserContext", "UserName"])],
     ),
+    rule(DEFENDER, &[1116, 1006, 1015, 5007, 5001], "antivirus", DETECTION),
     rule(
         DEFENDER,
-        &[1116, 1117, 1118, 1119, 1006, 1015, 5007, 5001],
+        &[1117, 1118, 1119],
         "antivirus",
         &[
             Copy("ThreatName", &["Threat Name"]),
             Copy("ProcessName", &["Process Name"]),
             Copy("User", &["Detection User"]),
+            Copy("ActionName", &["Action Name"]),
         ],
     ),
     rule(
