@@ -127,6 +127,10 @@ impl Learner<'_> {
                 self.started()
             }
             "prefetch" | "crash_report" => self.ran(),
+            "service_file" => {
+                self.command(record.text("CommandLine"));
+                self.name("ServiceName", Target::Service);
+            }
             "task_file" => {
                 self.command(record.text("CommandLine"));
                 self.name("Name", Target::Task);

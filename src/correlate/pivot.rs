@@ -243,7 +243,7 @@ fn weight(category: &str, own: bool) -> Weight {
             (RowStage::Persisted, 70, "the agent starts at logon")
         }
         (
-            "systemd_unit" | "launchd" | "cron" | "rc_script" | "shell_profile"
+            "service_file" | "systemd_unit" | "launchd" | "cron" | "rc_script" | "shell_profile"
             | "desktop_autostart",
             _,
         ) => (RowStage::Persisted, 70, "the agent starts by itself"),
@@ -284,8 +284,8 @@ fn config(record: &Record) -> Weight {
         "service" | "service_install" => {
             (RowStage::Persisted, 75, "a service runs with the agent's configuration")
         }
-        "run_key" | "startup_shortcut" | "startup_script" | "systemd_unit" | "launchd" | "cron"
-        | "rc_script" | "shell_profile" | "desktop_autostart" => {
+        "run_key" | "startup_shortcut" | "service_file" | "startup_script" | "systemd_unit"
+        | "launchd" | "cron" | "rc_script" | "shell_profile" | "desktop_autostart" => {
             (RowStage::Persisted, 65, "starts with the agent's configuration")
         }
         "prefetch" | "crash_report" if is_reader(record) => {

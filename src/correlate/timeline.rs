@@ -335,8 +335,10 @@ fn headline(record: &Record) -> String {
         "shortcut" | "startup_shortcut" | "jump_list" | "recycled" => {
             format!("{} {}", record.category.replace('_', " "), field("Image"))
         }
-        "startup_script" | "cron" | "rc_script" | "shell_profile" | "systemd_unit" | "launchd"
-        | "desktop_autostart" => format!("{} starts {}", field("Name"), field("CommandLine")),
+        "service_file" | "startup_script" | "cron" | "rc_script" | "shell_profile"
+        | "systemd_unit" | "launchd" | "desktop_autostart" => {
+            format!("{} starts {}", field("Name"), field("CommandLine"))
+        }
         "script" => format!("{} would run {}", field("Name"), field("CommandLine")),
         "task_file" => format!("Scheduled task {} starts {}", field("Name"), field("CommandLine")),
         "wmi_consumer" => format!("WMI consumer {}", field("Name")),

@@ -105,6 +105,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "desktop_autostart",
             "launchd",
             "rc_script",
+            "service_file",
             "shell_profile",
             "startup_approved",
             "startup_script",

@@ -48,6 +48,7 @@ mod recent_file_cache;
 mod recycle_bin;
 pub mod registry;
 pub mod secret;
+mod service_wrapper;
 mod shortcut;
 mod sibling_log;
 mod sql_server;
@@ -184,6 +185,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &usn::UsnJournal,
     &index::DirectoryIndex,
     &prefetch::Prefetch,
+    &service_wrapper::ServiceWrapper,
     &shortcut::Shortcut,
     &shortcut::StartupShortcut,
     &jump_list::AutomaticDestinations,

@@ -19,7 +19,7 @@ const OWN_FILE: [(&str, [&str; 2]); 5] = [
 
 /// Categories of records that stand in a small file of settings and have no time of
 /// their own, or none that can be trusted: the file's times are theirs.
-const IN_FILE: [&str; 16] = [
+const IN_FILE: [&str; 17] = [
     "container_kept",
     "container_manifest",
     "container_plan",
@@ -31,6 +31,7 @@ const IN_FILE: [&str; 16] = [
     "launchd",
     "package_source",
     "rc_script",
+    "service_file",
     "shell_profile",
     "ssh_setting",
     "systemd_unit",

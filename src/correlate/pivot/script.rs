@@ -11,8 +11,8 @@ pub(super) fn weight(record: &Record, tail: &str) -> Option<Weight> {
     }
     Some(match record.category {
         "run_key" | "startup_shortcut" | "startup_script" | "service" | "service_install"
-        | "task" | "task_file" | "wmi_event" | "wmi_consumer" | "systemd_unit" | "launchd"
-        | "cron" | "rc_script" | "shell_profile" | "desktop_autostart" => {
+        | "task" | "task_file" | "wmi_event" | "wmi_consumer" | "service_file" | "systemd_unit"
+        | "launchd" | "cron" | "rc_script" | "shell_profile" | "desktop_autostart" => {
             (RowStage::Persisted, 65, "starts a script that runs the agent")
         }
         "process_creation" if is_editor(record) || handles_files(record) => {

@@ -8,6 +8,8 @@
 mod job;
 mod xml;
 
+pub(super) use self::xml::command_line;
+
 use super::{ParseError, Parser};
 use crate::model::{Input, Sink};
 

@@ -130,7 +130,7 @@ fn record(task: &Task, action: &Action, zone: Option<&Zone>) -> Record {
 }
 
 /// Program and arguments as one line.
-pub(super) fn command_line(command: &str, arguments: &str) -> String {
+pub(in crate::parse) fn command_line(command: &str, arguments: &str) -> String {
     let quoted = command.starts_with('"') || !command.contains(' ') || arguments.is_empty();
     let line = if quoted {
         format!("{command} {arguments}")
