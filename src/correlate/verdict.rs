@@ -93,7 +93,11 @@ fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     let proofs: Vec<&&Row> = rows.iter().filter(|r| counts(r) && proves(r, name)).collect();
     if proofs.is_empty() {
         let rung = unproven(name, tool, f.coverage);
-        return if name == RungName::Used { doubted(rung, tool, rows, f) } else { rung };
+        return match name {
+            RungName::Used => doubted(rung, tool, rows, f),
+            RungName::Connected => untold(rung, tool, rows, f),
+            _ => rung,
+        };
     }
     let strongest = proofs.iter().map(|r| r.score).max().unwrap_or_default();
     let sources: BTreeSet<&str> = proofs.iter().map(|r| r.artifact.as_str()).collect();
@@ -244,6 +248,20 @@ fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
     Rung { answer, first: None, last: None, confidence: 0, rows: Vec::new(), why }
 }
 
+/// A "no" to whether it connected, of a tool that ran or may have: logs tell of
+/// connections as they are set up to, most of none.
+fn untold(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
+    let ran = rows.iter().any(|row| counts(row) && proves(row, RungName::Executed));
+    let may_have = || unproven(RungName::Executed, tool, f.coverage).answer == Answer::Unknown;
+    let doubt = match (rung.answer, ran) {
+        (Answer::No, true) => "ran, and no log of its own tells where it connected to",
+        (Answer::No, false) if may_have() => "may have run, untold",
+        _ => return rung,
+    };
+    let why = format!("{} {doubt}; {}", tool.id, rung.why);
+    Rung { answer: Answer::Unknown, why, ..rung }
+}
+
 /// A "no" to whether somebody came in, of a tool that ran: desktops and shells have logs of
 /// their own; of visitors to anything else only the agent's log tells, of the time it covers.
 fn doubted(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
@@ -251,8 +269,11 @@ fn doubted(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
         counts(row) && (proves(row, RungName::Executed) || proves(row, RungName::Connected))
     };
     let runs: Vec<&&Row> = rows.iter().filter(ran).collect();
-    if rung.answer != Answer::No || runs.is_empty() {
+    if rung.answer != Answer::No {
         return rung;
+    }
+    if runs.is_empty() {
+        return untold(rung, tool, rows, f);
     }
     let logs = f.events.iter().filter(|event| {
         tool.logs_visitors

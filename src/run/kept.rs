@@ -8,9 +8,12 @@ use crate::model::SystemFacts;
 const AMCACHE: &str = "windows.registry.amcache";
 const LAUNCHES: &str = "windows.execution.pca";
 const PREFETCH: &str = "windows.execution.prefetch";
+const SRUM: &str = "windows.execution.srum";
 const TASKS: &str = "windows.tasks.xml";
 /// The build of Windows 11 22H2, that brought lists of launched programs.
 const FIRST_WITH_LAUNCHES: u32 = 22_621;
+/// The build of Windows 8, that brought the usage of programs by the hour.
+const FIRST_WITH_SRUM: u32 = 9_200;
 /// Versions before the one that brought Amcache.
 const BEFORE_AMCACHE: [&str; 6] = ["XP", "2000", "2003", "Vista", "2008", "Windows 7"];
 /// Versions before the one that keeps tasks as XML.
@@ -47,6 +50,8 @@ fn is_kept(need: &Need, artifact: Option<&Artifact>, system: &SystemFacts) -> bo
         AMCACHE => !is_one_of(&BEFORE_AMCACHE),
         TASKS => !is_one_of(&BEFORE_TASKS),
         LAUNCHES => build_of(system).is_none_or(|build| build >= FIRST_WITH_LAUNCHES),
+        // Every workstation has it; of servers not each.
+        SRUM => !system.server && build_of(system).is_some_and(|build| build >= FIRST_WITH_SRUM),
         _ => match artifact.and_then(|a| a.store.as_deref()) {
             Some(log) => need.by_default || is_on(log),
             None => need.by_default,
@@ -93,6 +98,9 @@ mod tests {
         assert!(kept(AMCACHE, &server) && !kept(AMCACHE, &windows("Windows 7 Professional", None)));
         let (old, new) = ("Windows 11 Pro 21H2 (build 22000.1)", "Windows 11 Pro (build 22631.7)");
         assert!(!kept(LAUNCHES, &windows(old, None)) && kept(LAUNCHES, &windows(new, None)));
+        assert!(kept(SRUM, &windows(old, None)) && !kept(SRUM, &desktop));
+        assert!(!kept(SRUM, &windows("Windows Server 2022 (build 20348.1)", None)));
+        assert!(!kept(SRUM, &windows("Windows 7 Professional (build 7601)", None)));
         assert!(!kept("linux.log.audit", &windows("Debian GNU/Linux 12", Some(&["syslog"]))));
     }
 
