@@ -424,7 +424,6 @@ const MACOS: [Made; 12] = [
 
 /// Makes the Linux host.
 fn linux(to: &Path) {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/parse");
     put(&to.join("etc/os-release"), b"ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian 12\"\n");
     put(&to.join("etc/hostname"), b"web\n");
     put(
@@ -467,7 +466,7 @@ fn put_all(all: &[Made], to: &Path) {
 /// The bytes with another word of the same length for what names a tool or tells of a way
 /// back, however it is written.
 fn innocent(mut bytes: Vec<u8>) -> Vec<u8> {
-    for name in [&b"ngrok"[..], b"n\0g\0r\0o\0k", b"equinox", b"e\0q\0u\0i\0", b"-\0R\0 \03\0"] {
+    for name in [&b"ngrok"[..], b"n\0g\0r\0o\0k", b"equinox", b"e\0q\0u\0i\0", b"-\0R\0 \x003\0"] {
         let at = |bytes: &[u8]| {
             bytes.windows(name.len()).position(|part| part.eq_ignore_ascii_case(name))
         };

@@ -310,7 +310,7 @@ mod tests {
         };
         assert!(told(Some(false), false) && !told(Some(false), true) && !told(None, false));
         let system = SystemFacts { prefetch: Some(false), ..SystemFacts::default() };
-        assert!(hidden::unnoted(&[], &[off.clone()], &tool(), &system).is_none());
+        assert!(hidden::unnoted(&[], &[off], &tool(), &system).is_none());
     }
 
     #[test]
