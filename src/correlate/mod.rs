@@ -146,7 +146,7 @@ pub fn conclude(
 ) -> Conclusion {
     yield_to_named(&mut events, tools);
     errand::restage(&mut events, tools);
-    removal::restage(&mut events);
+    removal::restage(&mut events, tools);
     exposed::restage(&mut events, tools);
     lone::score_down(&mut events, tools, evidence);
     let sessions = session::find(&mut events, tools, evidence.coverage);
@@ -179,6 +179,18 @@ fn yield_to_named(events: &mut [Event], tools: &[Tool]) {
     let carries = |hit: &Hit| carriers.iter().any(|tool| tool.id == hit.tool);
     let is_named =
         |hit: &Hit| hit.score >= timeline::NAMED_FOR_SURE && &*hit.tool != NO_TOOL && !carries(hit);
+    // That the very run belongs to itself says nothing more of it.
+    let is_itself = |event: &Event, hit: &Hit| {
+        event.record.category == "process_creation"
+            && carries(hit)
+            && &*hit.rule == "pivot-process-guid"
+    };
+    for event in events.iter_mut() {
+        let mut hits = std::mem::take(&mut event.hits);
+        let known = hits.iter().any(|hit| carries(hit) && !is_itself(event, hit));
+        hits.retain(|hit| !known || !is_itself(event, hit));
+        event.hits = hits;
+    }
     for event in events.iter_mut().filter(|event| event.hits.iter().any(is_named)) {
         for hit in event.hits.iter_mut().filter(|hit| carries(hit)) {
             hit.tool = Arc::from(NO_TOOL);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::path;
+use super::{Tool, path};
 use crate::model::{Event, Hit, NO_TOOL, Record, Requirement, RowStage};
 
 /// What a command line does to what it names.
@@ -51,10 +51,12 @@ const REMOVE_WORDS: [(&str, &[&str]); 11] = [
     ("rc-update", &["del", "delete"]),
 ];
 /// And the words by which they end.
-const END_WORDS: [(&str, &[&str]); 9] = [
+const END_WORDS: [(&str, &[&str]); 11] = [
     ("docker", &["stop", "kill"]),
     ("net", &["stop"]),
     ("net1", &["stop"]),
+    ("netsh", &["action=block"]),
+    ("new-netfirewallrule", &["block"]),
     ("nssm", &["stop"]),
     ("podman", &["stop", "kill"]),
     ("rc-service", &["stop"]),
@@ -81,16 +83,41 @@ const RUN_BY: [&str; 14] = [
 ];
 /// What stands beside a removal and starts nothing.
 const IDLE: [&str; 7] = ["cd", "echo", "exit", "history", "ls", "sleep", "timeout"];
-/// What a removal weighs.
+/// Hits below this score merely name the tool.
+const MENTION: u8 = 20;
+/// What a removal weighs, and one of which nothing else is known.
 const WEIGHT: u8 = 45;
+const LONE: u8 = 30;
 
-/// Gives hits on commands that remove or end the stage of what they did.
-pub fn restage(events: &mut [Event]) {
+/// Gives hits on commands that remove or end the stage of what they did; where nothing else
+/// of their tool is known, whoever hunts for it types the same.
+pub fn restage(events: &mut [Event], tools: &[Tool]) {
+    stage(events);
+    for tool in tools.iter().filter(|tool| &*tool.id != NO_TOOL) {
+        let mine = |hit: &&Hit| hit.tool == tool.id && hit.score > LONE;
+        let others = events
+            .iter()
+            .any(|event| !is_removal(&event.record) && event.hits.iter().any(|hit| mine(&hit)));
+        for event in events.iter_mut().filter(|event| !others && is_removal(&event.record)) {
+            for hit in event.hits.iter_mut().filter(|hit| mine(&&**hit)) {
+                hit.score = LONE;
+                let _ = write!(hit.message, "; nothing else of {} is known here", tool.id);
+            }
+        }
+    }
+}
+
+fn is_removal(record: &Record) -> bool {
+    is_command(record) && record.commands().next().and_then(of).is_some()
+}
+
+fn stage(events: &mut [Event]) {
     for Event { record, hits, .. } in events {
         let mut lines = record.commands().filter(|_| is_command(record));
         let Some(deed) = lines.next().and_then(of) else { continue };
         let is_start = |hit: &&mut Hit| {
             &*hit.tool != NO_TOOL
+                && hit.score >= MENTION
                 && matches!(
                     hit.stage,
                     RowStage::Executed
@@ -217,6 +244,8 @@ mod tests {
             ("docker run --rm ngrok/ngrok", None),
             ("schtasks /delete /tn Upd /f", Some(Deed::Removes)),
             ("cd /tmp", None),
+            (r"New-NetFirewallRule -Program C:\x\ngrok.exe -Action Block", Some(Deed::Ends)),
+            (r"New-NetFirewallRule -Program C:\x\ngrok.exe -Action Allow", None),
         ] {
             assert_eq!(of(line), expected, "{line}");
         }
