@@ -7,8 +7,9 @@ use super::verdict::Findings;
 use super::{Tool, is_loopback, port};
 use crate::model::{Event, Exposed, Hit, Level, NO_TOOL, RowStage};
 
-/// What a connection to a port weighs that the tool itself lets out.
-const USED: u8 = 85;
+/// What a connection to a port weighs that the tool itself lets out: ways in to this host
+/// weigh more by their own rules, and this may be a developer's server.
+const USED: u8 = 55;
 
 /// A connection of a tool's program to a port of this host that the tool lets out is
 /// somebody's who came in; web servers aside, whose visitors are many.
