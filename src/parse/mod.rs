@@ -224,6 +224,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &unix::CronScript,
     &unix::AtJob,
     &unix::RcScript,
+    &unix::ProcessListing,
     &unix::ShellProfile,
     &unix::EnvironmentFile,
     &unix::SystemdUnit,

@@ -6,6 +6,7 @@
 mod crontab;
 mod history;
 mod plist;
+mod process_listing;
 mod script;
 mod unit_file;
 mod wget_hsts;
@@ -13,6 +14,7 @@ mod wget_hsts;
 pub use crontab::{SystemCrontab, UserCrontab};
 pub use history::ShellHistory;
 pub use plist::Launchd;
+pub use process_listing::ProcessListing;
 pub use script::{AtJob, CronScript, EnvironmentFile, RcScript, ShellProfile};
 pub use unit_file::{DesktopEntry, SystemdUnit};
 pub use wget_hsts::WgetHsts;
