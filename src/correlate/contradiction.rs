@@ -185,7 +185,7 @@ fn without_process(mine: &[&Event], tool: &Tool) -> Option<Event> {
 fn row(event: &Event, tool: &Tool, rule: &str, score: u8, message: String) -> Event {
     let mut record = Record::new("contradiction", event.record.locator.clone());
     record.times.extend(event.record.times.first().cloned());
-    for name in ["Image", "User", "ServiceName", "QueryName", "Computer"] {
+    for name in ["Image", "TargetFilename", "User", "ServiceName", "QueryName", "Computer"] {
         record.fields.extend(event.record.value(name).map(|value| (name.into(), value.clone())));
     }
     let hit = Hit {

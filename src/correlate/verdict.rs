@@ -149,10 +149,11 @@ fn at_work(rows: &[&Row]) -> Option<RangeInclusive<jiff::Timestamp>> {
 
 /// How far a row's time may be from what happened on this host: 0, when it did; 1,
 /// when a file was last written, elsewhere perhaps, read or set back, or when one was
-/// made that holds many things or that a shortcut leads to; 2, when a token was issued.
+/// made that holds many things or that a shortcut leads to; 2, when a token was issued or
+/// an archive was packed.
 pub fn remoteness(row: &Row) -> u8 {
-    const OTHER_THAN_CREATION: [&str; 5] =
-        ["File Modified", "File Changed", "File Accessed", "Archive Member Modified", "Target "];
+    const OTHER_THAN_CREATION: [&str; 4] =
+        ["File Modified", "File Changed", "File Accessed", "Target "];
     /// How the artifact ids of files end that grow by every further entry.
     const SHARED: [&str; 8] = [
         ".user.shell_history",
@@ -165,7 +166,7 @@ pub fn remoteness(row: &Row) -> u8 {
         ".package.rpm_database",
     ];
     match row.timestamp_desc.as_str() {
-        "Token Minted" => 2,
+        "Token Minted" | "Archive Member Modified" => 2,
         meaning if OTHER_THAN_CREATION.iter().any(|other| meaning.starts_with(other)) => 1,
         // The name still has the time that the file was really made at.
         "File Created ($SI)" if row.tag.contains(&Tag::Timestomped) => 1,

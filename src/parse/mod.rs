@@ -58,6 +58,7 @@ mod ssh_files;
 mod sshd_log;
 mod startup_script;
 mod syslog;
+mod tar;
 mod target;
 mod task;
 #[cfg(test)]
@@ -182,6 +183,7 @@ pub static PARSERS: &[&dyn Parser] = &[
     &logins::LastLog,
     &container_log::ContainerLog,
     &archive::Zip,
+    &tar::Tar,
     &usn::UsnJournal,
     &index::DirectoryIndex,
     &prefetch::Prefetch,

@@ -73,6 +73,18 @@ pub(super) fn unpack(packing: Packing, source: &dyn ReadAt) -> (Vec<u8>, Option<
     (out, fault)
 }
 
+/// A packed file, unpacked from its beginning.
+///
+/// # Errors
+///
+/// When its head is broken, or it is packed in a way that is not read.
+pub(super) fn stream<'a>(
+    packing: Packing,
+    source: &'a dyn ReadAt,
+) -> io::Result<Box<dyn Read + 'a>> {
+    packing.reader(Stream { source, at: 0 })
+}
+
 /// A file from its beginning.
 struct Stream<'a> {
     source: &'a dyn ReadAt,

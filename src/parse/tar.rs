@@ -1,0 +1,305 @@
+//! Tar archives, plain or packed with gzip, zstd or xz: what is in them, by the headers
+//! alone.
+//!
+//! Proves what was brought onto the machine under which name; the times are the archive
+//! maker's. Covers ustar, GNU's long names and pax paths (POSIX.1-2001 `pax`, GNU tar's
+//! manual, "Basic Tar Format"). A packed archive can only be read from its beginning: of a
+//! large one the beginning alone is.
+//!
+//! ```text
+//! header of 512 bytes   0 name, 100   124 size, 12 octal   136 modified, 12 octal   148 sum
+//!                     156 type      257 "ustar"            345 prefix, 155
+//! type L: the next member's name   x: its attributes, `LEN path=NAME\n`
+//! ```
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use super::bytes::{piece, read_up_to};
+use super::packed::{self, Packing};
+use super::{ParseError, Parser};
+use crate::model::{Damage, Input, Locator, Moment, Precision, ReadAt, Record, Sink, from_unix};
+
+const FORMAT: &str = "tar archive";
+const BLOCK: usize = 512;
+/// Members looked at.
+const MAX_MEMBERS: u64 = 100_000;
+/// The longest name that is read.
+const MAX_NAME_BYTES: u64 = 64 << 10;
+/// Bytes of a packed archive that are unpacked.
+const MAX_UNPACKED_BYTES: u64 = 512 << 20;
+
+/// Reads tar archives; an `archive` record for each member whose name matters.
+pub struct Tar;
+
+impl Parser for Tar {
+    fn name(&self) -> &'static str {
+        "tar"
+    }
+
+    fn is_store(&self) -> bool {
+        false
+    }
+
+    fn recognizes(&self, start: &[u8]) -> bool {
+        match Packing::of(start) {
+            Some(packing) => is_header(&packed::start(packing, start)),
+            None => is_header(start),
+        }
+    }
+
+    fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
+        let start = read_up_to(input.bytes, 0, BLOCK)?;
+        let told = match Packing::of(&start) {
+            Some(packing) => {
+                let broken = |error: io::Error| ParseError::Foreign {
+                    format: FORMAT,
+                    found: format!("a packed file that cannot be unpacked: {error}"),
+                };
+                let reader = packed::stream(packing, input.bytes).map_err(broken)?;
+                members(&mut Unpacked { reader, at: 0 }, input, sink)
+            }
+            None => members(&mut Plain { source: input.bytes, at: 0 }, input, sink),
+        };
+        match told {
+            Ok(()) => Ok(()),
+            Err(End::Foreign) => Err(ParseError::Foreign {
+                format: FORMAT,
+                found: "no header at its beginning".to_owned(),
+            }),
+            Err(End::Cut(at, why)) => {
+                let message = format!("{FORMAT}: {why}; the members before it are told");
+                sink.damaged(Damage { locator: Some(Locator::Offset(at)), message, lost: true });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why an archive ends early.
+enum End {
+    Foreign,
+    /// Offset in the unpacked archive, and the reason.
+    Cut(u64, String),
+}
+
+/// An archive from its beginning.
+trait Source {
+    fn at(&self) -> u64;
+    /// As many bytes as there are, up to the buffer's length.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    fn skip(&mut self, bytes: u64) -> io::Result<()>;
+    /// Whether all before a place must be unpacked to come there.
+    fn is_packed(&self) -> bool;
+}
+
+struct Plain<'a> {
+    source: &'a dyn ReadAt,
+    at: u64,
+}
+
+impl Source for Plain<'_> {
+    fn at(&self) -> u64 {
+        self.at
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = read_up_to(self.source, self.at, buffer.len())?;
+        if let Some(to) = buffer.get_mut(..bytes.len()) {
+            to.copy_from_slice(&bytes);
+        }
+        self.at = self.at.saturating_add(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        self.at = self.at.saturating_add(bytes);
+        Ok(())
+    }
+
+    fn is_packed(&self) -> bool {
+        false
+    }
+}
+
+struct Unpacked<'a> {
+    reader: Box<dyn Read + 'a>,
+    at: u64,
+}
+
+impl Source for Unpacked<'_> {
+    fn at(&self) -> u64 {
+        self.at
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0usize;
+        while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.reader.read(rest)? {
+                0 => break,
+                n => read = read.saturating_add(n),
+            }
+        }
+        self.at = self.at.saturating_add(read as u64);
+        Ok(read)
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        let skipped = io::copy(&mut (&mut self.reader).take(bytes), &mut io::sink())?;
+        self.at = self.at.saturating_add(skipped);
+        Ok(())
+    }
+
+    fn is_packed(&self) -> bool {
+        true
+    }
+}
+
+/// Tells the members, up to the empty block that ends them.
+fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), End> {
+    let mut long_name = None;
+    for number in 0..MAX_MEMBERS {
+        let begins = source.at();
+        let cut = |why: String| if number == 0 { End::Foreign } else { End::Cut(begins, why) };
+        let mut block = [0; BLOCK];
+        let read = source.fill(&mut block).map_err(|error| cut(error.to_string()))?;
+        if read == 0 || number > 0 && block.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        let header = Header::of(&block).filter(|_| read == BLOCK);
+        let Some(header) = header else { return Err(cut("no header where one should be".into())) };
+        let failed = |error: io::Error| End::Cut(begins, error.to_string());
+        let whole = header.size.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX);
+        if matches!(header.kind, b'L' | b'x') && header.size <= MAX_NAME_BYTES {
+            let length = usize::try_from(header.size).unwrap_or_default();
+            let mut text = vec![0; length];
+            source.fill(&mut text).map_err(failed)?;
+            source.skip(whole.saturating_sub(header.size)).map_err(failed)?;
+            long_name = if header.kind == b'L' { Some(text_of(&text)) } else { pax_path(&text) };
+            continue;
+        }
+        let name = long_name.take().unwrap_or_else(|| header.name.clone());
+        if matches!(header.kind, b'0' | 0 | b'7') && input.filter.admits_text(name.as_bytes()) {
+            if sink.record(header.record(name)) == ControlFlow::Break(()) {
+                return Ok(());
+            }
+        }
+        let further = source.at().saturating_add(whole);
+        if further > MAX_UNPACKED_BYTES && source.is_packed() {
+            return Err(End::Cut(begins, format!("only {MAX_UNPACKED_BYTES} bytes are unpacked")));
+        }
+        source.skip(whole).map_err(failed)?;
+    }
+    Err(End::Cut(source.at(), format!("more than {MAX_MEMBERS} members")))
+}
+
+/// What a header says of a member.
+struct Header {
+    name: String,
+    size: u64,
+    modified: Option<u64>,
+    kind: u8,
+}
+
+impl Header {
+    fn of(block: &[u8]) -> Option<Self> {
+        if !is_header(block) {
+            return None;
+        }
+        let name = text_of(piece(block, 0, 100)?);
+        let prefix = text_of(piece(block, 345, 155)?);
+        // GNU's own form keeps other things there.
+        let is_posix = piece(block, 257, 6)? == b"ustar\0";
+        let name = match is_posix && !prefix.is_empty() {
+            true => format!("{prefix}/{name}"),
+            false => name,
+        };
+        Some(Self {
+            name,
+            size: number(piece(block, 124, 12)?)?,
+            modified: number(piece(block, 136, 12)?),
+            kind: *block.get(156)?,
+        })
+    }
+
+    fn record(&self, name: String) -> Record {
+        let mut record = Record::new("archive", Locator::Member(name.clone()));
+        record.push("MemberName", name);
+        record.push("MemberSize", i64::try_from(self.size).unwrap_or(i64::MAX));
+        let seconds = self.modified.and_then(|seconds| i64::try_from(seconds).ok());
+        record.times.extend(seconds.and_then(|seconds| {
+            let at = from_unix(seconds, 0)?;
+            let meaning = "Archive Member Modified";
+            let precision = Precision::Second;
+            Some(Moment { at: Some(at), meaning, precision, raw: seconds.to_string() })
+        }));
+        record
+    }
+}
+
+/// Whether a block is a header: it says so, and its sum is right.
+fn is_header(block: &[u8]) -> bool {
+    let Some(block) = block.get(..BLOCK) else { return false };
+    let sum = block.iter().enumerate().map(|(at, byte)| match at {
+        148..156 => u64::from(b' '),
+        _ => u64::from(*byte),
+    });
+    piece(block, 257, 5) == Some(b"ustar")
+        && piece(block, 148, 8).and_then(number) == Some(sum.sum::<u64>())
+}
+
+/// A number in octal digits, or after a byte of 0x80 in binary.
+fn number(field: &[u8]) -> Option<u64> {
+    if let Some((0x80, rest)) = field.split_first().map(|(first, rest)| (*first, rest)) {
+        return rest
+            .iter()
+            .try_fold(0u64, |sum, byte| sum.checked_mul(256)?.checked_add(u64::from(*byte)));
+    }
+    let text = str::from_utf8(field).ok()?.trim_matches(['\0', ' ']);
+    u64::from_str_radix(text, 8).ok()
+}
+
+fn text_of(field: &[u8]) -> String {
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(field.get(..end).unwrap_or_default()).into_owned()
+}
+
+/// The path among a member's attributes: `30 mtime=1709287200.5\n27 path=a/b\n`.
+fn pax_path(attributes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(attributes);
+    let path = text.lines().find_map(|line| line.split_once(" path=").map(|(_, path)| path))?;
+    Some(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::testing::{parse, sample, torment};
+
+    #[test]
+    fn members_of_every_form() {
+        let long = format!("a/{}.txt", "long".repeat(30));
+        for of in ["tar/tools.tgz", "tar/pax.tar"] {
+            let bytes = sample(of);
+            assert!(Tar.recognizes(bytes.get(..4608).unwrap_or(&bytes)), "{of}");
+            let kept = parse(&Tar, &bytes).unwrap();
+            let mut names: Vec<&str> =
+                kept.records.iter().filter_map(|r| r.text("MemberName")).collect();
+            names.sort_unstable();
+            assert_eq!(names, [long.as_str(), "a/ngrok"], "{of}");
+            let at = kept.records[0].first_time().unwrap();
+            assert_eq!(at.to_string(), "2024-03-01T10:00:00Z");
+        }
+    }
+
+    #[test]
+    fn damaged_and_foreign() {
+        let plain = sample("tar/pax.tar");
+        assert!(parse(&Tar, b"no archive, but a text that is long enough to be one").is_err());
+        assert!(!Tar.recognizes(&sample("tar/tools.tgz")[..40]));
+        let cut = parse(&Tar, &plain[..plain.len() - 9000]).unwrap();
+        assert!(cut.records.len() <= 2);
+        torment(&Tar, &plain, 300);
+        torment(&Tar, &sample("tar/tools.tgz"), 300);
+    }
+}
