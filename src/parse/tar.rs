@@ -179,10 +179,12 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
             continue;
         }
         let name = long_name.take().unwrap_or_else(|| header.name.clone());
-        if matches!(header.kind, b'0' | 0 | b'7') && input.filter.admits_text(name.as_bytes()) {
-            if sink.record(header.record(name)) == ControlFlow::Break(()) {
-                return Ok(());
-            }
+        let is_file = matches!(header.kind, b'0' | 0 | b'7');
+        if is_file
+            && input.filter.admits_text(name.as_bytes())
+            && sink.record(header.record(name)) == ControlFlow::Break(())
+        {
+            return Ok(());
         }
         let further = source.at().saturating_add(whole);
         if further > MAX_UNPACKED_BYTES && source.is_packed() {
