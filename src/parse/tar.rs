@@ -88,6 +88,9 @@ trait Source {
     fn at(&self) -> u64;
     /// As many bytes as there are, up to the buffer's length.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// # Errors
+    ///
+    /// When there are not so many bytes, among others.
     fn skip(&mut self, bytes: u64) -> io::Result<()>;
     /// Whether all before a place must be unpacked to come there.
     fn is_packed(&self) -> bool;
@@ -114,7 +117,7 @@ impl Source for Plain<'_> {
 
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
         self.at = self.at.saturating_add(bytes);
-        Ok(())
+        if self.at > self.source.size() { Err(ends_early()) } else { Ok(()) }
     }
 
     fn is_packed(&self) -> bool {
@@ -147,12 +150,16 @@ impl Source for Unpacked<'_> {
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
         let skipped = io::copy(&mut (&mut self.reader).take(bytes), &mut io::sink())?;
         self.at = self.at.saturating_add(skipped);
-        Ok(())
+        if skipped < bytes { Err(ends_early()) } else { Ok(()) }
     }
 
     fn is_packed(&self) -> bool {
         true
     }
+}
+
+fn ends_early() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends inside a member")
 }
 
 /// Tells the members, up to the empty block that ends them.
@@ -190,7 +197,9 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
         if further > MAX_UNPACKED_BYTES && source.is_packed() {
             return Err(End::Cut(begins, format!("only {MAX_UNPACKED_BYTES} bytes are unpacked")));
         }
-        source.skip(whole).map_err(failed)?;
+        source.skip(header.size).map_err(failed)?;
+        // What fills up the last block may be missing at the end.
+        let _ = source.skip(whole.saturating_sub(header.size));
     }
     Err(End::Cut(source.at(), format!("more than {MAX_MEMBERS} members")))
 }
@@ -299,8 +308,9 @@ mod tests {
         let plain = sample("tar/pax.tar");
         assert!(parse(&Tar, b"no archive, but a text that is long enough to be one").is_err());
         assert!(!Tar.recognizes(&sample("tar/tools.tgz")[..40]));
-        let cut = parse(&Tar, &plain[..plain.len() - 9000]).unwrap();
-        assert!(cut.records.len() <= 2);
+        let long = plain.windows(8).position(|part| part == b"longlong").unwrap();
+        let cut = parse(&Tar, &plain[..long - long % 512 + 512 + 2]).unwrap();
+        assert_eq!(cut.damage.len(), 1);
         torment(&Tar, &plain, 300);
         torment(&Tar, &sample("tar/tools.tgz"), 300);
     }
