@@ -64,25 +64,31 @@ const END_WORDS: [(&str, &[&str]); 11] = [
     ("service", &["stop"]),
     ("systemctl", &["stop", "kill"]),
 ];
-/// Words before a command that it is run by.
-const RUN_BY: [&str; 14] = [
-    "&",
-    "/c",
-    "/q",
-    "-c",
-    "-command",
-    "bash",
-    "cmd",
-    "doas",
-    "powershell",
-    "pwsh",
-    "sh",
-    "sudo",
-    "-noprofile",
-    "-n",
-];
+/// Programs that run a command, and words before one.
+const RUN_BY: [&str; 12] =
+    ["&", "bash", "cmd", "doas", "env", "nohup", "powershell", "pwsh", "sh", "sudo", "time", "wsl"];
+/// Their options that take a value.
+const RUN_BY_VALUED: [&str; 7] =
+    ["-ep", "-ex", "-executionpolicy", "-u", "-user", "-w", "-windowstyle"];
+/// Programs whose first word that is no option is what they do.
+const FIRST_WORD: [&str; 2] = ["docker", "podman"];
 /// What stands beside a removal and starts nothing.
-const IDLE: [&str; 7] = ["cd", "echo", "exit", "history", "ls", "sleep", "timeout"];
+const IDLE: [&str; 14] = [
+    ":",
+    "cd",
+    "choice",
+    "clear",
+    "cls",
+    "echo",
+    "exit",
+    "history",
+    "ls",
+    "ping",
+    "sleep",
+    "start-sleep",
+    "timeout",
+    "true",
+];
 /// Hits below this score merely name the tool.
 const MENTION: u8 = 20;
 /// What a removal weighs, and one of which nothing else is known.
@@ -139,17 +145,23 @@ fn stage(events: &mut [Event]) {
 
 /// What a command line does, where all of it removes or ends.
 pub fn of(line: &str) -> Option<Deed> {
-    let words = path::words(line);
-    let mut all = words.iter().skip_while(|word| is_run_by(&name_of(word)));
+    let line = without_redirections(line);
+    let words = path::words(&line);
+    let own = command_of(&words);
     // `cmd /c "del x.exe"`: a command as one word.
-    if let (Some(inner), None) = (all.next().filter(|word| word.contains(' ')), all.next()) {
+    if let [inner] = own
+        && inner.contains(' ')
+    {
         return if words.len() > 1 { of(inner) } else { None };
     }
     let mut found = None;
     for words in line.split([';', '|', '&', '\n']).map(path::words) {
-        let mut words = words.iter().map(|word| name_of(word)).skip_while(|w| is_run_by(w));
-        let Some(program) = words.next() else { continue };
-        let rest: Vec<String> = words.collect();
+        let Some((program, rest)) = command_of(&words).split_first() else { continue };
+        let program = name_of(program);
+        let mut rest: Vec<String> = rest.iter().map(|word| name_of(word)).collect();
+        if FIRST_WORD.contains(&program.as_str()) {
+            rest = rest.into_iter().find(|word| !word.starts_with('-')).into_iter().collect();
+        }
         let says = |known: &[(&str, &[&str])]| {
             known.iter().any(|(name, by)| {
                 *name == program && rest.iter().any(|word| by.contains(&word.as_str()))
@@ -165,6 +177,40 @@ pub fn of(line: &str) -> Option<Deed> {
         }
     }
     found
+}
+
+/// The words of a command from its own program on: behind what runs it, with its options.
+fn command_of(words: &[String]) -> &[String] {
+    let mut at = 0usize;
+    let mut is_run = false;
+    while let Some(word) = words.get(at).map(|word| name_of(word)) {
+        let is_option = is_run && (word.starts_with('-') || word.starts_with('/'));
+        let is_set = is_run && word.contains('=');
+        if RUN_BY_VALUED.contains(&word.as_str()) && is_run {
+            at = at.saturating_add(1);
+        } else if RUN_BY.contains(&word.as_str()) {
+            is_run = true;
+        } else if !word.is_empty() && !is_option && !is_set {
+            break;
+        }
+        at = at.saturating_add(1);
+    }
+    words.get(at..).unwrap_or_default()
+}
+
+/// A line without `2>&1`, `>nul`, `&> /dev/null` and the like.
+fn without_redirections(line: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut words = line.split(' ');
+    while let Some(word) = words.next() {
+        let sign = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
+        match sign.strip_prefix('>').map(|rest| rest.trim_start_matches('>')) {
+            Some("") => drop(words.next()),
+            Some(_) => {}
+            None => kept.push(word),
+        }
+    }
+    kept.join(" ")
 }
 
 /// Whether the record is a command that ends programs of that name, with its ending or
@@ -213,10 +259,6 @@ fn name_of(word: &str) -> String {
     name.strip_suffix(".exe").unwrap_or(&name).to_owned()
 }
 
-fn is_run_by(word: &str) -> bool {
-    word.is_empty() || RUN_BY.contains(&word)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +286,16 @@ mod tests {
             ("docker run --rm ngrok/ngrok", None),
             ("schtasks /delete /tn Upd /f", Some(Deed::Removes)),
             ("cd /tmp", None),
+            ("rm -f /usr/local/bin/ngrok 2>&1", Some(Deed::Removes)),
+            ("sc delete X >nul 2>&1", Some(Deed::Removes)),
+            ("rm -f x &> /dev/null || true", Some(Deed::Removes)),
+            (r"cmd /c ping 127.0.0.1 -n 3 >nul & del C:\x.exe", Some(Deed::Removes)),
+            ("Stop-Process -Name x; Start-Sleep 2; Remove-Item x", Some(Deed::Removes)),
+            (r#"powershell -nop -ep bypass -c "Remove-Item C:\x""#, Some(Deed::Removes)),
+            ("sudo -u root rm /usr/bin/x", Some(Deed::Removes)),
+            ("docker exec web rm /x", None),
+            ("docker run --name a img rm", None),
+            ("sudo ngrok tcp 22", None),
             (r"New-NetFirewallRule -Program C:\x\ngrok.exe -Action Block", Some(Deed::Ends)),
             (r"New-NetFirewallRule -Program C:\x\ngrok.exe -Action Allow", None),
         ] {
