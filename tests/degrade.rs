@@ -252,6 +252,12 @@ fn answers(verdict: &Value) -> BTreeMap<(String, String), (String, String)> {
         .collect()
 }
 
+/// Whether a reason names that artifact, and not one whose id begins alike.
+fn names(why: &str, id: &str) -> bool {
+    let is_of_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    why.split(|c: char| !is_of_id(c)).any(|word| word.trim_end_matches('.') == id)
+}
+
 /// Whether the reason says that the system keeps no such source.
 fn not_kept(why: &str, id: &str) -> bool {
     why.split_once(NOT_KEPT).is_some_and(|(_, off)| off.split(", ").any(|other| other == id))
@@ -293,14 +299,14 @@ fn degrade(
             let sound = match (was.as_str(), answer.as_str()) {
                 ("yes", "yes" | "unknown") | ("unknown", "unknown") => true,
                 // A denial that rested on the source must name it.
-                ("no", "unknown") => !basis.contains(id) || why.contains(id),
+                ("no", "unknown") => !names(basis, id) || names(&why, id),
                 // What not every system keeps is said to be not kept.
                 ("yes" | "no", "no")
                     if (is_optional(id) || leaves_off.contains(id)) && not_kept(&why, id) =>
                 {
                     true
                 }
-                ("no", "no") => !basis.split(NOT_KEPT).next().unwrap().contains(id),
+                ("no", "no") => !names(basis.split(NOT_KEPT).next().unwrap(), id),
                 _ => false,
             };
             if !sound {
@@ -516,7 +522,11 @@ fn every_source_of_a_denial_is_taken_away_once() {
     let place = TempDir::new().unwrap();
     whole("DEV-WS-11", place.path());
     let mut taken: BTreeSet<String> = LINUX.iter().chain(&MACOS).map(|m| m.0.to_owned()).collect();
-    taken.extend(sources(place.path()).into_iter().map(|(id, _)| id.to_owned()));
+    for (id, start) in sources(place.path()) {
+        // Of what is not there nothing is taken away; the tool's own is on another host.
+        assert!(remove(place.path(), &start) > 0 || id == "windows.tunnel.ngrok_log", "{start}");
+        taken.insert(id.to_owned());
+    }
     let mut needed = BTreeSet::new();
     for entry in walkdir::WalkDir::new(root.join("profiles")).into_iter().flatten() {
         let name = entry.file_name().to_str().unwrap();

@@ -88,7 +88,7 @@ fn proves_run(event: &Event, tool: &Tool) -> bool {
 /// Whether a deletion or a new name of the file is on record.
 fn is_gone(tail: &str, events: &[Event]) -> bool {
     let removed = |line: &str| {
-        removal::of(line) == Some(removal::Deed::Removes) && path::mentions(line, tail)
+        path::mentions(line, tail) && removal::of(line) == Some(removal::Deed::Removes)
     };
     events.iter().any(|event| {
         let record = &event.record;

@@ -173,27 +173,24 @@ pub fn conclude(
 }
 
 /// What carries others tells of no tool of its own where another one is named for sure: a
-/// tool's own way by ssh is that tool.
+/// tool's own way by ssh is that tool. That one of its runs belongs to itself, as its own
+/// pivot finds, says nothing more of that run.
 fn yield_to_named(events: &mut [Event], tools: &[Tool]) {
-    let carriers: Vec<&Tool> = tools.iter().filter(|tool| tool.carries_others).collect();
-    let carries = |hit: &Hit| carriers.iter().any(|tool| tool.id == hit.tool);
-    let is_named =
-        |hit: &Hit| hit.score >= timeline::NAMED_FOR_SURE && &*hit.tool != NO_TOOL && !carries(hit);
-    // That the very run belongs to itself says nothing more of it.
-    let is_itself = |event: &Event, hit: &Hit| {
-        event.record.category == "process_creation"
-            && carries(hit)
-            && &*hit.rule == "pivot-process-guid"
-    };
-    for event in events.iter_mut() {
-        let mut hits = std::mem::take(&mut event.hits);
-        let known = hits.iter().any(|hit| carries(hit) && !is_itself(event, hit));
-        hits.retain(|hit| !known || !is_itself(event, hit));
-        event.hits = hits;
-    }
-    for event in events.iter_mut().filter(|event| event.hits.iter().any(is_named)) {
-        for hit in event.hits.iter_mut().filter(|hit| carries(hit)) {
-            hit.tool = Arc::from(NO_TOOL);
+    let carries = |hit: &Hit| tools.iter().any(|tool| tool.carries_others && tool.id == hit.tool);
+    for Event { record, hits, .. } in events {
+        if !hits.iter().any(carries) {
+            continue;
+        }
+        let is_itself =
+            |hit: &Hit| record.category == "process_creation" && &*hit.rule == "pivot-process-guid";
+        if hits.iter().any(|hit| carries(hit) && !is_itself(hit)) {
+            hits.retain(|hit| !(carries(hit) && is_itself(hit)));
+        }
+        let is_named = |hit: &Hit| {
+            hit.score >= timeline::NAMED_FOR_SURE && &*hit.tool != NO_TOOL && !carries(hit)
+        };
+        if hits.iter().any(is_named) {
+            hits.iter_mut().filter(|hit| carries(hit)).for_each(|hit| hit.tool = NO_TOOL.into());
         }
     }
 }

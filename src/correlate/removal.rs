@@ -98,49 +98,48 @@ const LONE: u8 = 30;
 /// Gives hits on commands that remove or end the stage of what they did; where nothing else
 /// of their tool is known, whoever hunts for it types the same.
 pub fn restage(events: &mut [Event], tools: &[Tool]) {
-    stage(events);
+    let deeds: Vec<Option<Deed>> = events.iter().map(deed_of).collect();
+    for (event, deed) in events.iter_mut().zip(&deeds) {
+        if let Some(deed) = deed {
+            event.hits.iter_mut().filter(|hit| is_start(hit)).for_each(|hit| stage(hit, *deed));
+        }
+    }
     for tool in tools.iter().filter(|tool| &*tool.id != NO_TOOL) {
-        let mine = |hit: &&Hit| hit.tool == tool.id && hit.score > LONE;
-        let others = events
-            .iter()
-            .any(|event| !is_removal(&event.record) && event.hits.iter().any(|hit| mine(&hit)));
-        for event in events.iter_mut().filter(|event| !others && is_removal(&event.record)) {
-            for hit in event.hits.iter_mut().filter(|hit| mine(&&**hit)) {
-                hit.score = LONE;
-                let _ = write!(hit.message, "; nothing else of {} is known here", tool.id);
-            }
+        let mine = |hit: &Hit| hit.tool == tool.id && hit.score > LONE;
+        let known =
+            |(event, deed): (&Event, &Option<Deed>)| deed.is_none() && event.hits.iter().any(mine);
+        if events.iter().zip(&deeds).any(known) {
+            continue;
+        }
+        for hit in events.iter_mut().flat_map(|event| &mut event.hits).filter(|hit| mine(hit)) {
+            hit.score = LONE;
+            let _ = write!(hit.message, "; nothing else of {} is known here", tool.id);
         }
     }
 }
 
-fn is_removal(record: &Record) -> bool {
-    is_command(record) && record.commands().next().and_then(of).is_some()
+/// What the event's command does, if it bears any hit of a tool.
+fn deed_of(event: &Event) -> Option<Deed> {
+    let is_asked = is_command(&event.record) && event.hits.iter().any(|hit| &*hit.tool != NO_TOOL);
+    event.record.commands().next().filter(|_| is_asked).and_then(of)
 }
 
-fn stage(events: &mut [Event]) {
-    for Event { record, hits, .. } in events {
-        let mut lines = record.commands().filter(|_| is_command(record));
-        let Some(deed) = lines.next().and_then(of) else { continue };
-        let is_start = |hit: &&mut Hit| {
-            &*hit.tool != NO_TOOL
-                && hit.score >= MENTION
-                && matches!(
-                    hit.stage,
-                    RowStage::Executed
-                        | RowStage::Persisted
-                        | RowStage::Delivered
-                        | RowStage::Context
-                )
-        };
-        for hit in hits.iter_mut().filter(is_start) {
-            let (stage, does) = match deed {
-                Deed::Removes => (RowStage::CleanedUp, "takes it away"),
-                Deed::Ends => (RowStage::Executed, "ends it"),
-            };
-            (hit.stage, hit.score) = (stage, hit.score.max(WEIGHT));
-            let _ = write!(hit.message, " ({does})");
-        }
-    }
+/// Whether a hit takes its event for a run, a set-up or a delivery.
+fn is_start(hit: &Hit) -> bool {
+    let starts = matches!(
+        hit.stage,
+        RowStage::Executed | RowStage::Persisted | RowStage::Delivered | RowStage::Context
+    );
+    starts && &*hit.tool != NO_TOOL && hit.score >= MENTION
+}
+
+fn stage(hit: &mut Hit, deed: Deed) {
+    let (stage, does) = match deed {
+        Deed::Removes => (RowStage::CleanedUp, "takes it away"),
+        Deed::Ends => (RowStage::Executed, "ends it"),
+    };
+    (hit.stage, hit.score) = (stage, hit.score.max(WEIGHT));
+    let _ = write!(hit.message, " ({does})");
 }
 
 /// What a command line does, where all of it removes or ends.

@@ -252,11 +252,13 @@ fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
 /// A "no" to whether it connected, of a tool that ran or may have: logs tell of
 /// connections as they are set up to, most of none.
 fn untold(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
+    if rung.answer != Answer::No {
+        return rung;
+    }
     let ran = rows.iter().any(|row| counts(row) && proves(row, RungName::Executed));
-    let may_have = || unproven(RungName::Executed, tool, f.coverage).answer == Answer::Unknown;
-    let doubt = match (rung.answer, ran) {
-        (Answer::No, true) => "ran, and no log of its own tells where it connected to",
-        (Answer::No, false) if may_have() => "may have run, untold",
+    let doubt = match unproven(RungName::Executed, tool, f.coverage) {
+        _ if ran => "ran, and no log of its own tells where it connected to".to_owned(),
+        run if run.answer == Answer::Unknown => format!("may have run ({})", run.why),
         _ => return rung,
     };
     let why = format!("{} {doubt}; {}", tool.id, rung.why);

@@ -12,10 +12,8 @@ const SRUM: &str = "windows.execution.srum";
 const TASKS: &str = "windows.tasks.xml";
 /// The build of Windows 11 22H2, that brought lists of launched programs.
 const FIRST_WITH_LAUNCHES: u32 = 22_621;
-/// The build of Windows 8, that brought the usage of programs by the hour.
-const FIRST_WITH_SRUM: u32 = 9_200;
-/// Versions before the one that brought Amcache.
-const BEFORE_AMCACHE: [&str; 6] = ["XP", "2000", "2003", "Vista", "2008", "Windows 7"];
+/// Versions before Windows 8, that brought Amcache and the usage of programs by the hour.
+const BEFORE_WINDOWS_8: [&str; 6] = ["XP", "2000", "2003", "Vista", "2008", "Windows 7"];
 /// Versions before the one that keeps tasks as XML.
 const BEFORE_TASKS: [&str; 3] = ["XP", "2000", "2003"];
 /// Logs of Linux that a service of their own writes, and what shows that it is set up.
@@ -47,11 +45,11 @@ fn is_kept(need: &Need, artifact: Option<&Artifact>, system: &SystemFacts) -> bo
     match need.artifact.as_str() {
         // Servers leave it off; a workstation where it is off was made so.
         PREFETCH => !system.server,
-        AMCACHE => !is_one_of(&BEFORE_AMCACHE),
+        AMCACHE => !is_one_of(&BEFORE_WINDOWS_8),
         TASKS => !is_one_of(&BEFORE_TASKS),
         LAUNCHES => build_of(system).is_none_or(|build| build >= FIRST_WITH_LAUNCHES),
         // Every workstation has it; of servers not each.
-        SRUM => !system.server && build_of(system).is_some_and(|build| build >= FIRST_WITH_SRUM),
+        SRUM => !system.server && !is_one_of(&BEFORE_WINDOWS_8),
         _ => match artifact.and_then(|a| a.store.as_deref()) {
             Some(log) => need.by_default || is_on(log),
             None => need.by_default,
@@ -98,7 +96,7 @@ mod tests {
         assert!(kept(AMCACHE, &server) && !kept(AMCACHE, &windows("Windows 7 Professional", None)));
         let (old, new) = ("Windows 11 Pro 21H2 (build 22000.1)", "Windows 11 Pro (build 22631.7)");
         assert!(!kept(LAUNCHES, &windows(old, None)) && kept(LAUNCHES, &windows(new, None)));
-        assert!(kept(SRUM, &windows(old, None)) && !kept(SRUM, &desktop));
+        assert!(kept(SRUM, &windows(old, None)) && kept(SRUM, &desktop));
         assert!(!kept(SRUM, &windows("Windows Server 2022 (build 20348.1)", None)));
         assert!(!kept(SRUM, &windows("Windows 7 Professional (build 7601)", None)));
         assert!(!kept("linux.log.audit", &windows("Debian GNU/Linux 12", Some(&["syslog"]))));
@@ -106,7 +104,9 @@ mod tests {
 
     #[test]
     fn where_nothing_tells_a_missing_log_is_missing() {
-        for id in ["windows.evtx.sysmon", "windows.evtx.dns_client", "linux.log.audit", PREFETCH] {
+        for id in
+            ["windows.evtx.sysmon", "windows.evtx.dns_client", "linux.log.audit", PREFETCH, SRUM]
+        {
             assert!(kept(id, &SystemFacts::default()), "{id}");
         }
     }
