@@ -37,7 +37,9 @@ fn is_kept(need: &Need, artifact: Option<&Artifact>, system: &SystemFacts) -> bo
         system.logs.as_ref().is_none_or(on)
     };
     let is_one_of = |versions: &[&str]| {
-        system.os.as_ref().is_some_and(|os| versions.iter().any(|old| os.contains(old)))
+        // A build's number may hold a version's: 22000.
+        let name = system.os.as_deref().and_then(|os| os.split(" (build ").next());
+        name.is_some_and(|name| versions.iter().any(|old| name.contains(old)))
     };
     if let Some((_, log)) = LINUX_LOGS.iter().find(|(id, _)| *id == need.artifact) {
         return is_on(log);
@@ -95,6 +97,7 @@ mod tests {
         assert!(kept("windows.evtx.security", &desktop));
         assert!(kept(AMCACHE, &server) && !kept(AMCACHE, &windows("Windows 7 Professional", None)));
         let (old, new) = ("Windows 11 Pro 21H2 (build 22000.1)", "Windows 11 Pro (build 22631.7)");
+        assert!(kept(AMCACHE, &windows(old, None)) && kept(TASKS, &windows(old, None)));
         assert!(!kept(LAUNCHES, &windows(old, None)) && kept(LAUNCHES, &windows(new, None)));
         assert!(kept(SRUM, &windows(old, None)) && kept(SRUM, &desktop));
         assert!(!kept(SRUM, &windows("Windows Server 2022 (build 20348.1)", None)));
