@@ -1,13 +1,14 @@
 //! Commands that take the agent away or end it: who types `del agent.exe` or `sc stop` has
 //! started nothing, installed nothing and delivered nothing.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{Tool, path};
 use crate::model::{Event, Hit, NO_TOOL, Record, Requirement, RowStage};
 
 /// What a command line does to what it names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
     /// It is no more, or starts no more.
     Removes,
@@ -16,13 +17,16 @@ pub enum Deed {
 }
 
 /// Programs and words of PowerShell that remove, whatever they are told.
-const REMOVERS: [&str; 15] = [
+const REMOVERS: [&str; 21] = [
     "del",
+    "disable-scheduledtask",
     "erase",
     "rd",
+    "remove-ciminstance",
     "remove-item",
     "remove-itemproperty",
     "remove-service",
+    "remove-wmiobject",
     "ri",
     "rm",
     "rmdir",
@@ -30,64 +34,156 @@ const REMOVERS: [&str; 15] = [
     "sdelete64",
     "shred",
     "srm",
+    "uninstall-module",
+    "uninstall-msiproduct",
+    "uninstall-package",
     "unlink",
     "unregister-scheduledtask",
 ];
 /// Those that end what runs.
-const ENDERS: [&str; 7] =
-    ["killall", "pkill", "spps", "stop-process", "stop-service", "taskkill", "tskill"];
+const ENDERS: [&str; 11] = [
+    "kill",
+    "killall",
+    "pkill",
+    "spps",
+    "spsv",
+    "stop-process",
+    "stop-scheduledtask",
+    "stop-service",
+    "suspend-service",
+    "taskkill",
+    "tskill",
+];
 /// Programs that do one thing or another, and the words by which they remove.
-const REMOVE_WORDS: [(&str, &[&str]); 11] = [
+const REMOVE_WORDS: [(&str, &[&str]); 37] = [
+    ("apk", &["del"]),
+    ("apt", &["remove", "purge", "autoremove"]),
+    ("apt-get", &["remove", "purge", "autoremove"]),
+    ("aptitude", &["remove", "purge"]),
+    ("brew", &["uninstall", "remove", "rm"]),
+    ("cargo", &["uninstall"]),
     ("chkconfig", &["--del", "off"]),
+    ("choco", &["uninstall"]),
+    ("dnf", &["remove", "erase", "autoremove"]),
     ("docker", &["rm", "rmi"]),
+    ("docker-compose", &["rm"]),
+    ("dpkg", &["-r", "-p", "--remove", "--purge"]),
+    ("find", &["-delete", "rm", "shred"]),
+    ("flatpak", &["uninstall", "remove"]),
     ("launchctl", &["unload", "remove", "bootout", "disable"]),
+    ("msiexec", &["/x", "-x", "/uninstall"]),
+    ("npm", &["uninstall", "remove", "rm", "un", "unlink", "r"]),
     ("nssm", &["remove"]),
+    ("pacman", &["-r", "-rs", "-rn", "-rns", "-rsn", "-rc", "-rcns", "--remove"]),
+    ("pip", &["uninstall"]),
+    ("pip3", &["uninstall"]),
+    ("pipx", &["uninstall"]),
     ("podman", &["rm", "rmi"]),
     ("reg", &["delete"]),
-    ("sc", &["delete"]),
-    ("schtasks", &["/delete", "-delete"]),
+    ("rpm", &["-e", "-ev", "-evh", "--erase"]),
+    ("sc", &["delete", "disabled", "start=disabled"]),
+    ("schtasks", &["/delete", "-delete", "/disable", "-disable"]),
+    ("scoop", &["uninstall"]),
+    ("set-service", &["disabled"]),
+    ("snap", &["remove"]),
     ("systemctl", &["disable", "mask", "revert"]),
     ("update-rc.d", &["remove", "disable"]),
     ("rc-update", &["del", "delete"]),
+    ("winget", &["uninstall", "remove", "rm"]),
+    ("wmic", &["delete", "uninstall"]),
+    ("yum", &["remove", "erase", "autoremove"]),
+    ("zypper", &["remove", "rm"]),
 ];
 /// And the words by which they end.
-const END_WORDS: [(&str, &[&str]); 11] = [
-    ("docker", &["stop", "kill"]),
+const END_WORDS: [(&str, &[&str]); 16] = [
+    ("docker", &["stop", "kill", "down"]),
+    ("docker-compose", &["stop", "kill", "down"]),
+    ("launchctl", &["stop", "kill"]),
     ("net", &["stop"]),
     ("net1", &["stop"]),
     ("netsh", &["action=block"]),
     ("new-netfirewallrule", &["block"]),
     ("nssm", &["stop"]),
-    ("podman", &["stop", "kill"]),
+    ("podman", &["stop", "kill", "down"]),
     ("rc-service", &["stop"]),
     ("sc", &["stop"]),
+    ("schtasks", &["/end", "-end"]),
     ("service", &["stop"]),
+    ("set-service", &["stopped"]),
     ("systemctl", &["stop", "kill"]),
+    ("wmic", &["terminate"]),
 ];
+/// The first words of a tool's own command by which it takes itself away or ends itself.
+const OWN_REMOVES: [&str; 7] =
+    ["delete", "leave", "logout", "remove", "uninstall", "unregister", "unset"];
+const OWN_ENDS: [&str; 6] = ["disconnect", "down", "kill", "shutdown", "stop", "terminate"];
+/// What may stand before such a word.
+const OWN_GROUPS: [&str; 6] = ["--service", "-s", "-service", "service", "systray", "tunnel"];
 /// Programs that run a command, and words before one.
-const RUN_BY: [&str; 12] =
-    ["&", "bash", "cmd", "doas", "env", "nohup", "powershell", "pwsh", "sh", "sudo", "time", "wsl"];
+const RUN_BY: [&str; 18] = [
+    "&",
+    "bash",
+    "cmd",
+    "doas",
+    "env",
+    "if",
+    "nohup",
+    "powershell",
+    "pwsh",
+    "py",
+    "python",
+    "python3",
+    "sh",
+    "sudo",
+    "time",
+    "wsl",
+    "xargs",
+    "zsh",
+];
 /// Their options that take a value.
-const RUN_BY_VALUED: [&str; 7] =
-    ["-ep", "-ex", "-executionpolicy", "-u", "-user", "-w", "-windowstyle"];
-/// Programs whose first word that is no option is what they do.
-const FIRST_WORD: [&str; 2] = ["docker", "podman"];
+const RUN_BY_VALUED: [&str; 8] =
+    ["-ep", "-ex", "-executionpolicy", "-u", "-user", "-w", "-windowstyle", "exist"];
+/// Programs whose first word that is no option is what they do, and what may stand before it.
+const FIRST_WORD: [&str; 9] =
+    ["brew", "docker", "docker-compose", "launchctl", "npm", "podman", "scoop", "snap", "winget"];
+const FIRST_GROUPS: [&str; 3] = ["compose", "container", "image"];
+/// Their options that take a value.
+const FIRST_VALUED: [&str; 4] = ["--file", "--project-name", "-f", "-h"];
 /// What stands beside a removal and starts nothing.
-const IDLE: [&str; 14] = [
+const IDLE: [&str; 33] = [
     ":",
+    "?",
+    "attrib",
     "cd",
+    "chmod",
     "choice",
     "clear",
     "cls",
     "echo",
     "exit",
+    "find",
+    "gci",
+    "get-childitem",
+    "get-ciminstance",
+    "get-item",
+    "get-process",
+    "get-scheduledtask",
+    "get-service",
+    "get-wmiobject",
+    "gps",
+    "grep",
+    "gwmi",
     "history",
     "ls",
+    "pgrep",
     "ping",
+    "ps",
     "sleep",
     "start-sleep",
     "timeout",
     "true",
+    "where",
+    "where-object",
 ];
 /// Hits below this score merely name the tool.
 const MENTION: u8 = 20;
@@ -139,11 +235,19 @@ fn stage(hit: &mut Hit, deed: Deed) {
         Deed::Ends => (RowStage::Executed, "ends it"),
     };
     (hit.stage, hit.score) = (stage, hit.score.max(WEIGHT));
-    let _ = write!(hit.message, " ({does})");
+    let told = format!(" ({does})");
+    if !hit.message.ends_with(&told) {
+        hit.message.push_str(&told);
+    }
 }
 
-/// What a command line does, where all of it removes or ends.
+/// What a command line does, where all of it removes or ends; the former first.
 pub fn of(line: &str) -> Option<Deed> {
+    deeds(line).into_iter().min()
+}
+
+/// All that a command line does, where all of it removes or ends.
+fn deeds(line: &str) -> BTreeSet<Deed> {
     let line = without_redirections(line);
     let words = path::words(&line);
     let own = command_of(&words);
@@ -151,31 +255,54 @@ pub fn of(line: &str) -> Option<Deed> {
     if let [inner] = own
         && inner.contains(' ')
     {
-        return if words.len() > 1 { of(inner) } else { None };
+        return if words.len() > 1 { deeds(inner) } else { BTreeSet::new() };
     }
-    let mut found = None;
+    let mut found = BTreeSet::new();
     for words in line.split([';', '|', '&', '\n']).map(path::words) {
         let Some((program, rest)) = command_of(&words).split_first() else { continue };
         let program = name_of(program);
         let mut rest: Vec<String> = rest.iter().map(|word| name_of(word)).collect();
         if FIRST_WORD.contains(&program.as_str()) {
-            rest = rest.into_iter().find(|word| !word.starts_with('-')).into_iter().collect();
+            rest = first_word(rest, &FIRST_GROUPS).into_iter().collect();
         }
         let says = |known: &[(&str, &[&str])]| {
             known.iter().any(|(name, by)| {
                 *name == program && rest.iter().any(|word| by.contains(&word.as_str()))
             })
         };
-        match program.as_str() {
-            p if REMOVERS.contains(&p) || says(&REMOVE_WORDS) => found = Some(Deed::Removes),
-            p if ENDERS.contains(&p) || says(&END_WORDS) => {
-                found = found.or(Some(Deed::Ends));
-            }
-            p if IDLE.contains(&p) => {}
-            _ => return None,
-        }
+        let program = program.as_str();
+        let deed = if REMOVERS.contains(&program) || says(&REMOVE_WORDS) {
+            Some(Deed::Removes)
+        } else if ENDERS.contains(&program) || says(&END_WORDS) {
+            Some(Deed::Ends)
+        } else if IDLE.contains(&program) {
+            continue;
+        } else {
+            first_word(rest, &OWN_GROUPS).and_then(|word| own_deed(&word))
+        };
+        let Some(deed) = deed else { return BTreeSet::new() };
+        found.insert(deed);
     }
     found
+}
+
+/// What that word has a tool do to itself.
+fn own_deed(word: &str) -> Option<Deed> {
+    let removes = OWN_REMOVES.contains(&word).then_some(Deed::Removes);
+    removes.or(OWN_ENDS.contains(&word).then_some(Deed::Ends))
+}
+
+/// What a program is told to do: its first word that is no option and none of these groups.
+fn first_word(words: Vec<String>, groups: &[&str]) -> Option<String> {
+    let mut words = words.into_iter();
+    loop {
+        let word = words.next()?;
+        if FIRST_VALUED.contains(&word.as_str()) {
+            words.next();
+        } else if !word.starts_with('-') && !groups.contains(&word.as_str()) {
+            return Some(word);
+        }
+    }
 }
 
 /// The words of a command from its own program on: behind what runs it, with its options.
@@ -212,6 +339,11 @@ fn without_redirections(line: &str) -> String {
     kept.join(" ")
 }
 
+/// Whether a command line ends what runs.
+pub fn is_end(line: &str) -> bool {
+    deeds(line).contains(&Deed::Ends)
+}
+
 /// Whether the record is a command that ends programs of that name, with its ending or
 /// without: `taskkill /im agent.exe`, `Stop-Process -Name agent`.
 pub fn ends(record: &Record, tail: &str) -> bool {
@@ -239,7 +371,8 @@ pub fn stem(tail: &str) -> &str {
 fn is_command(record: &Record) -> bool {
     matches!(
         record.category,
-        "process_creation"
+        "cron_run"
+            | "process_creation"
             | "powershell_history"
             | "ps_script"
             | "run_dialog"
@@ -297,6 +430,39 @@ mod tests {
             ("sudo ngrok tcp 22", None),
             (r"New-NetFirewallRule -Program C:\x\ngrok.exe -Action Block", Some(Deed::Ends)),
             (r"New-NetFirewallRule -Program C:\x\ngrok.exe -Action Allow", None),
+            ("sudo apt-get -y purge ngrok", Some(Deed::Removes)),
+            ("apt install ngrok", None),
+            ("npm uninstall -g localtunnel", Some(Deed::Removes)),
+            ("npm install -g localtunnel", None),
+            ("npm run rm", None),
+            ("python3 -m pip uninstall -y pyngrok", Some(Deed::Removes)),
+            ("python3 tunnel.py", None),
+            ("choco uninstall ngrok -y", Some(Deed::Removes)),
+            ("sudo pacman -Rns frpc", Some(Deed::Removes)),
+            ("rpm -ivh ngrok.rpm", None),
+            ("docker compose -f /opt/ngrok/compose.yml down", Some(Deed::Ends)),
+            ("docker compose -f /opt/ngrok/compose.yml up -d", None),
+            ("docker container rm -f ngrok", Some(Deed::Removes)),
+            ("find / -name ngrok -delete", Some(Deed::Removes)),
+            (r"find / -name ngrok -exec rm -f {} \;", Some(Deed::Removes)),
+            ("find / -name ngrok", None),
+            ("find . -name 'frpc*' | xargs rm -rf", Some(Deed::Removes)),
+            ("kill -9 $(pgrep ngrok)", Some(Deed::Ends)),
+            ("Get-Process ngrok | Stop-Process -Force", Some(Deed::Ends)),
+            ("Get-Process ngrok", None),
+            (r"if exist C:\x\ngrok.exe del /f C:\x\ngrok.exe", Some(Deed::Removes)),
+            ("sc config ngrok start= disabled", Some(Deed::Removes)),
+            ("sc config ngrok start= auto", None),
+            ("schtasks /end /tn Upd", Some(Deed::Ends)),
+            ("schtasks /change /tn Upd /disable", Some(Deed::Removes)),
+            ("Set-Service -Name ngrok -StartupType Disabled", Some(Deed::Removes)),
+            (r"C:\x\ngrok.exe service uninstall", Some(Deed::Removes)),
+            ("cloudflared service stop", Some(Deed::Ends)),
+            ("cloudflared tunnel run stop", None),
+            ("tailscale down", Some(Deed::Ends)),
+            ("tailscale up", None),
+            ("wmic service where name='x' delete", Some(Deed::Removes)),
+            ("wmic process call create ngrok", None),
         ] {
             assert_eq!(of(line), expected, "{line}");
         }

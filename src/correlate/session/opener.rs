@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::port::{leads_to, names_port, own_ports, words};
-use super::super::{Tool, is_loopback};
+use super::super::port::{leads_to, names_port, own_ports};
+use super::super::{Tool, is_loopback, removal};
 use super::JITTER;
 use super::lasting::lasting;
 use crate::model::{Coverage, Event, Hit, NO_TOOL, Precision, RowStage};
@@ -16,8 +16,6 @@ use crate::model::{Coverage, Event, Hit, NO_TOOL, Precision, RowStage};
 const TUNNEL_SPAN: SignedDuration = SignedDuration::from_hours(24);
 /// Hits below this score do not say that something is the tool's.
 const OF_TOOL: u8 = 40;
-/// Words of commands that end what runs.
-const ENDS: &[&str] = &["kill", "killall", "pkill", "stop", "stop-process", "taskkill"];
 
 /// What is known of a host.
 pub(super) struct View<'a> {
@@ -284,14 +282,9 @@ fn is_before(distance: SignedDuration) -> bool {
 fn tells_an_end(event: &Event) -> bool {
     let record = &event.record;
     let message = record.text("Message").unwrap_or_default();
-    // Scripts say `stop` for many reasons.
-    let commands = record.commands().filter(|_| record.category != "ps_script");
     message.starts_with("Stopp")
         || message.contains("Deactivated")
-        || commands
-            .flat_map(words)
-            .map(str::to_ascii_lowercase)
-            .any(|word| ENDS.contains(&word.as_str()))
+        || record.commands().any(|line| removal::is_end(line))
 }
 
 /// Whether the event says of some port of this host that it is let out.

@@ -39,6 +39,8 @@ const SEARCHES: &[&str] = &[
 /// PowerShell's comparisons with a text.
 const COMPARES: &[&str] =
     &["-match", "-notmatch", "-imatch", "-cmatch", "-like", "-notlike", "-eq", "-ne", "-contains"];
+/// Words by which a search does something to what it finds.
+const ACTS: &[&str] = &["-delete", "-exec", "-execdir", "-ok"];
 /// Programs that run what follows, and words around it.
 const WRAPPERS: &[&str] = &[
     "sudo",
@@ -150,7 +152,7 @@ fn deed_of(words: &[String]) -> Deed {
             .any(|word| word.strip_prefix(start).is_some_and(|rest| !is_whole || rest.is_empty()))
     };
     let compares = words.iter().any(|w| COMPARES.contains(&w.to_ascii_lowercase().as_str()));
-    if compares || SEARCHES.contains(&verb.as_str()) {
+    if compares || SEARCHES.contains(&verb.as_str()) && !has(ACTS) {
         Deed::Search
     } else if REMOTES.iter().any(|(name, start)| *name == verb && names_host(start)) {
         Deed::Remote
