@@ -2,14 +2,17 @@
 //! alone.
 //!
 //! Proves what was brought onto the machine under which name; the times are the archive
-//! maker's. Covers ustar, GNU's long names and pax paths (POSIX.1-2001 `pax`, GNU tar's
-//! manual, "Basic Tar Format"). A packed archive can only be read from its beginning: of a
-//! large one the beginning alone is.
+//! maker's. Covers the headers of Unix V7, ustar, GNU's long names and sparse files, and
+//! pax attributes (POSIX.1-2001 `pax`, GNU tar's manual, "Basic Tar Format" and "Storing
+//! Sparse Files"). A packed archive can only be read from its beginning: of a large one the
+//! beginning alone is.
 //!
 //! ```text
 //! header of 512 bytes   0 name, 100   124 size, 12 octal   136 modified, 12 octal   148 sum
 //!                     156 type      257 "ustar"            345 prefix, 155
-//! type L: the next member's name   x: its attributes, `LEN path=NAME\n`
+//! type L: the next member's name   x: its attributes, `LEN path=NAME\n`, in a block or more
+//! type S: a sparse file, 482 whether a block of its map follows (of that: 504 the same),
+//!       483 the size of the file, 12
 //! ```
 
 use std::io::{self, Read};
@@ -164,7 +167,7 @@ fn ends_early() -> io::Error {
 
 /// Tells the members, up to the empty block that ends them.
 fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), End> {
-    let mut long_name = None;
+    let mut next = Attributes::default();
     for number in 0..MAX_MEMBERS {
         let begins = source.at();
         let cut = |why: String| if number == 0 { End::Foreign } else { End::Cut(begins, why) };
@@ -177,19 +180,34 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
         let Some(header) = header else { return Err(cut("no header where one should be".into())) };
         let failed = |error: io::Error| End::Cut(begins, error.to_string());
         let whole = header.size.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX);
-        if matches!(header.kind, b'L' | b'x') && header.size <= MAX_NAME_BYTES {
+        if matches!(header.kind, b'L' | b'x' | b'X') && header.size <= MAX_NAME_BYTES {
             let length = usize::try_from(header.size).unwrap_or_default();
             let mut text = vec![0; length];
             source.fill(&mut text).map_err(failed)?;
             source.skip(whole.saturating_sub(header.size)).map_err(failed)?;
-            long_name = if header.kind == b'L' { Some(text_of(&text)) } else { pax_path(&text) };
+            match header.kind {
+                b'L' => next.name = Some(text_of(&text)),
+                _ => next.read(&text),
+            }
             continue;
         }
-        let name = long_name.take().unwrap_or_else(|| header.name.clone());
-        let is_file = matches!(header.kind, b'0' | 0 | b'7');
+        if header.kind == b'S' {
+            let mut goes_on = block.get(482) != Some(&0);
+            while goes_on {
+                let mut map = [0; BLOCK];
+                let read = source.fill(&mut map).map_err(failed)?;
+                goes_on = read == BLOCK && map.get(504) != Some(&0);
+            }
+        }
+        let attributes = std::mem::take(&mut next);
+        let stored = attributes.size.unwrap_or(header.size);
+        let whole = stored.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX);
+        let name = attributes.name.as_ref().unwrap_or(&header.name);
+        // Old programs know a directory by its name alone.
+        let is_file = matches!(header.kind, b'0' | 0 | b'7' | b'S') && !name.ends_with('/');
         if is_file
             && input.filter.admits_text(name.as_bytes())
-            && sink.record(header.record(name)) == ControlFlow::Break(())
+            && sink.record(header.record(attributes, stored)) == ControlFlow::Break(())
         {
             return Ok(());
         }
@@ -197,9 +215,9 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
         if further > MAX_UNPACKED_BYTES && source.is_packed() {
             return Err(End::Cut(begins, format!("only {MAX_UNPACKED_BYTES} bytes are unpacked")));
         }
-        source.skip(header.size).map_err(failed)?;
+        source.skip(stored).map_err(failed)?;
         // What fills up the last block may be missing at the end.
-        let _ = source.skip(whole.saturating_sub(header.size));
+        let _ = source.skip(whole.saturating_sub(stored));
     }
     Err(End::Cut(source.at(), format!("more than {MAX_MEMBERS} members")))
 }
@@ -207,9 +225,64 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
 /// What a header says of a member.
 struct Header {
     name: String,
+    /// As it is stored.
     size: u64,
+    /// Of a sparse file, with its holes.
+    whole_size: Option<u64>,
     modified: Option<u64>,
     kind: u8,
+}
+
+/// What stands before a header about its member, in place of what the header has.
+#[derive(Default)]
+struct Attributes {
+    name: Option<String>,
+    size: Option<u64>,
+    whole_size: Option<u64>,
+    modified: Option<Moment>,
+}
+
+impl Attributes {
+    /// Reads lines `30 mtime=1709287200.5\n27 path=a/b\n`: each with its own length, for a
+    /// name may have any character.
+    fn read(&mut self, text: &[u8]) {
+        let mut rest = text;
+        while let Some((line, further)) = attribute(rest) {
+            rest = further;
+            let Some(at) = line.iter().position(|byte| *byte == b'=') else { continue };
+            let (key, value) = line.split_at(at);
+            let value = String::from_utf8_lossy(value.get(1..).unwrap_or_default());
+            match key {
+                // GNU's sparse files bear another name in `path`.
+                b"GNU.sparse.name" => self.name = Some(value.into_owned()),
+                b"path" if self.name.is_none() => self.name = Some(value.into_owned()),
+                b"size" => self.size = value.parse().ok(),
+                b"mtime" => self.modified = modified(&value),
+                b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.whole_size = value.parse().ok(),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// When a member was modified, in seconds since 1970 with or without a fraction.
+fn modified(text: &str) -> Option<Moment> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let nanoseconds = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    Some(Moment {
+        at: Some(from_unix(seconds.parse().ok()?, nanoseconds)?),
+        meaning: "Archive Member Modified",
+        precision: if fraction.is_empty() { Precision::Second } else { Precision::Exact },
+        raw: text.to_owned(),
+    })
+}
+
+/// The first attribute without its length, and what follows it.
+fn attribute(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = text.iter().position(|byte| *byte == b' ')?;
+    let length: usize = str::from_utf8(text.get(..blank)?).ok()?.parse().ok()?;
+    let line = text.get(blank.checked_add(1)?..length)?;
+    Some((line.strip_suffix(b"\n").unwrap_or(line), text.get(length..)?))
 }
 
 impl Header {
@@ -225,38 +298,42 @@ impl Header {
             true => format!("{prefix}/{name}"),
             false => name,
         };
+        let kind = *block.get(156)?;
         Some(Self {
             name,
             size: number(piece(block, 124, 12)?)?,
             modified: number(piece(block, 136, 12)?),
-            kind: *block.get(156)?,
+            kind,
+            whole_size: (kind == b'S').then(|| number(piece(block, 483, 12)?)).flatten(),
         })
     }
 
-    fn record(&self, name: String) -> Record {
+    fn record(&self, attributes: Attributes, stored: u64) -> Record {
+        let name = attributes.name.unwrap_or_else(|| self.name.clone());
+        let size = attributes.whole_size.or(self.whole_size).unwrap_or(stored);
         let mut record = Record::new("archive", Locator::Member(name.clone()));
         record.push("MemberName", name);
-        record.push("MemberSize", i64::try_from(self.size).unwrap_or(i64::MAX));
-        let seconds = self.modified.and_then(|seconds| i64::try_from(seconds).ok());
-        record.times.extend(seconds.and_then(|seconds| {
-            let at = from_unix(seconds, 0)?;
-            let meaning = "Archive Member Modified";
-            let precision = Precision::Second;
-            Some(Moment { at: Some(at), meaning, precision, raw: seconds.to_string() })
-        }));
+        record.push("MemberSize", i64::try_from(size).unwrap_or(i64::MAX));
+        let own = || modified(&self.modified?.to_string());
+        record.times.extend(attributes.modified.or_else(own));
         record
     }
 }
 
-/// Whether a block is a header: it says so, and its sum is right.
+/// Whether a block is a header: its sum is right. Old programs added signed bytes.
 fn is_header(block: &[u8]) -> bool {
     let Some(block) = block.get(..BLOCK) else { return false };
-    let sum = block.iter().enumerate().map(|(at, byte)| match at {
-        148..156 => u64::from(b' '),
-        _ => u64::from(*byte),
-    });
-    piece(block, 257, 5) == Some(b"ustar")
-        && piece(block, 148, 8).and_then(number) == Some(sum.sum::<u64>())
+    let told = piece(block, 148, 8).and_then(number).filter(|_| block.first() != Some(&0));
+    let Some(told) = told else { return false };
+    let sum = |value: fn(u8) -> i64| -> i64 {
+        let byte = |(at, byte): (usize, &u8)| match at {
+            148..156 => i64::from(b' '),
+            _ => value(*byte),
+        };
+        block.iter().enumerate().map(byte).sum()
+    };
+    let signed = |byte: u8| i64::from(byte.cast_signed());
+    i64::try_from(told).is_ok_and(|told| told == sum(i64::from) || told == sum(signed))
 }
 
 /// A number in octal digits, or after a byte of 0x80 in binary.
@@ -273,13 +350,6 @@ fn number(field: &[u8]) -> Option<u64> {
 fn text_of(field: &[u8]) -> String {
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
     String::from_utf8_lossy(field.get(..end).unwrap_or_default()).into_owned()
-}
-
-/// The path among a member's attributes: `30 mtime=1709287200.5\n27 path=a/b\n`.
-fn pax_path(attributes: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(attributes);
-    let path = text.lines().find_map(|line| line.split_once(" path=").map(|(_, path)| path))?;
-    Some(path.to_owned())
 }
 
 #[cfg(test)]
@@ -301,6 +371,32 @@ mod tests {
             let at = kept.records[0].first_time().unwrap();
             assert_eq!(at.to_string(), "2024-03-01T10:00:00Z");
         }
+    }
+
+    #[test]
+    fn old_and_sparse_members_do_not_hide_what_follows() {
+        let kept = parse(&Tar, &sample("tar/old.tgz")).unwrap();
+        let told: Vec<_> = kept
+            .records
+            .iter()
+            .map(|r| (r.text("MemberName").unwrap(), r.number("MemberSize").unwrap()))
+            .collect();
+        let sparse = ("a/sparse", 1_966_080);
+        assert_eq!(told, [("a/ngrok-v7", 4), sparse, sparse, ("a/ngrok", 6)]);
+        assert!(kept.damage.is_empty());
+    }
+
+    #[test]
+    fn a_length_that_lies_ends_the_attributes() {
+        let mut read = Attributes::default();
+        read.read(b"27 path=a/\nb\n12 size=9\n");
+        assert_eq!((read.name, read.size), (None, None));
+        let mut read = Attributes::default();
+        read.read(b"12 path=a\nb\n10 size=9\n99 path=c\n");
+        assert_eq!((read.name.as_deref(), read.size), (Some("a\nb"), Some(9)));
+        read.name = None;
+        read.read(b"26 GNU.sparse.name=a/real\n23 path=GNUSparse/real\n");
+        assert_eq!(read.name.as_deref(), Some("a/real"));
     }
 
     #[test]

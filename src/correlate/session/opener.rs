@@ -284,7 +284,7 @@ fn tells_an_end(event: &Event) -> bool {
     let message = record.text("Message").unwrap_or_default();
     message.starts_with("Stopp")
         || message.contains("Deactivated")
-        || record.commands().any(|line| removal::is_end(line))
+        || record.commands().any(removal::is_end)
 }
 
 /// Whether the event says of some port of this host that it is let out.
