@@ -448,3 +448,113 @@ fn versions_are_told_by_every_source() {
         assert_eq!(told, expected, "{field}: {value}");
     }
 }
+
+/// What a profile says of names, as its file has it.
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    #[serde(default)]
+    binaries: Vec<String>,
+    #[serde(default)]
+    packages: Vec<String>,
+    #[serde(default)]
+    services: Vec<String>,
+    #[serde(default)]
+    domains: Vec<Domain>,
+}
+
+#[derive(Deserialize)]
+struct Domain {
+    suffix: String,
+}
+
+impl Named {
+    fn all() -> Vec<Self> {
+        let files = builtin::files().filter(|(path, _)| path.ends_with("/profile.yaml"));
+        files.map(|(_, bytes)| yaml_serde::from_slice(bytes).unwrap()).collect()
+    }
+
+    /// Records that look like the tool's, and are not.
+    fn likenesses(&self) -> Vec<(&'static str, &'static str, String)> {
+        let mut all = Vec::new();
+        let stems: Vec<&str> =
+            self.binaries.iter().map(|name| name.strip_suffix(".exe").unwrap_or(name)).collect();
+        // What a release adds to a name is free behind `-` and `_`; a name with a dot is an address.
+        let is_own = |stem: &&&str| {
+            let longer = |of: &&str| stem.starts_with(&format!("{of}_"));
+            !stem.contains('.') && !stems.iter().any(longer)
+        };
+        for stem in stems.iter().filter(is_own) {
+            for name in [format!("un{stem}"), format!("{stem}x"), format!("{stem}-view")] {
+                let windows = format!(r"C:\Program Files\Acme\{name}.exe");
+                let unix = format!("/opt/acme/{name}");
+                for image in [&windows, &unix] {
+                    all.push(("process_creation", "Image", image.clone()));
+                    all.push(("process_creation", "CommandLine", format!("\"{image}\" --help")));
+                    all.push(("file", "TargetFilename", image.clone()));
+                    all.push(("systemd_unit", "CommandLine", image.clone()));
+                }
+                all.push(("prefetch", "Image", windows.to_uppercase()));
+                all.push(("service", "ImagePath", windows));
+                all.push(("shell_history", "CommandLine", name));
+            }
+            for text in [
+                format!("echo {stem}"),
+                format!("grep -ri {stem} /var/log"),
+                format!("man {stem}"),
+                format!("vim notes-on-{stem}.txt"),
+                format!("git log --grep {stem}"),
+                format!("which {stem}"),
+                format!("cd ~/src/{stem}"),
+            ] {
+                all.push(("shell_history", "CommandLine", text));
+            }
+            all.push(("powershell_history", "CommandLine", format!("Get-Process {stem}")));
+        }
+        for Domain { suffix } in &self.domains {
+            let parent = suffix.split_once('.').map_or("", |(_, parent)| parent);
+            let is_below = self.domains.iter().any(|other| parent.ends_with(&other.suffix));
+            let before = (!is_below).then(|| format!("not{suffix}"));
+            let others = [suffix.replace('.', "x"), format!("{suffix}.example")];
+            for name in before.into_iter().chain(others) {
+                all.push(("dns_query", "QueryName", name.clone()));
+                all.push(("browser_history", "Url", format!("https://{name}/")));
+            }
+        }
+        for package in self.packages.iter().filter(|package| !package.contains(['/', '.'])) {
+            for name in [format!("un{package}"), format!("{package}x")] {
+                all.push(("package", "Name", name.clone()));
+                all.push(("shell_history", "CommandLine", format!("sudo apt-get install {name}")));
+            }
+        }
+        for service in &self.services {
+            all.push(("service", "ServiceName", format!("un{service}")));
+            all.push(("service", "ServiceName", format!("{service}x")));
+        }
+        all
+    }
+}
+
+/// For every tool: names, domains and texts that merely look like its own.
+#[test]
+fn what_looks_like_a_tool_is_none() {
+    let all = Named::all();
+    assert!(all.len() > 40);
+    let mut faults = BTreeSet::new();
+    for tool in &all {
+        for (category, field, value) in tool.likenesses() {
+            let mut record = Record::new(category, Locator::Record(1));
+            record.push(field, value.clone());
+            for hit in DETECTOR.evaluate(&record) {
+                if hit.score >= 30 {
+                    faults.insert(format!(
+                        "{}: {category} {field} {value}: {} {}",
+                        tool.id, hit.rule, hit.score
+                    ));
+                }
+            }
+        }
+    }
+    let told: Vec<String> = faults.into_iter().collect();
+    assert!(told.is_empty(), "{} of {}:\n{}", told.len(), all.len(), told.join("\n"));
+}
