@@ -558,3 +558,28 @@ fn what_looks_like_a_tool_is_none() {
     let told: Vec<String> = faults.into_iter().collect();
     assert!(told.is_empty(), "{} of {}:\n{}", told.len(), all.len(), told.join("\n"));
 }
+
+/// What administrators and developers run every day: a row that ranks would be a false alarm.
+#[test]
+fn ordinary_commands_are_no_tool() {
+    const SOURCES: [(&str, &str); 6] = [
+        ("process_creation", "CommandLine"),
+        ("shell_history", "CommandLine"),
+        ("powershell_history", "CommandLine"),
+        ("service", "ImagePath"),
+        ("systemd_unit", "CommandLine"),
+        ("task", "TaskCommand"),
+    ];
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/detect/ordinary_commands.txt");
+    let mut faults = Vec::new();
+    for line in std::fs::read_to_string(&path).unwrap().lines() {
+        for (category, field) in SOURCES {
+            let mut record = Record::new(category, Locator::Record(1));
+            record.push(field, line);
+            for hit in DETECTOR.evaluate(&record).iter().filter(|hit| hit.score > 20) {
+                faults.push(format!("{category}: {line}: {} {}", hit.rule, hit.score));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
