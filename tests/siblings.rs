@@ -173,3 +173,39 @@ fn what_a_tool_logged_is_told_wherever_it_lies() {
         assert_eq!(answer == "yes", says, "{from}: {answer}");
     }
 }
+
+/// The side to which others' agents come is told apart, and is not told of a release that
+/// has both sides in it.
+#[test]
+fn a_server_is_told_apart_from_an_agent() {
+    const UNIT: &str = "Windows/System32/Tasks/Relay";
+    let task = |command: &str, arguments: &str| {
+        let text = format!(
+            "<?xml version=\"1.0\"?>\n<Task version=\"1.2\" xmlns=\"http://schemas.microsoft.com/windows/2004/02/mit/task\">\
+             <Triggers><BootTrigger/></Triggers><Actions><Exec><Command>{command}</Command><Arguments>{arguments}</Arguments></Exec></Actions></Task>"
+        );
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    for (command, arguments, tool, serves) in [
+        (r"C:\frp\frps.exe", r"-c C:\frp\frps.toml", "frp", true),
+        (r"C:\frp\frpc.exe", r"-c C:\frp\frpc.toml", "frp", false),
+        (r"C:\x\svc.exe", "server -p 8000 --reverse", "chisel", true),
+        (r"C:\x\svc.exe", "client 203.0.113.5:8000 R:3389:127.0.0.1:3389", "chisel", false),
+        (r"C:\x\ligolo-proxy.exe", "-selfcert -laddr 0.0.0.0:11601", "ligolo", true),
+        (r"C:\x\a.exe", "-connect 203.0.113.5:11601 -ignore-cert", "ligolo", false),
+    ] {
+        let place = TempDir::new().unwrap();
+        let host = place.path().join("DEV-WS-11");
+        clean_host(&host);
+        let mark: &[u8] = &[0xff, 0xfe];
+        write(&host.join(UNIT), &[mark, &task(command, arguments)].concat());
+        for name in ["frpc.exe", "frps.exe", "frpc.toml", "frps.toml"] {
+            write(&host.join("frp").join(name), b"bindPort = 7000\nserverPort = 7000\n");
+        }
+        let ran = lab::scan(&host, Duration::from_secs(300));
+        let verdict: Value = serde_json::from_str(&ran.files["DEV-WS-11/verdict.json"]).unwrap();
+        let of = verdict["tools"].as_array().unwrap().iter().find(|of| of["tool"] == tool).unwrap();
+        assert_eq!(of["rungs"]["persisted"]["answer"], "yes", "{command} {arguments}");
+        assert_eq!(of["serves"].is_array(), serves, "{command} {arguments}: {}", of["serves"]);
+    }
+}

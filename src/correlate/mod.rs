@@ -59,10 +59,15 @@ pub struct Tool {
     pub needs: BTreeMap<RungName, Vec<Need>>,
     /// What a record says of the agent's version.
     pub clues: Option<Arc<Clues>>,
+    /// Whether a record is of the side to which agents on other machines come.
+    pub is_server: Option<Arc<IsServer>>,
 }
 
 /// Tells what a record says of the agent's version.
 pub type Clues = dyn Fn(&Record) -> Vec<VersionClue> + Send + Sync;
+
+/// Tells whether a record is of a tool's server.
+pub type IsServer = dyn Fn(&Record) -> bool + Send + Sync;
 
 /// A source that a "no" rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use super::session::Found;
 use super::timeline::{RowsOf, counts};
 use super::{Tokens, Tool, exposed, traffic, version};
 use crate::model::{
-    Answer, Chain, Coverage, CoverageState, Credential, Event, Level, NO_TOOL, Row, RowStage, Rung,
-    RungName, Session, Tag, ToolVerdict, Verdict,
+    Answer, Chain, Coverage, CoverageState, Credential, Event, Hit, Level, NO_TOOL, Row, RowStage,
+    Rung, RungName, Session, Tag, ToolVerdict, Verdict,
 };
 
 /// Rows this close to a rung's first moment belong to it.
@@ -80,7 +80,28 @@ fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
         agent_version: version::bracket(tool, events()),
         exposed: exposed::of(tool, f),
         traffic: traffic::of(tool, f),
+        serves: serves(tool, f),
     }
+}
+
+/// Rows that show the tool's server, by id.
+fn serves(tool: &Tool, f: &Findings<'_>) -> Vec<String> {
+    // A release brings both sides: what merely lies there serves nobody.
+    let works = |stage| {
+        use RowStage::{Connected, Executed, Persisted, Used};
+        matches!(stage, Executed | Persisted | Connected | Used)
+    };
+    let is_sure = |hit: &Hit| {
+        let is_grave = Level::of_score(hit.score) >= Level::Medium;
+        hit.tool == tool.id && is_grave && works(hit.stage) && hit.suppressed_by.is_none()
+    };
+    let of_server = |event: &Event| {
+        event.hits.iter().any(is_sure)
+            && tool.is_server.as_ref().is_some_and(|is_server| is_server(&event.record))
+    };
+    let events = f.events.iter().enumerate().filter(|(_, event)| of_server(event));
+    let rows = events.filter_map(|(index, _)| f.rows_of.get(&index)).flatten().cloned();
+    rows.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 fn with_rows(found: &Found, rows_of: &RowsOf) -> Session {

@@ -201,6 +201,7 @@ impl Loaded {
         old.allow.extend(new.allow);
         old.references.extend(new.references);
         old.version_hints.extend(new.version_hints);
+        old.server_signs.extend(new.server_signs);
         old.sha256 = hex(&Sha256::digest(format!("{}{}", old.sha256, new.sha256)));
     }
 }

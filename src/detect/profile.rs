@@ -76,6 +76,8 @@ pub struct Profile {
     pub allow: Vec<Allow>,
     /// What an observation says of the program's version.
     pub version_hints: Vec<VersionHint>,
+    /// By which its other side is known, to which agents on other machines come.
+    pub server_signs: Vec<Sign>,
     /// By operating system, then rung: every artifact that must have been read
     /// before its silence is a "no".
     pub needs: Needs,
@@ -137,6 +139,9 @@ impl Profile {
         }
         if let Some(errand) = self.errands.iter().find(|e| RowStage::parse(&e.stage).is_none()) {
             return Some(format!("errands, {}: no stage `{}`", errand.says, errand.stage));
+        }
+        if let Some(sign) = self.server_signs.iter().find(|sign| sign.regex().is_none()) {
+            return Some(format!("server_signs: not a pattern: `{}`", sign.pattern));
         }
         if let Some(hint) = self.version_hints.iter().find(|hint| hint.regex().is_none()) {
             return Some(format!("version_hints: not a pattern: `{}`", hint.seen));
@@ -298,6 +303,34 @@ fn glob(pattern: &str, text: &str) -> bool {
         }
     }
     true
+}
+
+/// A regular expression, letter case aside.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "String")]
+pub struct Sign {
+    pattern: String,
+    regex: OnceLock<Option<Regex>>,
+}
+
+impl From<String> for Sign {
+    fn from(pattern: String) -> Self {
+        Self { pattern, regex: OnceLock::new() }
+    }
+}
+
+impl Sign {
+    fn regex(&self) -> Option<&Regex> {
+        self.regex.get_or_init(|| Regex::new(&format!("(?i){}", self.pattern)).ok()).as_ref()
+    }
+
+    /// Whether a command of the record, its program, file or message has it.
+    pub fn is_on(&self, record: &Record) -> bool {
+        const FIELDS: [&str; 4] = ["Image", "TargetFilename", "Name", "Message"];
+        let Some(regex) = self.regex() else { return false };
+        let mut texts = FIELDS.iter().filter_map(|field| record.text(field));
+        record.commands().any(|text| regex.is_match(text)) || texts.any(|text| regex.is_match(text))
+    }
 }
 
 /// An observation that tells something of the agent's version.

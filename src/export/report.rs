@@ -135,11 +135,19 @@ fn tool_sentence(tool: &ToolVerdict) -> String {
         Some(used) => format!("whether somebody came in is unknown ({})", short(&used.why)),
         None => "whether somebody came in is unknown".to_owned(),
     };
+    // What came to a server went on to the machines of its agents.
+    let (role, used) = match tool.serves.is_empty() {
+        true => ("", used),
+        false => (
+            " as a server for agents on other machines",
+            used.replace("somebody came in", "somebody came to it"),
+        ),
+    };
     let name = if tool.tool == NO_TOOL { "a tunnel" } else { &tool.tool };
     if steps.is_empty() {
-        format!("{name} was here; {used}")
+        format!("{name} was here{role}; {used}")
     } else {
-        format!("{name} was here: {}; {used}", steps.join(", "))
+        format!("{name} was here{role}: {}; {used}", steps.join(", "))
     }
 }
 

@@ -59,8 +59,13 @@ fn tool(verdict: &ToolVerdict) -> Value {
         "agent_version": agent_version(&verdict.agent_version),
         "exposed": verdict.exposed.iter().map(exposed).collect::<Vec<_>>(),
     });
-    if let (Some(object), Some(all)) = (value.as_object_mut(), &verdict.traffic) {
-        object.insert("traffic".to_owned(), traffic(all));
+    if let Some(object) = value.as_object_mut() {
+        if let Some(all) = &verdict.traffic {
+            object.insert("traffic".to_owned(), traffic(all));
+        }
+        if !verdict.serves.is_empty() {
+            object.insert("serves".to_owned(), json!(verdict.serves));
+        }
     }
     value
 }

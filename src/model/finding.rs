@@ -179,6 +179,8 @@ pub struct ToolVerdict {
     pub exposed: Vec<Exposed>,
     /// `None` when no source counted any.
     pub traffic: Option<Traffic>,
+    /// Rows of its server, to which agents on other machines come.
+    pub serves: Vec<String>,
 }
 
 /// verdict.json.

@@ -140,6 +140,7 @@ fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os
             .is_none_or(|a| a.expected || a.anywhere && a.patterns.is_empty()),
     };
     let hints = profile.version_hints.clone();
+    let signs = profile.server_signs.clone();
     Tool {
         id: profile.id.clone(),
         words: vec![profile.id.to_string()],
@@ -152,6 +153,9 @@ fn tool_of(profile: &Profile, detector: &Detector, artifacts: &Artifacts, os: Os
             .into_iter()
             .map(|rung| (rung, profile.needs(os.as_str(), rung).iter().map(need).collect()))
             .collect(),
+        is_server: Some(Arc::new(move |record: &Record| {
+            signs.iter().any(|sign| sign.is_on(record))
+        })),
         clues: Some(Arc::new(move |record: &Record| {
             let hints = hints.iter().filter(|hint| hint.applies(record));
             hints
