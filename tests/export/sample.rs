@@ -121,6 +121,7 @@ pub fn verdict() -> Verdict {
         agent_version: Default::default(),
         exposed: vec![],
         traffic: None,
+        serves: vec![],
     };
     Verdict {
         host: "WS-01".into(),
