@@ -109,7 +109,7 @@ pub fn words(command_line: &str) -> Vec<String> {
 /// The full path that a command gives to a copy of a program, or renames it to: of a file
 /// that `is_program` knows by its name, to what cannot be a folder.
 pub fn copy_of(command_line: &str, is_program: impl Fn(&str) -> bool) -> Option<String> {
-    const VERBS: [&str; 14] = [
+    const VERBS: [&str; 15] = [
         "copy",
         "copy-item",
         "cp",
@@ -124,7 +124,11 @@ pub fn copy_of(command_line: &str, is_program: impl Fn(&str) -> bool) -> Option<
         "rename-item",
         "rni",
         "ln",
+        "xcopy",
     ];
+    // What PowerShell calls the one and the other.
+    const FROM: [&str; 3] = ["-path", "-literalpath", "-lp"];
+    const TO: [&str; 4] = ["-destination", "-dest", "-newname", "-target"];
     const FOLDERS_OF_PROGRAMS: [&str; 6] = ["bin", "sbin", "libexec", "opt", "shm", "tmp"];
     let words = words(command_line);
     let verb = words.iter().position(|word| {
@@ -132,16 +136,36 @@ pub fn copy_of(command_line: &str, is_program: impl Fn(&str) -> bool) -> Option<
         VERBS.contains(&name.strip_suffix(".exe").unwrap_or(&name))
     })?;
     let is_option = |word: &str| word.starts_with('-') || word.starts_with('/') && word.len() < 3;
-    let clean = |word: &String| word.trim_matches(['\'', ';', '"']).to_owned();
-    let given = words.iter().skip(verb.saturating_add(1)).map(clean);
-    let given: Vec<String> = given.filter(|word| !word.is_empty() && !is_option(word)).collect();
-    let [from, to] = given.as_slice() else { return None };
+    let (mut from, mut to, mut given) = (None, None, Vec::new());
+    let mut rest = words.iter().skip(verb.saturating_add(1));
+    while let Some(word) = rest.next().filter(|word| !word.starts_with(['&', '|', ';'])) {
+        let option = word.to_lowercase();
+        let value = word.trim_matches(['\'', ';', '"', '}', ')']);
+        match () {
+            () if FROM.contains(&option.as_str()) => from = rest.next(),
+            () if TO.contains(&option.as_str()) => to = rest.next(),
+            () if !value.is_empty() && !is_option(word) => given.push(value.to_owned()),
+            () => {}
+        }
+        if word.ends_with(';') {
+            break;
+        }
+    }
+    let clean = |word: &String| word.trim_matches(['\'', ';', '"', '}', ')']).to_owned();
+    // What is not named is in its order.
+    let mut given = given.into_iter();
+    let from = from.map(clean).or_else(|| given.next())?;
+    let to = to.map(clean).or_else(|| given.next())?;
+    if given.next().is_some() {
+        return None;
+    }
+    let (from, to) = (from.as_str(), to.trim_end_matches('*'));
     if !is_program(base_name(from)) || to.ends_with(['/', '\\']) {
         return None;
     }
     let is_whole = |path: &str| path.starts_with('/') || path.get(1..3) == Some(":\\");
     let whole = match (is_whole(to), is_whole(from) && !to.contains(['/', '\\'])) {
-        (true, _) => to.clone(),
+        (true, _) => to.to_owned(),
         (false, true) => format!("{}{to}", from.strip_suffix(base_name(from))?),
         (false, false) => return None,
     };
@@ -456,6 +480,12 @@ mod tests {
             (r"Rename-Item -Path 'C:\t\ngrok.exe' -NewName svc.exe", Some(r"C:\t\svc.exe")),
             ("ren ngrok.exe svc.exe", None),
             (r"copy /y ngrok.exe C:\Windows\Temp\a.exe", Some(r"C:\Windows\Temp\a.exe")),
+            (r"Copy-Item -Destination C:\x\a.exe -Path .\ngrok.exe -Force", Some(r"C:\x\a.exe")),
+            (r"rni -NewName svc.exe C:\t\ngrok.exe", Some(r"C:\t\svc.exe")),
+            (r"xcopy /y ngrok.exe C:\x\a.exe*", Some(r"C:\x\a.exe")),
+            (r"copy ngrok.exe C:\x\a.exe & start C:\x\a.exe tcp 22", Some(r"C:\x\a.exe")),
+            ("cp ./ngrok /usr/bin/.k; chmod +x /usr/bin/.k", Some("/usr/bin/.k")),
+            ("cp ngrok notes.txt /tmp/x", None),
         ] {
             assert_eq!(copy_of(line, is_ngrok).as_deref(), expected, "{line}");
         }

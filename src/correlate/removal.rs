@@ -344,21 +344,28 @@ pub fn is_end(line: &str) -> bool {
     deeds(line).contains(&Deed::Ends)
 }
 
-/// Whether the record is a command that ends programs of that name, with its ending or
-/// without: `taskkill /im agent.exe`, `Stop-Process -Name agent`.
+/// Whether the record is a command that ends or removes programs of that name, with its
+/// ending or without: `taskkill /im agent.exe`, `Stop-Process -Name agent`, `del agent.exe`.
 pub fn ends(record: &Record, tail: &str) -> bool {
     let own = stem(tail);
     let is_named = |line: &str| {
         let words = path::words(line);
-        let mut parts = words.iter().flat_map(|word| word.split([' ', '\'', ',', '=', ';']));
-        parts.any(|word| stem(&path::base_name(word).to_lowercase()) == own)
+        let parts = words.iter().flat_map(|word| word.split([' ', '\'', ',', '=', ';']));
+        // With a folder it is the program of that folder.
+        let bare = |word: &str| word.trim_start_matches(['.', '\\', '/']).to_lowercase();
+        parts.map(bare).any(|word| !word.contains(['\\', '/']) && stem(&word) == own)
     };
     is_command(record) && record.commands().any(|line| of(line).is_some() && is_named(line))
 }
 
 /// What the screen must see of such a command beside the name.
 pub fn requirement() -> Requirement {
-    Requirement::Any(ENDERS.iter().map(|word| Requirement::Text((*word).to_owned())).collect())
+    // Two letters stand in any text: with the blank behind them in fewer.
+    let word = |word: &&str| match word.len() {
+        2 => Requirement::Text(format!("{word} ")),
+        _ => Requirement::Text((*word).to_owned()),
+    };
+    Requirement::Any(ENDERS.iter().chain(&REMOVERS).map(word).collect())
 }
 
 /// A program's file name without its ending, from its [`path::tail`].
@@ -475,6 +482,10 @@ mod tests {
             ("Stop-Process -Name wupd -Force", true),
             ("taskkill /im wupdate.exe", false),
             ("tasklist /fi wupd.exe", false),
+            ("cmd /c del /f wupd.exe", true),
+            (r"Remove-Item .\wupd.exe", true),
+            (r"del C:\other\wupd.exe", false),
+            ("del wupd.log", false),
         ] {
             let mut record = Record::new("process_creation", Locator::Record(1));
             record.push("CommandLine", line);

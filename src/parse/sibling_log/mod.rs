@@ -157,7 +157,7 @@ fn record(saying: &Saying, form: &Form, locator: Locator) -> Record {
 }
 
 /// What cloudflared was told to let out: the public name and the service of the rule that
-/// matters most, a way into this host before others.
+/// matters most, a way in before others.
 fn ingress(config: &str) -> Option<(Option<String>, Option<String>)> {
     let config: serde_json::Value = serde_json::from_str(config).ok()?;
     let text = |rule: &serde_json::Value, key: &str| rule.get(key)?.as_str().map(str::to_owned);
