@@ -9,7 +9,7 @@ use super::fact::{self, Fact, Told};
 use super::session::Found;
 use super::timeline::{Built, RowsOf};
 use super::verdict::remoteness;
-use super::{REMOTE_ACCESS_PORTS, Settings, Tool, path};
+use super::{REMOTE_ACCESS_PORTS, Settings, Tool, path, port};
 use crate::model::{Chain, Level, NO_TOOL, Row, RowStage, SystemFacts, Tag};
 
 /// What every further stage adds to a chain's score.
@@ -36,6 +36,12 @@ const PACKAGE_FOLDERS: &[&str] = &[
     "\\snap\\",
     "\\homebrew\\",
     "\\linuxbrew\\",
+];
+
+/// Commands of package managers.
+const MANAGERS: [&str; 17] = [
+    "apt", "apt-get", "brew", "cargo", "choco", "dnf", "go", "npm", "npx", "pip", "pip3", "pnpm",
+    "scoop", "snap", "winget", "yarn", "yum",
 ];
 
 /// Builds the chains and writes their ids into the rows.
@@ -228,9 +234,10 @@ fn benign(tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Option<String> {
             folders.insert(own.or(folder.copied())?);
         }
     }
+    folders.extend(managers_typed(&others).unwrap_or_default());
     let managers: Vec<&str> = folders.iter().map(|folder| folder.trim_matches('\\')).collect();
     let came = match visits.is_empty() {
-        true => "nobody came in",
+        true => "nobody is seen coming in",
         false => "only visitors of a web port came",
     };
     (!managers.is_empty()).then(|| {
@@ -240,6 +247,28 @@ fn benign(tool: &Tool, rows: &[&Row], sessions: &[&Found]) -> Option<String> {
             managers.join(", ")
         )
     })
+}
+
+/// The package managers that somebody had install the tool, where all that was delivered
+/// came so and what was run then names ports of web servers alone.
+fn managers_typed(rows: &[&Row]) -> Option<BTreeSet<&'static str>> {
+    let of_stage = |stage| rows.iter().filter(move |row| row.stage == stage);
+    let installs = |row: &&&Row| row.rule.iter().any(|rule| is_install(rule));
+    let from = |row: &&Row| {
+        let mut words = row.command_line.split([' ', '/', '\\']);
+        words.find_map(|word| MANAGERS.iter().find(|name| word == **name).copied())
+    };
+    let ports: Vec<i64> =
+        of_stage(RowStage::Executed).flat_map(|row| port::named_ports(&row.command_line)).collect();
+    let is_web = !ports.is_empty() && ports.iter().all(|port| WEB_PORTS.contains(port));
+    let all_installed = of_stage(RowStage::Delivered).all(|row| installs(&row));
+    let managers = of_stage(RowStage::Delivered).filter_map(from).collect();
+    (is_web && all_installed).then_some(managers)
+}
+
+/// Whether a rule tells that a package manager was told to install the tool.
+fn is_install(rule: &str) -> bool {
+    ["-typed-install", "-package", "-known-package"].iter().any(|end| rule.ends_with(end))
 }
 
 /// Whether a row of the agent's own log tells of a visit to a web server of a developer.
@@ -374,6 +403,32 @@ fn described(found: &Found) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn typed(stage: RowStage, rule: &str, command: &str) -> Row {
+        let (rule, command_line) = (vec![rule.to_owned()], command.to_owned());
+        Row { stage, rule, command_line, ..Row::default() }
+    }
+
+    #[test]
+    fn an_install_that_was_typed_is_a_developers_with_web_ports_alone() {
+        let install =
+            || typed(RowStage::Delivered, "x-typed-install", "npm install -g localtunnel");
+        let run = |command| typed(RowStage::Executed, "x-typed", command);
+        let fetched = || typed(RowStage::Delivered, "x-typed-source", "wget https://x.example/lt");
+        let check = |rows: &[Row], expected: bool| {
+            let rows: Vec<&Row> = rows.iter().collect();
+            let found = managers_typed(&rows).unwrap_or_default();
+            assert_eq!(found.contains("npm"), expected, "{rows:?}");
+        };
+        check(&[install(), run("lt --port 3000")], true);
+        check(&[install(), run("ngrok http 8080"), run("ngrok config add-authtoken x")], true);
+        check(&[install(), run("lt --port 22")], false);
+        check(&[install(), run("ngrok http 8080"), run("ngrok tcp 3389")], false);
+        check(&[install(), run("ngrok start --all")], false);
+        check(&[install(), fetched(), run("lt --port 3000")], false);
+        check(&[run("lt --port 3000")], false);
+        check(&[install()], false);
+    }
 
     #[test]
     fn a_token_older_than_the_system_is_told() {

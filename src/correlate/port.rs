@@ -47,6 +47,14 @@ pub(super) fn own_ports(command: &str) -> Vec<i64> {
     named
 }
 
+/// The same, and ports of which the command does not say whose they are.
+pub(super) fn named_ports(command: &str) -> Vec<i64> {
+    let all: Vec<&str> = words(command).collect();
+    let further = all.windows(2).filter(|pair| matches!(pair, ["--port" | "-p" | "-port", _]));
+    let further = further.filter_map(|pair| pair.last()?.parse().ok());
+    own_ports(command).into_iter().chain(further).collect()
+}
+
 /// Whether an address ends with that port of this host.
 pub(super) fn leads_to(address: &str, port: i64) -> bool {
     own_port(address) == Some(port)
