@@ -115,6 +115,7 @@ fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
     if proofs.is_empty() {
         let rung = unproven(name, tool, f.coverage);
         return match name {
+            RungName::Executed => self_started(rung, tool, rows),
             RungName::Used => doubted(rung, tool, rows, f),
             RungName::Connected => untold(rung, tool, rows, f),
             _ => rung,
@@ -270,6 +271,19 @@ fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
     Rung { answer, first: None, last: None, confidence: 0, rows: Vec::new(), why }
 }
 
+/// A "no" to whether it ran, of a tool that something starts by itself: most of what would
+/// tell of the run of a service is off where nobody switched it on.
+fn self_started(rung: Rung, tool: &Tool, rows: &[&Row]) -> Rung {
+    let starts = |row: &&&Row| counts(row) && proves(row, RungName::Persisted);
+    let Some(row) = rows.iter().find(starts).filter(|_| rung.answer == Answer::No) else {
+        return rung;
+    };
+    let at = if row.source_path.is_empty() { &row.artifact } else { &row.source_path };
+    let why =
+        format!("{} is started by itself ({at}), and no source tells a run; {}", tool.id, rung.why);
+    Rung { answer: Answer::Unknown, why, ..rung }
+}
+
 /// A "no" to whether it connected, of a tool that ran or may have: logs tell of
 /// connections as they are set up to, most of none.
 fn untold(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
@@ -277,7 +291,8 @@ fn untold(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
         return rung;
     }
     let ran = rows.iter().any(|row| counts(row) && proves(row, RungName::Executed));
-    let doubt = match unproven(RungName::Executed, tool, f.coverage) {
+    let run = unproven(RungName::Executed, tool, f.coverage);
+    let doubt = match self_started(run, tool, rows) {
         _ if ran => "ran, and no log of its own tells where it connected to".to_owned(),
         run if run.answer == Answer::Unknown => format!("may have run ({})", run.why),
         _ => return rung,
@@ -358,4 +373,34 @@ fn credentials(tool: &Tool, f: &Findings<'_>) -> Vec<Credential> {
         }
     }
     out.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_by_itself_is_not_said_never_to_have_run() {
+        let tool = Tool { id: "frp".into(), ..Tool::default() };
+        let no = || Rung {
+            answer: Answer::No,
+            first: None,
+            last: None,
+            confidence: 0,
+            rows: Vec::new(),
+            why: "read whole".into(),
+        };
+        let row = |stage| Row {
+            stage,
+            score: 60,
+            level: Level::High,
+            source_path: "/etc/systemd/system/f.service".into(),
+            ..Row::default()
+        };
+        let judged = |stage| self_started(no(), &tool, &[&row(stage)]);
+        assert_eq!(judged(RowStage::Delivered), no());
+        let kept = judged(RowStage::Persisted);
+        assert_eq!(kept.answer, Answer::Unknown);
+        assert!(kept.why.contains("f.service"), "{}", kept.why);
+    }
 }
