@@ -180,6 +180,12 @@ fn list_of<'a>(name: &str, profile: &'a Profile) -> Result<Cow<'a, [String]>, St
         "packages" => Cow::Borrowed(&profile.packages),
         "services" => Cow::Borrowed(&profile.services),
         "paths" => Cow::Borrowed(&profile.paths),
+        "folders" => profile
+            .paths
+            .iter()
+            .map(|path| path.trim_end_matches('/').to_owned())
+            .collect::<Vec<_>>()
+            .into(),
         "hashes" => Cow::Borrowed(&profile.hashes),
         "images" => Cow::Borrowed(&profile.images),
         "sources" => Cow::Borrowed(&profile.sources),
