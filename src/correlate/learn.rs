@@ -68,6 +68,7 @@ impl Learner<'_> {
         self.servers();
         self.thrown_away();
         self.referred();
+        self.copied();
         match record.category {
             "executable" => {
                 self.program(self.event.path.as_str());
@@ -95,14 +96,6 @@ impl Learner<'_> {
             "process_creation" if self.tool.carries_others => self.this_run(false),
             "powershell_history" | "run_dialog" | "shell_history" if self.is_typed_run() => {
                 self.typed();
-            }
-            "powershell_history" | "shell_history" | "sudo"
-                if self.hit.rule.ends_with("-typed-handled") =>
-            {
-                let line = self.line().unwrap_or_default();
-                if let Some(copy) = path::copy_of(line, |name| self.tool.is_binary(name)) {
-                    self.program(&copy);
-                }
             }
             "service" | "service_install" => {
                 self.command(record.text("ImagePath"));
@@ -227,6 +220,19 @@ impl Learner<'_> {
     fn line(&self) -> Option<&str> {
         let record = &self.event.record;
         record.text("DecodedCommand").or_else(|| record.text("CommandLine"))
+    }
+
+    /// Learns the names that commands give to copies of the agent's program.
+    fn copied(&mut self) {
+        let handled = self.hit.rule.strip_suffix("-handled");
+        if handled.is_none_or(|of| of.ends_with("-config")) {
+            return;
+        }
+        let lines = self.event.record.commands().flat_map(str::lines);
+        let copy_of = |line| path::copy_of(line, |name| self.tool.is_binary(name));
+        for copy in lines.filter_map(copy_of).collect::<Vec<String>>() {
+            self.program(&copy);
+        }
     }
 
     /// Whether somebody typed the agent's name, or arguments that only it takes.
