@@ -530,4 +530,21 @@ mod tests {
         assert!(of(|target| matches!(target, Target::ProcessGuid { by_image: false, .. })));
         assert!(!of(|target| matches!(target, Target::Program(_))));
     }
+
+    #[test]
+    fn the_copy_that_a_script_makes_is_the_agent() {
+        let script =
+            "mkdir C:\\x\nCopy-Item \\\\srv\\s\\frpc.exe -Destination C:\\x\\svc.exe\nexit";
+        let at = "2024-03-01T10:00:00Z";
+        let tool =
+            Tool { id: Arc::from("frp"), binaries: vec!["frpc.exe".into()], ..Tool::default() };
+        for (rule, expected) in [("frp-handled", true), ("frp-config-handled", false)] {
+            let fields = [("ScriptBlockText", script)];
+            let mut event = event_of("frp", RowStage::Delivered, "ps_script", at, &fields);
+            event.hits.first_mut().unwrap().rule = Arc::from(rule);
+            let learned = pivots(&[event], std::slice::from_ref(&tool));
+            let copy = Target::Program(r"\x\svc.exe".into());
+            assert_eq!(learned.iter().any(|pivot| pivot.target == copy), expected, "{rule}");
+        }
+    }
 }
