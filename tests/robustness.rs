@@ -176,8 +176,11 @@ fn damage_never_panics_hangs_or_goes_unsaid() {
     for entry in walkdir::WalkDir::new(&root).sort_by_file_name().into_iter().flatten() {
         let name = entry.path().strip_prefix(&root).unwrap().to_string_lossy().into_owned();
         let whole_host = name.starts_with("hosts");
+        // What samples are compared with is no evidence.
+        let told = name.ends_with(".expected") || name.starts_with("detect");
         let size = entry.metadata().unwrap().len();
-        if entry.file_type().is_file() && !whole_host && (1..=MAX_SAMPLE).contains(&size) {
+        let fits = !whole_host && !told && (1..=MAX_SAMPLE).contains(&size);
+        if entry.file_type().is_file() && fits {
             samples.push((name, entry.into_path()));
         }
     }
