@@ -44,6 +44,9 @@ const MANAGERS: [&str; 17] = [
     "scoop", "snap", "winget", "yarn", "yum",
 ];
 
+/// Words of commands that start what stands elsewhere.
+const UNTOLD: [&str; 6] = ["--all", "--config", "--token", "-c", "run", "start"];
+
 /// Builds the chains and writes their ids into the rows.
 pub fn build(
     rows: &mut [Built],
@@ -258,9 +261,15 @@ fn managers_typed(rows: &[&Row]) -> Option<BTreeSet<&'static str>> {
         let mut words = row.command_line.split([' ', '/', '\\']);
         words.find_map(|word| MANAGERS.iter().find(|name| word == **name).copied())
     };
-    let ports: Vec<i64> =
-        of_stage(RowStage::Executed).flat_map(|row| port::named_ports(&row.command_line)).collect();
-    let is_web = !ports.is_empty() && ports.iter().all(|port| WEB_PORTS.contains(port));
+    let runs = || of_stage(RowStage::Executed).map(|row| row.command_line.as_str());
+    let ports: Vec<i64> = runs().flat_map(port::named_ports).collect();
+    // What starts whatever a file or an account says may let out anything.
+    let is_untold = |line: &str| {
+        port::named_ports(line).is_empty() && port::words(line).any(|word| UNTOLD.contains(&word))
+    };
+    let is_web = !ports.is_empty()
+        && ports.iter().all(|port| WEB_PORTS.contains(port))
+        && !runs().any(is_untold);
     let all_installed = of_stage(RowStage::Delivered).all(|row| installs(&row));
     let managers = of_stage(RowStage::Delivered).filter_map(from).collect();
     (is_web && all_installed).then_some(managers)
@@ -268,7 +277,7 @@ fn managers_typed(rows: &[&Row]) -> Option<BTreeSet<&'static str>> {
 
 /// Whether a rule tells that a package manager was told to install the tool.
 fn is_install(rule: &str) -> bool {
-    ["-typed-install", "-package", "-known-package"].iter().any(|end| rule.ends_with(end))
+    ["-typed-install", "-package"].iter().any(|end| rule.ends_with(end))
 }
 
 /// Whether a row of the agent's own log tells of a visit to a web server of a developer.
@@ -425,6 +434,7 @@ mod tests {
         check(&[install(), run("lt --port 22")], false);
         check(&[install(), run("ngrok http 8080"), run("ngrok tcp 3389")], false);
         check(&[install(), run("ngrok start --all")], false);
+        check(&[install(), run("ngrok http 8080"), run("ngrok start --all")], false);
         check(&[install(), fetched(), run("lt --port 3000")], false);
         check(&[run("lt --port 3000")], false);
         check(&[install()], false);

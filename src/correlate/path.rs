@@ -140,12 +140,12 @@ pub fn copy_of(command_line: &str, is_program: impl Fn(&str) -> bool) -> Option<
     let mut rest = words.iter().skip(verb.saturating_add(1));
     while let Some(word) = rest.next().filter(|word| !word.starts_with(['&', '|', ';'])) {
         let option = word.to_lowercase();
-        let value = word.trim_matches(['\'', ';', '"', '}', ')']);
-        match () {
-            () if FROM.contains(&option.as_str()) => from = rest.next(),
-            () if TO.contains(&option.as_str()) => to = rest.next(),
-            () if !value.is_empty() && !is_option(word) => given.push(value.to_owned()),
-            () => {}
+        if FROM.contains(&option.as_str()) {
+            from = rest.next();
+        } else if TO.contains(&option.as_str()) {
+            to = rest.next();
+        } else if !is_option(word) {
+            given.push(word);
         }
         if word.ends_with(';') {
             break;
@@ -153,7 +153,7 @@ pub fn copy_of(command_line: &str, is_program: impl Fn(&str) -> bool) -> Option<
     }
     let clean = |word: &String| word.trim_matches(['\'', ';', '"', '}', ')']).to_owned();
     // What is not named is in its order.
-    let mut given = given.into_iter();
+    let mut given = given.into_iter().map(clean).filter(|word| !word.is_empty());
     let from = from.map(clean).or_else(|| given.next())?;
     let to = to.map(clean).or_else(|| given.next())?;
     if given.next().is_some() {

@@ -118,7 +118,7 @@ const OWN_REMOVES: [&str; 7] =
     ["delete", "leave", "logout", "remove", "uninstall", "unregister", "unset"];
 const OWN_ENDS: [&str; 6] = ["disconnect", "down", "kill", "shutdown", "stop", "terminate"];
 /// What may stand before such a word.
-const OWN_GROUPS: [&str; 6] = ["--service", "-s", "-service", "service", "systray", "tunnel"];
+const OWN_GROUPS: [&str; 2] = ["service", "tunnel"];
 /// Programs that run a command, and words before one.
 const RUN_BY: [&str; 18] = [
     "&",
@@ -381,6 +381,7 @@ fn is_command(record: &Record) -> bool {
         "cron_run"
             | "process_creation"
             | "powershell_history"
+            | "ps_engine"
             | "ps_script"
             | "run_dialog"
             | "shell_history"

@@ -117,31 +117,24 @@ fn tool_sentence(tool: &ToolVerdict) -> String {
             None => words(name).to_owned(),
         })
         .collect();
+    // What came to a server went on to the machines of its agents.
+    let (role, came) = match tool.serves.is_empty() {
+        true => ("", "somebody came in"),
+        false => (" as a server for agents on other machines", "somebody came to it"),
+    };
     let used = match rung(RungName::Used) {
         Some(used) if used.answer == Answer::Yes && tool.sessions.is_empty() => {
             format!(
-                "somebody came in{}",
+                "{came}{}",
                 used.first.map(|at| format!(", first {}", clock(at))).unwrap_or_default()
             )
         }
         _ if !tool.sessions.is_empty() => {
-            format!(
-                "somebody came in: {}{}",
-                counted(&tool.sessions),
-                first_session(&tool.sessions)
-            )
+            format!("{came}: {}{}", counted(&tool.sessions), first_session(&tool.sessions))
         }
         Some(used) if used.answer == Answer::No => "nobody is seen coming in".to_owned(),
-        Some(used) => format!("whether somebody came in is unknown ({})", short(&used.why)),
-        None => "whether somebody came in is unknown".to_owned(),
-    };
-    // What came to a server went on to the machines of its agents.
-    let (role, used) = match tool.serves.is_empty() {
-        true => ("", used),
-        false => (
-            " as a server for agents on other machines",
-            used.replace("somebody came in", "somebody came to it"),
-        ),
+        Some(used) => format!("whether {came} is unknown ({})", short(&used.why)),
+        None => format!("whether {came} is unknown"),
     };
     let name = if tool.tool == NO_TOOL { "a tunnel" } else { &tool.tool };
     if steps.is_empty() {

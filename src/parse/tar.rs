@@ -202,7 +202,7 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
         let attributes = std::mem::take(&mut next);
         let stored = attributes.size.unwrap_or(header.size);
         let whole = stored.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX);
-        let name = attributes.name.as_ref().unwrap_or(&header.name);
+        let name = attributes.name().unwrap_or(&header.name);
         // Old programs know a directory by its name alone.
         let is_file = matches!(header.kind, b'0' | 0 | b'7' | b'S') && !name.ends_with('/');
         if is_file
@@ -237,12 +237,19 @@ struct Header {
 #[derive(Default)]
 struct Attributes {
     name: Option<String>,
+    /// Of GNU's sparse files, which bear another in `path`.
+    sparse_name: Option<String>,
     size: Option<u64>,
     whole_size: Option<u64>,
     modified: Option<Moment>,
 }
 
 impl Attributes {
+    /// The member's name, if it stands here.
+    fn name(&self) -> Option<&String> {
+        self.sparse_name.as_ref().or(self.name.as_ref())
+    }
+
     /// Reads lines `30 mtime=1709287200.5\n27 path=a/b\n`: each with its own length, for a
     /// name may have any character.
     fn read(&mut self, text: &[u8]) {
@@ -253,9 +260,8 @@ impl Attributes {
             let (key, value) = line.split_at(at);
             let value = String::from_utf8_lossy(value.get(1..).unwrap_or_default());
             match key {
-                // GNU's sparse files bear another name in `path`.
-                b"GNU.sparse.name" => self.name = Some(value.into_owned()),
-                b"path" if self.name.is_none() => self.name = Some(value.into_owned()),
+                b"GNU.sparse.name" => self.sparse_name = Some(value.into_owned()),
+                b"path" => self.name = Some(value.into_owned()),
                 b"size" => self.size = value.parse().ok(),
                 b"mtime" => self.modified = modified(&value),
                 b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.whole_size = value.parse().ok(),
@@ -309,7 +315,7 @@ impl Header {
     }
 
     fn record(&self, attributes: Attributes, stored: u64) -> Record {
-        let name = attributes.name.unwrap_or_else(|| self.name.clone());
+        let name = attributes.name().unwrap_or(&self.name).clone();
         let size = attributes.whole_size.or(self.whole_size).unwrap_or(stored);
         let mut record = Record::new("archive", Locator::Member(name.clone()));
         record.push("MemberName", name);
@@ -394,9 +400,11 @@ mod tests {
         let mut read = Attributes::default();
         read.read(b"12 path=a\nb\n10 size=9\n99 path=c\n");
         assert_eq!((read.name.as_deref(), read.size), (Some("a\nb"), Some(9)));
-        read.name = None;
+        // Of two the later one counts.
+        read.read(b"10 path=b\n");
+        assert_eq!(read.name().map(String::as_str), Some("b"));
         read.read(b"26 GNU.sparse.name=a/real\n23 path=GNUSparse/real\n");
-        assert_eq!(read.name.as_deref(), Some("a/real"));
+        assert_eq!(read.name().map(String::as_str), Some("a/real"));
     }
 
     #[test]
