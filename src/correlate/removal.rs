@@ -243,11 +243,12 @@ fn stage(hit: &mut Hit, deed: Deed) {
 
 /// What a command line does, where all of it removes or ends; the former first.
 pub fn of(line: &str) -> Option<Deed> {
-    deeds(line).into_iter().min()
+    deeds(line, own_deed).into_iter().min()
 }
 
-/// All that a command line does, where all of it removes or ends.
-fn deeds(line: &str) -> BTreeSet<Deed> {
+/// All that a command line does, where all of it removes or ends; `own_deed` tells what a word
+/// has any other program do to itself.
+fn deeds(line: &str, own_deed: fn(&str) -> Option<Deed>) -> BTreeSet<Deed> {
     let line = without_redirections(line);
     let words = path::words(&line);
     let own = command_of(&words);
@@ -255,7 +256,7 @@ fn deeds(line: &str) -> BTreeSet<Deed> {
     if let [inner] = own
         && inner.contains(' ')
     {
-        return if words.len() > 1 { deeds(inner) } else { BTreeSet::new() };
+        return if words.len() > 1 { deeds(inner, own_deed) } else { BTreeSet::new() };
     }
     let mut found = BTreeSet::new();
     for words in line.split([';', '|', '&', '\n']).map(path::words) {
@@ -341,7 +342,19 @@ fn without_redirections(line: &str) -> String {
 
 /// Whether a command line ends what runs.
 pub fn is_end(line: &str) -> bool {
-    deeds(line).contains(&Deed::Ends)
+    deeds(line, own_deed).contains(&Deed::Ends)
+}
+
+/// Whether all that shows a run of that tool in the event is a command of another program
+/// that ends it: who writes `Stop-Process -Name agent` took it to run, perhaps in vain.
+pub fn only_ends(event: &Event, tool: &str) -> bool {
+    let by_other = |line: &str| deeds(line, |_| None).contains(&Deed::Ends);
+    let is_run = |hit: &&Hit| &*hit.tool == tool && hit.stage == RowStage::Executed;
+    let mut runs = event.hits.iter().filter(is_run).peekable();
+    is_command(&event.record)
+        && runs.peek().is_some()
+        && (event.record.commands().next().is_some_and(by_other)
+            || runs.all(|hit| hit.rule.ends_with("-ended")))
 }
 
 /// Whether the record is a command that ends or removes programs of that name, with its

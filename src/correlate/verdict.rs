@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::session::Found;
 use super::timeline::{RowsOf, counts};
-use super::{Tokens, Tool, exposed, traffic, version};
+use super::{Tokens, Tool, exposed, removal, traffic, version};
 use crate::model::{
     Answer, Chain, Coverage, CoverageState, Credential, Event, Hit, Level, NO_TOOL, Row, RowStage,
     Rung, RungName, Session, Tag, ToolVerdict, Verdict,
@@ -50,15 +50,38 @@ pub fn judge(findings: &Findings<'_>, tools: &[Tool]) -> Verdict {
     }
 }
 
+/// The rows of one tool.
+struct Traces<'a> {
+    rows: Vec<&'a Row>,
+    /// A command that ends it. Such are not in `rows`: who writes one took the tool to run.
+    ended: Option<&'a Row>,
+}
+
+impl<'a> Traces<'a> {
+    fn of(tool: &Tool, chain: Option<&Chain>, f: &Findings<'a>) -> Self {
+        let is_its = |row: &&Row| {
+            let in_chain = chain.is_some_and(|c| !row.chain.is_empty() && row.chain == c.id);
+            row.tool == *tool.id || in_chain
+        };
+        let ends: BTreeSet<&str> = f
+            .events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| removal::only_ends(event, &tool.id))
+            .filter_map(|(index, _)| f.rows_of.get(&index))
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let is_end =
+            |row: &&Row| row.stage == RowStage::Executed && ends.contains(row.row_id.as_str());
+        let (ended, rows): (Vec<&Row>, _) = f.rows.iter().filter(is_its).partition(is_end);
+        Self { rows, ended: ended.into_iter().find(|row| counts(row)) }
+    }
+}
+
 fn of_tool(tool: &Tool, f: &Findings<'_>) -> ToolVerdict {
     let chain = f.chains.iter().find(|c| c.tool == *tool.id);
-    let mine: Vec<&Row> = f
-        .rows
-        .iter()
-        .filter(|r| {
-            r.tool == *tool.id || chain.is_some_and(|c| !r.chain.is_empty() && r.chain == c.id)
-        })
-        .collect();
+    let mine = Traces::of(tool, chain, f);
     let events = || {
         f.events.iter().filter(|e| {
             e.hits.iter().any(|h| h.tool == tool.id && h.score >= 20 && h.suppressed_by.is_none())
@@ -110,21 +133,21 @@ fn with_rows(found: &Found, rows_of: &RowsOf) -> Session {
     session
 }
 
-fn rung(name: RungName, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
-    let proofs: Vec<&&Row> = rows.iter().filter(|r| counts(r) && proves(r, name)).collect();
+fn rung(name: RungName, tool: &Tool, mine: &Traces<'_>, f: &Findings<'_>) -> Rung {
+    let proofs: Vec<&&Row> = mine.rows.iter().filter(|r| counts(r) && proves(r, name)).collect();
     if proofs.is_empty() {
         let rung = unproven(name, tool, f.coverage);
         return match name {
-            RungName::Executed => self_started(rung, tool, rows),
-            RungName::Used => doubted(rung, tool, rows, f),
-            RungName::Connected => untold(rung, tool, rows, f),
+            RungName::Executed => taken_to_run(rung, tool, mine),
+            RungName::Used => doubted(rung, tool, mine, f),
+            RungName::Connected => untold(rung, tool, mine, f),
             _ => rung,
         };
     }
     let strongest = proofs.iter().map(|r| r.score).max().unwrap_or_default();
     let sources: BTreeSet<&str> = proofs.iter().map(|r| r.artifact.as_str()).collect();
     let further = u8::try_from(sources.len().saturating_sub(1)).unwrap_or(4).min(4) * 5;
-    let at_work = at_work(rows);
+    let at_work = at_work(&mine.rows);
     let times = || times(&proofs, at_work.as_ref());
     let first = times().min();
     // The sentence beside the first time speaks of that time: of the strongest row near it.
@@ -271,28 +294,29 @@ fn unproven(name: RungName, tool: &Tool, coverage: &[Coverage]) -> Rung {
     Rung { answer, first: None, last: None, confidence: 0, rows: Vec::new(), why }
 }
 
-/// A "no" to whether it ran, of a tool that something starts by itself: most of what would
-/// tell of the run of a service is off where nobody switched it on.
-fn self_started(rung: Rung, tool: &Tool, rows: &[&Row]) -> Rung {
+/// A "no" to whether it ran, of a tool that something starts by itself or that a command
+/// ends: most of what would tell of a run is off where nobody switched it on.
+fn taken_to_run(rung: Rung, tool: &Tool, mine: &Traces<'_>) -> Rung {
     let starts = |row: &&&Row| counts(row) && proves(row, RungName::Persisted);
-    let Some(row) = rows.iter().find(starts).filter(|_| rung.answer == Answer::No) else {
+    let started = mine.rows.iter().find(starts).map(|row| ("is started by itself", *row));
+    let told = started.or(mine.ended.map(|row| ("is ended by a command", row)));
+    let Some((does, row)) = told.filter(|_| rung.answer == Answer::No) else {
         return rung;
     };
     let at = if row.source_path.is_empty() { &row.artifact } else { &row.source_path };
-    let why =
-        format!("{} is started by itself ({at}), and no source tells a run; {}", tool.id, rung.why);
+    let why = format!("{} {does} ({at}), and no source tells a run; {}", tool.id, rung.why);
     Rung { answer: Answer::Unknown, why, ..rung }
 }
 
 /// A "no" to whether it connected, of a tool that ran or may have: logs tell of
 /// connections as they are set up to, most of none.
-fn untold(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
+fn untold(rung: Rung, tool: &Tool, mine: &Traces<'_>, f: &Findings<'_>) -> Rung {
     if rung.answer != Answer::No {
         return rung;
     }
-    let ran = rows.iter().any(|row| counts(row) && proves(row, RungName::Executed));
+    let ran = mine.rows.iter().any(|row| counts(row) && proves(row, RungName::Executed));
     let run = unproven(RungName::Executed, tool, f.coverage);
-    let doubt = match self_started(run, tool, rows) {
+    let doubt = match taken_to_run(run, tool, mine) {
         _ if ran => "ran, and no log of its own tells where it connected to".to_owned(),
         run if run.answer == Answer::Unknown => format!("may have run ({})", run.why),
         _ => return rung,
@@ -303,16 +327,16 @@ fn untold(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
 
 /// A "no" to whether somebody came in, of a tool that ran: desktops and shells have logs of
 /// their own; of visitors to anything else only the agent's log tells, of the time it covers.
-fn doubted(rung: Rung, tool: &Tool, rows: &[&Row], f: &Findings<'_>) -> Rung {
+fn doubted(rung: Rung, tool: &Tool, mine: &Traces<'_>, f: &Findings<'_>) -> Rung {
     let ran = |row: &&&Row| {
         counts(row) && (proves(row, RungName::Executed) || proves(row, RungName::Connected))
     };
-    let runs: Vec<&&Row> = rows.iter().filter(ran).collect();
+    let runs: Vec<&&Row> = mine.rows.iter().filter(ran).collect();
     if rung.answer != Answer::No {
         return rung;
     }
     if runs.is_empty() {
-        return untold(rung, tool, rows, f);
+        return untold(rung, tool, mine, f);
     }
     let logs = f.events.iter().filter(|event| {
         tool.logs_visitors
@@ -397,10 +421,12 @@ mod tests {
             source_path: "/etc/systemd/system/f.service".into(),
             ..Row::default()
         };
-        let judged = |stage| self_started(no(), &tool, &[&row(stage)]);
-        assert_eq!(judged(RowStage::Delivered), no());
-        let kept = judged(RowStage::Persisted);
-        assert_eq!(kept.answer, Answer::Unknown);
-        assert!(kept.why.contains("f.service"), "{}", kept.why);
+        let (delivered, persisted) = (row(RowStage::Delivered), row(RowStage::Persisted));
+        let judged = |row, ended| taken_to_run(no(), &tool, &Traces { rows: vec![row], ended });
+        assert_eq!(judged(&delivered, None), no());
+        for kept in [judged(&persisted, None), judged(&delivered, Some(&persisted))] {
+            assert_eq!(kept.answer, Answer::Unknown);
+            assert!(kept.why.contains("f.service"), "{}", kept.why);
+        }
     }
 }
