@@ -13,7 +13,16 @@ const HIVE: &str = r"C:\Windows\System32\config\SYSTEM";
 const UNUSED: u64 = 1024;
 /// Who writes to it at a time, and runs that are to notice.
 const WRITERS: usize = 3;
-const TRIES: usize = 12;
+const TRIES: usize = 8;
+
+/// Has the writers end, whatever becomes of the runs.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 pub(super) fn what_changes_while_it_is_read_is_told(machine: &Machine) {
     machine.link("d::", &machine.volume());
@@ -23,8 +32,12 @@ pub(super) fn what_changes_while_it_is_read_is_told(machine: &Machine) {
     let file = File::options().write(true).open(machine.volume()).unwrap();
     let done = AtomicBool::new(false);
     let still = quick(machine, "still");
-    // On a machine with much to do, the hive may stand still by chance.
+    let told = |row: &super::Row| {
+        row["stage"] == "parse" && row["message"].contains("changed while it was read")
+    };
+    // On a machine with much to do, the hive may stand still by chance, or until it is copied.
     let busy = std::thread::scope(|scope| {
+        let _ends = Ends(&done);
         for _ in 0..WRITERS {
             scope.spawn(|| {
                 for n in 1_u64.. {
@@ -37,9 +50,13 @@ pub(super) fn what_changes_while_it_is_read_is_told(machine: &Machine) {
             });
         }
         let mut runs = (0..TRIES).map(|n| quick(machine, &format!("busy{n}")));
-        let torn = runs.find(|run| run.code != Some(0));
-        done.store(true, Ordering::Relaxed);
-        torn
+        runs.find(|run| {
+            let problems = run.rows("problems.csv");
+            // Nothing but the hive is torn: read, copied or both.
+            assert!(problems.iter().all(|row| row["path"] == HIVE), "{problems:#?}");
+            assert_eq!(run.code, Some(if problems.is_empty() { 0 } else { 3 }), "{}", run.said);
+            problems.iter().any(told)
+        })
     });
     file.write_all_at(&hive[UNUSED as usize..][..8], at + UNUSED).unwrap();
     let Some(busy) = busy else {
@@ -48,15 +65,8 @@ pub(super) fn what_changes_while_it_is_read_is_told(machine: &Machine) {
         return;
     };
 
-    assert_eq!((still.code, busy.code), (Some(0), Some(3)), "{}", busy.said);
+    assert_eq!(still.code, Some(0), "{}", still.said);
     assert!(still.rows("problems.csv").is_empty());
-    let problems = busy.rows("problems.csv");
-    let told = |row: &super::Row| {
-        row["stage"] == "parse" && row["message"].contains("changed while it was read")
-    };
-    assert!(problems.iter().any(told), "{problems:#?}");
-    // And, if it was caught at it, that its copy is torn.
-    assert!(problems.iter().all(|row| row["path"] == HIVE), "{problems:#?}");
     for name in ["timeline.csv", "findings.csv"] {
         assert_eq!(still.rows(name), busy.rows(name), "{name}");
     }
