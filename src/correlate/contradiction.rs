@@ -82,7 +82,13 @@ fn proves_run(event: &Event, tool: &Tool) -> bool {
             | "srum_application"
             | "srum_network"
     );
-    ran && sure_hit(event, tool).is_some_and(|hit| hit.stage == RowStage::Executed)
+    ran && is_run(event, tool)
+}
+
+/// Whether a sure hit is a run of the tool, and not merely a command that ends it.
+fn is_run(event: &Event, tool: &Tool) -> bool {
+    sure_hit(event, tool).is_some_and(|hit| hit.stage == RowStage::Executed)
+        && !removal::only_ends(event, &tool.id)
 }
 
 /// Whether a deletion or a new name of the file is on record.
@@ -160,9 +166,8 @@ fn of_service(name: &str, written: Timestamp, begins: Timestamp) -> (u8, String)
 /// Names of the control service looked up, and no program of the tool seen.
 fn without_process(mine: &[&Event], tool: &Tool) -> Option<Event> {
     let seen = |e: &&&Event| {
-        let ran = sure_hit(e, tool).is_some_and(|hit| hit.stage == RowStage::Executed);
         let image = e.record.text("Image").unwrap_or_default();
-        ran || tool.is_binary(path::base_name(image))
+        is_run(e, tool) || tool.is_binary(path::base_name(image))
     };
     if mine.iter().any(|e| seen(&e)) {
         return None;
@@ -321,5 +326,9 @@ mod tests {
         let image = [("Image", r"D:\t\ngrok.exe")];
         let ran = event("process_creation", RowStage::Executed, "ngrok-process", &image);
         check(&[looked(), ran], 0, &[]);
+        // Who ends it took it to run: nothing is seen of that, nor is the other program its file.
+        let ended = [("Image", r"C:\t\pskill.exe"), ("CommandLine", "taskkill /im ngrok.exe")];
+        let ended = event("process_creation", RowStage::Executed, "ngrok-ended", &ended);
+        check(&[looked(), ended], 0, &["contradiction-dns-no-process 30"]);
     }
 }
