@@ -168,8 +168,9 @@ fn complaint(of: &[Mutants<'_>], folder: &Path) -> Vec<String> {
 /// What is wrong with the program's answer to these samples' mutants.
 fn complaints(samples: &[(String, PathBuf)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    let apart = samples.iter().enumerate();
-    let mutants: Vec<Mutants<'_>> = apart
+    let mutants: Vec<Mutants<'_>> = samples
+        .iter()
+        .enumerate()
         .map(|(at, (name, file))| write_mutants(name, file, &folder.path().join(at.to_string())))
         .collect();
     let mut found = complaint(&mutants, folder.path());
