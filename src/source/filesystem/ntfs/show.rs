@@ -176,17 +176,17 @@ impl<'a> Walk<'a> {
         else {
             return;
         };
-        let name_times = entry.name_times.clone();
         (self.visit)(entry);
         let table = &self.ntfs.table;
         let crowded = table.node(number).is_some_and(|node| node.is(node::CROWDED));
         if crowded && row != first_name(table, number) {
             return self.complaints.add(Wrong::Streams, number);
         }
-        self.streams(number, name_times, &[shown]);
+        self.streams(number, row, &[shown]);
     }
 
-    fn streams(&mut self, number: u32, name_times: Option<Box<Times>>, shown: &[&str]) {
+    /// Shows the streams of a file by one name.
+    fn streams(&mut self, number: u32, row: Option<u32>, shown: &[&str]) {
         let ntfs = self.ntfs;
         let Some(node) = ntfs.table.node(number) else { return };
         for (at, stream) in named(ntfs, number, node) {
@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
             let shown = shown.first().copied().unwrap_or_default();
             let path = stream_path(ntfs, &[&self.path, shown], stream);
             let mut entry = stream_entry(ntfs, &mut self.clock, (at, stream), node, path);
-            entry.name_times.clone_from(&name_times);
+            entry.name_times = name_times(ntfs, &mut self.clock, row);
             (self.visit)(entry);
         }
     }
@@ -254,13 +254,12 @@ pub(super) fn entry(
     let main = main(ntfs, number, node);
     let of = |main: (u32, &Stream)| (marked(main, node), main.1.size);
     let (handle, size) = main.map_or((NO_STREAM, 0), of);
-    let name = row.and_then(|row| table.names.get(row as usize));
     Some(Entry {
         path: EvidencePath::new(path.concat()),
         kind,
         size: if kind == Kind::File { size } else { 0 },
         times: clock.times(node.times),
-        name_times: name.map(|name| Box::new(clock.times(name.times))),
+        name_times: name_times(ntfs, clock, row),
         id: Some(id(number, node)),
         state: match main {
             _ if node.is(node::IN_USE) => State::Present,
@@ -271,6 +270,12 @@ pub(super) fn entry(
         link_target: table.target(number).filter(|_| kind == Kind::Link).map(str::to_owned),
         handle: pack(number, handle),
     })
+}
+
+/// The times kept with the name of that row.
+fn name_times(ntfs: &Ntfs, clock: &mut Clock, row: Option<u32>) -> Option<Box<Times>> {
+    let name = ntfs.table.names.get(row? as usize)?;
+    Some(Box::new(clock.times(name.times)))
 }
 
 /// The entry of a stream; the times of its name are its file's.
