@@ -72,9 +72,13 @@ impl Screen {
         self.open || Block::suspect(self, block).is_some()
     }
 
-    /// Whether a whole path or name can match.
-    pub fn admits_name(&self, name: &str) -> bool {
-        self.admits_text(name.as_bytes())
+    /// Which of many whole paths or names can match.
+    pub fn admits_names(&self, names: &[&str]) -> Vec<bool> {
+        let mut admitted = self.triggers.rendered.found_in(names);
+        for (name, admitted) in names.iter().zip(&mut admitted) {
+            *admitted = self.open || *admitted && self.admits_text(name.as_bytes());
+        }
+        admitted
     }
 
     /// The formulas that may hold where only these literals stand, in order.
@@ -246,6 +250,18 @@ mod tests {
             assert!(screen.admits_text(name.as_bytes()), "{name}");
         }
         assert!(!screen.admits(b"pipewire-three") && !screen.admits_text(b"pipewire-three"));
+    }
+
+    #[test]
+    fn names_together_are_judged_as_each_is() {
+        let screen = Screen::compile(&[text("ngrok"), text("intel\\svc.exe")]);
+        let names = ["", "a\\NGROK.yml", "x\\ng", "rok", "c:\\Intel\\svc.exe", "", "ngrok"];
+        let each: Vec<bool> =
+            names.iter().map(|name| screen.admits_text(name.as_bytes())).collect();
+        assert_eq!(screen.admits_names(&names), each);
+        assert_eq!(each, [false, true, false, false, true, false, true]);
+        assert_eq!(Screen::compile(&[Requirement::True]).admits_names(&["x"]), [true]);
+        assert!(screen.admits_names(&[]).is_empty());
     }
 
     #[test]

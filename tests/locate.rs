@@ -95,7 +95,7 @@ fn problems(filesystem: &dyn Filesystem) -> Vec<String> {
 
 fn located(host: &HostEvidence) -> Locations {
     let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
-    let names = |path: &str| path.contains("ngrok");
+    let names = |paths: &[&str]| paths.iter().map(|path| path.contains("ngrok")).collect();
     let questions = Questions { names: &names, settles: &|_, _, _| None };
     locate(host.filesystem.as_ref(), &artifacts, &parsers(), &questions)
 }
@@ -471,7 +471,8 @@ fn a_definition_without_its_parser_is_a_problem() {
     let artifacts = Artifacts::builtin().unwrap().of(Some(Os::Windows));
     let mut fewer = parsers();
     fewer.retain(|parser| parser.name() != "usn_journal");
-    let questions = Questions { names: &|_| false, settles: &|_, _, _| None };
+    let questions =
+        Questions { names: &|paths| vec![false; paths.len()], settles: &|_, _, _| None };
     let found = locate(hosts[0].filesystem.as_ref(), &artifacts, &fewer, &questions);
     assert_eq!(found.problems.len(), 1);
     let message = "windows.filesystem.usn_journal: there is no parser usn_journal";

@@ -23,6 +23,12 @@ impl Beside {
         }
     }
 
+    /// The byte that such names end with, in lower case; `None`: they may end with any.
+    pub(super) fn last_byte(&self) -> Option<u8> {
+        let (Self::Ending(ending) | Self::Name(_, ending)) = self;
+        ending.bytes().last()
+    }
+
     /// Whether a file may belong to another in this way.
     pub(super) fn may_be(&self, path: &str) -> bool {
         match self {

@@ -1,6 +1,6 @@
 //! Which formats a file may be of, by its first bytes alone.
 
-use crate::parse::{self, Parser};
+use crate::parse::{self, Parser, WordSet};
 
 use super::{Artifact, Artifacts};
 
@@ -14,6 +14,8 @@ pub const MIN_SNIFFED_BYTES: u64 = 16;
 /// The artifacts that are found under any name, with what tells their files.
 pub struct Formats<'a> {
     formats: Vec<Format<'a>>,
+    /// All words that texts of some format are known by.
+    words: WordSet,
 }
 
 /// What a parser tells by content: an artifact of each system may be read by it.
@@ -33,7 +35,9 @@ impl<'a> Formats<'a> {
             let artifacts: Vec<_> = ranked.filter(|(_, a)| a.parser == parser.name()).collect();
             (!artifacts.is_empty()).then_some(Format { parser: *parser, artifacts })
         };
-        Self { formats: parsers.iter().filter_map(format).collect() }
+        let formats: Vec<_> = parsers.iter().filter_map(format).collect();
+        let words = formats.iter().flat_map(|format| format.parser.words().iter().copied());
+        Self { words: WordSet::new(words), formats }
     }
 
     /// Whether no file is found by its content.
@@ -58,8 +62,11 @@ impl<'a> Formats<'a> {
         let start = start.get(..MAX_SNIFFED_BYTES).unwrap_or(start);
         let is_binary = enough && parse::is_binary(start);
         let formats = self.formats.iter().take_while(move |_| enough);
+        let mut word = None;
         formats.flat_map(move |Format { parser, artifacts }| {
-            let told = !(is_binary && parser.is_text()) && parser.recognizes(start);
+            let mut has_word = || *word.get_or_insert_with(|| self.words.are_mentioned(start));
+            let may_be_text = !is_binary && (parser.words().is_empty() || has_word());
+            let told = (may_be_text || !parser.is_text()) && parser.recognizes(start);
             let means = move |artifact: &Artifact| {
                 told || (!artifact.magic.is_empty() && start.starts_with(&artifact.magic))
             };

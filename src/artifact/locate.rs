@@ -60,7 +60,7 @@ const AGENT_BYTES: u64 = 1 << 20;
 const MAX_HELD_BYTES: usize = 32 << 20;
 
 /// Entries whose places are judged at a time.
-const BATCH: usize = 1 << 11;
+const BATCH: usize = 1 << 13;
 
 /// Files that are looked into in one go, in the order in which they lie in the source.
 const LOOKED_INTO: usize = 1 << 18;
@@ -139,17 +139,7 @@ pub fn locate(
     let mut batch = Vec::new();
     filesystem.walk(
         &mut |entry| {
-            search.found.entries = search.found.entries.saturating_add(1);
-            let named = (questions.names)(entry.path.as_str());
-            if named {
-                search.found.names.push(entry.clone());
-            }
-            if nested::is_disk(&entry) {
-                search.found.disks.push(entry.clone());
-            }
-            if entry.is_file() && entry.state != State::Deleted(Remains::Nothing) {
-                batch.push((entry, named));
-            }
+            batch.push(entry);
             if batch.len() >= BATCH {
                 search.place(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
             }
@@ -172,8 +162,8 @@ struct Index<'a> {
     places: Places,
     /// Artifacts found by content.
     formats: Formats<'a>,
-    /// How sidecars and ignored files are called.
-    beside: Vec<&'a Beside>,
+    /// How sidecars and ignored files are called, by the byte that their names end with.
+    beside: BTreeMap<Option<u8>, Vec<&'a Beside>>,
 }
 
 impl<'a> Index<'a> {
@@ -194,7 +184,7 @@ impl<'a> Index<'a> {
         let index = Self {
             places: Places::new(&ordered),
             formats: Formats::new(artifacts, parsers),
-            beside: distinct(ordered.iter().flat_map(|a| a.sidecars.iter().chain(&a.ignored))),
+            beside: by_last_byte(ordered.iter().flat_map(|a| a.sidecars.iter().chain(&a.ignored))),
             artifacts: ordered,
         };
         (index, problems.collect())
@@ -202,7 +192,9 @@ impl<'a> Index<'a> {
 
     /// Whether a file may belong to another beside it.
     fn may_be_beside(&self, path: &str) -> bool {
-        self.beside.iter().any(|beside| beside.may_be(path))
+        let last = path.bytes().last().map(|byte| byte.to_ascii_lowercase());
+        let of = |last| self.beside.get(&last).into_iter().flatten();
+        of(last).chain(of(None)).any(|beside| beside.may_be(path))
     }
 
     /// The artifacts that claim a path by its place, in order.
@@ -218,29 +210,29 @@ impl<'a> Index<'a> {
         candidates.iter().filter_map(|at| self.artifacts.get(*at).copied()).filter(means).collect()
     }
 
-    /// What is to be done with a file: nothing if nobody can claim it. And whether its
-    /// content stays unseen, though it might be anything.
+    /// What is to be done with an entry, whether somebody looks for its name or not.
     fn place(
         &self,
         filesystem: &dyn Filesystem,
-        (entry, named): (Entry, bool),
+        entry: &Entry,
+        named: bool,
         met: &mut Met,
-    ) -> (Option<Candidate<'a>>, bool) {
+    ) -> Place<'a> {
+        if !entry.is_file() || entry.state == State::Deleted(Remains::Nothing) {
+            return Place::default();
+        }
         let by_place = self.by_place(entry.path.as_str(), met);
         let may_be_known = entry.size >= MIN_SNIFFED_BYTES && !self.formats.is_empty();
-        let (look, unseen) = match filesystem.start(&entry) {
+        let (start, unseen) = match filesystem.start(entry) {
             Start::Unseen if !may_be_known => (None, false),
-            Start::Unseen if named || !is_ordinary(&entry) => {
-                (Some(filesystem.place(&entry)), false)
-            }
+            Start::Unseen if named || !is_ordinary(entry) => (Some(filesystem.place(entry)), false),
             Start::Unseen => (None, true),
             Start::Plain => (None, false),
-            Start::Nowhere => return (None, false),
+            Start::Nowhere => return Place::default(),
         };
-        if by_place.is_empty() && look.is_none() && !self.may_be_beside(entry.path.as_str()) {
-            return (None, unseen);
-        }
-        (Some(Candidate::new(entry, by_place, look, Look::Start)), unseen)
+        let claimed = !by_place.is_empty() || start.is_some();
+        let waits = claimed || self.may_be_beside(entry.path.as_str());
+        Place { waits: waits.then_some((by_place, start)), unseen }
     }
 
     /// The artifact of one's format whose files bear that name, else itself: in
@@ -261,6 +253,16 @@ struct Seen<'s> {
     entry: &'s Entry,
     held: Option<&'s Arc<[u8]>>,
     settled: &'s [(&'s str, Settled)],
+}
+
+/// What is to be done with a file.
+#[derive(Default)]
+struct Place<'a> {
+    /// Those who claim it by its place, and where its first bytes lie, if they are to be
+    /// looked into; `None`: nobody can claim it.
+    waits: Option<(Vec<&'a Artifact>, Option<u64>)>,
+    /// Its content stays unseen, though it might be anything.
+    unseen: bool,
 }
 
 /// A walk under way.
@@ -307,16 +309,28 @@ impl<'a> Search<'a> {
     }
 
     /// Finds who claims files by their places, and which are to be looked into.
-    fn place(&mut self, batch: Vec<(Entry, bool)>) {
+    fn place(&mut self, batch: Vec<Entry>) {
         let (index, filesystem) = (self.index, self.filesystem);
-        let placed: Vec<_> = batch
-            .into_par_iter()
-            .map_init(Met::default, |met, found| index.place(filesystem, found, met))
-            .collect();
-        for (candidate, unseen) in placed {
-            self.found.not_looked_into += u64::from(unseen);
-            self.looks += usize::from(candidate.as_ref().is_some_and(|c| c.place.is_some()));
-            self.waiting.extend(candidate);
+        let paths: Vec<&str> = batch.iter().map(|entry| entry.path.as_str()).collect();
+        let named = (self.questions.names)(&paths);
+        self.found.entries = self.found.entries.saturating_add(batch.len() as u64);
+        for (entry, named) in batch.iter().zip(&named) {
+            if *named {
+                self.found.names.push(entry.clone());
+            }
+            if nested::is_disk(entry) {
+                self.found.disks.push(entry.clone());
+            }
+        }
+        let place = |met: &mut Met, (entry, named)| index.place(filesystem, entry, named, met);
+        let files = batch.par_iter().zip(named);
+        let places: Vec<Place<'_>> = files.map_init(Met::default, place).collect();
+        for (entry, place) in batch.into_iter().zip(places) {
+            self.found.not_looked_into += u64::from(place.unseen);
+            if let Some((by_place, start)) = place.waits {
+                self.looks += usize::from(start.is_some());
+                self.waiting.push(Candidate::new(entry, by_place, start, Look::Start));
+            }
         }
         if self.looks >= LOOKED_INTO {
             self.look_into();
@@ -477,14 +491,17 @@ impl<'a> Search<'a> {
     }
 }
 
-fn distinct<'a>(all: impl Iterator<Item = &'a Beside>) -> Vec<&'a Beside> {
-    let mut distinct = Vec::new();
-    all.for_each(|one| {
-        if !distinct.contains(&one) {
-            distinct.push(one)
+fn by_last_byte<'a>(
+    all: impl Iterator<Item = &'a Beside>,
+) -> BTreeMap<Option<u8>, Vec<&'a Beside>> {
+    let mut by_last: BTreeMap<_, Vec<&Beside>> = BTreeMap::new();
+    for one in all {
+        let alike = by_last.entry(one.last_byte()).or_default();
+        if !alike.contains(&one) {
+            alike.push(one);
         }
-    });
-    distinct
+    }
+    by_last
 }
 
 /// Whether a file is one of the many that come with the system and its programs: of a

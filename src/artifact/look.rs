@@ -11,8 +11,8 @@ use super::{Artifact, Formats, MAX_SNIFFED_BYTES};
 
 /// What is asked about files while they are located.
 pub struct Questions<'a> {
-    /// Whether somebody looks for a path by its name.
-    pub names: &'a dyn Fn(&str) -> bool,
+    /// Which of these paths somebody looks for by their names.
+    pub names: &'a dyn Fn(&[&str]) -> Vec<bool>,
     /// Asked where a file's first bytes were just read, so that no part of a disk is
     /// read twice.
     pub settles: &'a Settles<'a>,

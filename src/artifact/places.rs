@@ -1,7 +1,7 @@
 //! Which artifacts may claim a file by its place, found fast: files that lie in one
 //! folder are judged one after the other, and few patterns mean files of that folder.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::pattern::{Folders, Names, Spelled};
 use super::{Artifact, pattern};
@@ -82,8 +82,8 @@ impl Places {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Positions of the artifacts that may claim a path, among them all that do.
-    pub(super) fn of(&self, path: &str, met: &mut Met) -> BTreeSet<usize> {
+    /// Positions of the artifacts that may claim a path, among them all that do; in order.
+    pub(super) fn of(&self, path: &str, met: &mut Met) -> Vec<usize> {
         let cut = path.rfind(['\\', '/']);
         let (folder, name) = cut.map_or(("", path), |at| path.split_at(at));
         let name = name.strip_prefix(['\\', '/']).unwrap_or(name);
@@ -108,7 +108,10 @@ impl Places {
             None => false,
         };
         let wild = wild.iter().filter(|(names, _)| fits(*names)).map(|(_, artifact)| *artifact);
-        self.named(&met.name).iter().copied().chain(wild).collect()
+        let mut may: Vec<usize> = self.named(&met.name).iter().copied().chain(wild).collect();
+        may.sort_unstable();
+        may.dedup();
+        may
     }
 
     /// Names and artifact of the patterns that may mean files of a folder.

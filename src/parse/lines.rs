@@ -17,6 +17,9 @@ pub(crate) const MAX_LINE_BYTES: usize = 256 << 10;
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 256 << 10;
 
+/// Words for which there is one quick search.
+const SEARCHED_TOGETHER: usize = 64;
+
 /// Bytes that decide on the encoding of a text without a byte order mark.
 const SAMPLE_BYTES: usize = 4096;
 
@@ -42,10 +45,47 @@ fn count<T: Copy>(items: &[T], is: impl Fn(T) -> bool) -> usize {
 }
 
 /// Words (ASCII) that are looked for together, again and again.
+pub struct WordSet {
+    words: Vec<&'static str>,
+    /// `None` where the processor has no instructions for it.
+    searchers: Option<Vec<Searcher>>,
+}
+
+impl WordSet {
+    pub fn new(words: impl IntoIterator<Item = &'static str>) -> Self {
+        let words: Vec<_> = words.into_iter().collect();
+        let searchers = words.chunks(SEARCHED_TOGETHER).map(Searcher::new).collect();
+        Self { words, searchers }
+    }
+
+    /// Whether one of them stands in a text that starts so; a quick look before it is
+    /// decoded, and before it is told what it is.
+    pub fn are_mentioned(&self, start: &[u8]) -> bool {
+        // In UTF-16 there is a zero beside each letter of a word.
+        let may_be_wide = memchr::memchr(0, start).is_some();
+        if !may_be_wide && !self.stand_in(start) {
+            return false;
+        }
+        let encoding = Encoding::of(start);
+        encoding != Encoding::Binary && self.stand_in(&encoding.narrow(start))
+    }
+
+    /// Whether one of them stands in the text.
+    fn stand_in(&self, text: &[u8]) -> bool {
+        match &self.searchers {
+            Some(searchers) => searchers.iter().any(|searcher| searcher.find(text).is_some()),
+            None => {
+                let mut words = self.words.iter();
+                words.any(|word| memchr::memmem::find(text, word.as_bytes()).is_some())
+            }
+        }
+    }
+}
+
+/// Words that are known beforehand.
 pub(crate) struct Words {
     words: &'static [&'static str],
-    /// `None` where the processor has no instructions for it.
-    compiled: OnceLock<Option<Searcher>>,
+    compiled: OnceLock<WordSet>,
 }
 
 impl Words {
@@ -53,15 +93,22 @@ impl Words {
         Self { words, compiled: OnceLock::new() }
     }
 
+    pub(crate) fn all(&self) -> &'static [&'static str] {
+        self.words
+    }
+
     /// Whether one of them stands in the text.
     pub(crate) fn stand_in(&self, text: &[u8]) -> bool {
-        match self.compiled.get_or_init(|| Searcher::new(self.words)) {
-            Some(compiled) => compiled.find(text).is_some(),
-            None => {
-                let mut words = self.words.iter();
-                words.any(|word| memchr::memmem::find(text, word.as_bytes()).is_some())
-            }
-        }
+        self.set().stand_in(text)
+    }
+
+    /// Whether one of them stands in a text that starts so, whatever its encoding.
+    pub(crate) fn are_mentioned(&self, start: &[u8]) -> bool {
+        self.set().are_mentioned(start)
+    }
+
+    fn set(&self) -> &WordSet {
+        self.compiled.get_or_init(|| WordSet::new(self.words.iter().copied()))
     }
 }
 
@@ -97,17 +144,12 @@ impl Encoding {
         }
     }
 
-    /// Whether one of these words stands in the start of a text; a quick look before it
-    /// is decoded.
-    pub(crate) fn mentions(self, start: &[u8], words: &Words) -> bool {
-        let narrow: Vec<u8>;
-        let text = if self.wide().is_some() {
-            narrow = start.iter().copied().filter(|b| *b != 0).collect();
-            &narrow
-        } else {
-            start
-        };
-        words.stand_in(text)
+    /// The start of a text with one byte for each letter of ASCII.
+    pub(crate) fn narrow(self, start: &[u8]) -> Cow<'_, [u8]> {
+        match self.wide() {
+            Some(_) => start.iter().copied().filter(|byte| *byte != 0).collect(),
+            None => Cow::Borrowed(start),
+        }
     }
 
     /// `utf-16-le-bom` and the like.
@@ -163,18 +205,6 @@ impl Encoding {
 pub(crate) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Encoding) {
     let encoding = Encoding::of(bytes);
     (encoding.text(bytes.get(encoding.mark_len()..).unwrap_or_default()), encoding)
-}
-
-/// Whether one of these words stands in a text that starts so; a quick look before it is
-/// decoded, and before it is told what it is.
-pub(crate) fn mentions(start: &[u8], words: &Words) -> bool {
-    // In UTF-16 there is a zero beside each letter of a word.
-    let may_be_wide = memchr::memchr(0, start).is_some();
-    if !may_be_wide && !words.stand_in(start) {
-        return false;
-    }
-    let encoding = Encoding::of(start);
-    encoding != Encoding::Binary && encoding.mentions(start, words)
 }
 
 /// The first byte of a text's first character that is not blank, whatever the encoding;

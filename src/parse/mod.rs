@@ -72,6 +72,7 @@ mod wmi_repository;
 mod zone_identifier;
 
 pub use collect_only::COLLECT_ONLY;
+pub use lines::WordSet;
 
 use std::io;
 use std::ops::Range;
@@ -104,6 +105,12 @@ pub trait Parser: Sync {
     /// what is neither.
     fn is_text(&self) -> bool {
         false
+    }
+
+    /// Words (ASCII) of which one stands in the start of every text that it recognizes,
+    /// whatever the encoding; none, if no word is sure.
+    fn words(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Pushes every record that can matter into `sink`; what cannot be read is

@@ -177,8 +177,13 @@ pub fn open_source(path: &Path) -> Result<Vec<HostEvidence>, SourceError> {
 /// What is to be read of a host.
 fn locate(definitions: &passes::Definitions<'_>, evidence: &HostEvidence) -> Locations {
     let loose = !evidence.layout.has_fixed_places();
-    let names =
-        |path: &str| definitions.screen.admits_name(path) || loose && source::is_log_or_hive(path);
+    let names = |paths: &[&str]| {
+        let mut named = definitions.screen.admits_names(paths);
+        for (path, named) in paths.iter().zip(&mut named) {
+            *named |= loose && source::is_log_or_hive(path);
+        }
+        named
+    };
     let artifacts = definitions.artifacts_of(evidence.layout.os());
     let settles = |entry: &Entry, parser: &str, bytes: &dyn ReadAt| {
         definitions.settles(&*evidence.filesystem, entry, parser, bytes)

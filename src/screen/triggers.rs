@@ -59,6 +59,27 @@ impl Trigger {
             Self::Automaton(search) => search.is_match(text),
         }
     }
+
+    /// For each of many short texts at least where one is found: they are swept as one.
+    pub(super) fn found_in(&self, texts: &[&str]) -> Vec<bool> {
+        let Self::Sweeps(sweeps) = self else {
+            return texts.iter().map(|text| self.found(text.as_bytes())).collect();
+        };
+        let mut all = Vec::with_capacity(texts.iter().map(|text| text.len()).sum());
+        let mut ends = Vec::with_capacity(texts.len());
+        for text in texts {
+            all.extend_from_slice(text.as_bytes());
+            ends.push(all.len());
+        }
+        let mut found = vec![false; texts.len()];
+        for sweep in sweeps {
+            sweep.each(&all, &mut |sighting| {
+                let text = ends.partition_point(|end| *end <= sighting.at.start);
+                found.get_mut(text).into_iter().for_each(|found| *found = true);
+            });
+        }
+        found
+    }
 }
 
 /// The literals that decide first whether a block can match.

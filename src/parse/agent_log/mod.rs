@@ -14,7 +14,7 @@ use line::LogLine;
 pub(super) use line::{pairs, value, without_colours};
 pub(super) use stamp::Stamp;
 
-use super::lines::{Encoding, Lines, Words, decode, mentions};
+use super::lines::{Encoding, Lines, Words, decode};
 use super::target::{Target, host_and_port};
 use super::{ParseError, Parser};
 use crate::model::{Damage, Extent, Input, Locator, Moment, Record, Sink};
@@ -92,8 +92,12 @@ impl Parser for NgrokLog {
         true
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        WORDS.all()
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
-        if !mentions(start, &WORDS) {
+        if !WORDS.are_mentioned(start) {
             return false;
         }
         let (text, _) = decode(start);

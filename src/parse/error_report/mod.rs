@@ -48,8 +48,8 @@ impl Parser for ErrorReport {
         }
         static TYPE: Words = Words::new(&["EventType="]);
         static VERSION: Words = Words::new(&["Version="]);
-        let encoding = Encoding::of(start);
-        encoding.mentions(text, &TYPE) && encoding.mentions(text, &VERSION)
+        let text = Encoding::of(start).narrow(text);
+        TYPE.stand_in(&text) && VERSION.stand_in(&text)
     }
 
     fn is_store(&self) -> bool {

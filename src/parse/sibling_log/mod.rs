@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use form::Form;
 use saying::{Activity, Part, Saying};
 
-use super::lines::{Encoding, Lines, decode, mentions};
+use super::lines::{Encoding, Lines, decode};
 use super::message::cut;
 use super::target::{Target, host_and_port};
 use super::{ParseError, Parser};
@@ -52,8 +52,12 @@ impl Parser for SiblingLog {
         true
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        saying::WORDS.all()
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
-        if !mentions(start, &saying::WORDS) {
+        if !saying::WORDS.are_mentioned(start) {
             return false;
         }
         let (text, _) = decode(start);

@@ -18,7 +18,7 @@ use schema::Endpoint;
 pub(super) use schema::is_placeholder;
 pub use siblings::TunnelConfig;
 
-use super::lines::{Encoding, Words, decode, mentions};
+use super::lines::{Encoding, Words, decode};
 use super::secret::{Token, TokenKind, redact_text};
 use super::{ParseError, Parser};
 use crate::model::{Input, Locator, Moment, Precision, Record, Sink, Value};
@@ -47,8 +47,12 @@ impl Parser for NgrokConfig {
         true
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        WORDS.all()
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
-        if !mentions(start, &WORDS) {
+        if !WORDS.are_mentioned(start) {
             return false;
         }
         let (text, _) = decode(start);

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 use super::outline::{Node, Outline};
 use super::{MAX_ENDPOINTS, START_BYTES, read_text, sections};
 use crate::model::{Input, Locator, Record, Sink};
-use crate::parse::lines::{Encoding, Words, decode, mentions};
+use crate::parse::lines::{Encoding, Words, decode};
 use crate::parse::secret::{redact_text, redacted};
 use crate::parse::target::Target;
 use crate::parse::{ParseError, Parser};
@@ -57,8 +57,12 @@ impl Parser for TunnelConfig {
         true
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        WORDS.all()
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
-        if !mentions(start, &WORDS) {
+        if !WORDS.are_mentioned(start) {
             return false;
         }
         let (text, _) = decode(start);
