@@ -9,8 +9,9 @@ the host of testdata/hosts for its logs and hives, and that many megabytes of fu
 (make_corpus.py); a raw image and an E01 of it.
 Needs root for the mount, mkntfs and ntfs-3g, sleuthkit, ewfacquire.  Everything is read
 once first; then `adit list files` and `fls -r -p` take turns, each writing to a file, and
-`adit scan` is run on the image and on one that holds nothing but the files that `adit list
-artifacts` names: that scan without its list is what the located artifacts cost alone.
+`adit scan` is run on the image and on a copy without the records of all files but those that
+`adit list artifacts` names, which lie where they lay: the scan of that without its list is what
+the located artifacts cost alone.
 Where dissect's target-query is found (or given), `target-query -f evtx,services,prefetch` of
 the raw image follows, once.
 CPU seconds (user and system of all threads) and wall seconds; the best round of each.
@@ -41,6 +42,8 @@ PLACES = [("Windows/WinSxS", 40), ("Windows/System32", 10), ("Windows/servicing"
           ("Program Files", 12), ("Program Files (x86)", 5), ("ProgramData", 5), ("Users/jane/AppData", 15), ("Users/jane", 3)]
 SIZES = [0, 120, 400, 650, 1500, 4000, 9000]
 PROGRAM_SIZES = [2000, 4000, 9000, 30000]
+RECORD = 1024
+IS_FOLDER = 2
 
 
 def run(command: list[str], out: Path | None = None) -> tuple[float, float, float]:
@@ -139,20 +142,54 @@ def make(work: Path, files: int, logs: int) -> Path:
 
 
 def make_located(raw: Path, adit: Path) -> Path:
-    """A volume with the files alone that artifacts have read of that image."""
+    """That image without the records of files that no artifact has read: the rest lies where it lay."""
     alone = raw.with_name("located.raw")
-    listed = subprocess.run([adit, "list", "artifacts", raw], check=False, capture_output=True, text=True).stdout
-    paths = {row["path"] for row in csv.DictReader(listed.splitlines())}
-    with mounted(raw, "ro") as source:
-        def copy(root: Path) -> None:
-            for path in sorted(paths):
-                at = Path(*path.split("\\")[1:])
-                if (source / at).is_file():
-                    (root / at).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source / at, root / at)
-        volume(alone, raw.stat().st_size, copy)
+    paths = {row["path"] for row in rows_of([adit, "list", "artifacts", raw])}
+    kept = {int(row["id"].split("-")[0]) for row in rows_of([adit, "list", "files", raw]) if row["path"] in paths}
+    shutil.copyfile(raw, alone)
+    with alone.open("r+b") as f:
+        for number, at, record in records(f):
+            flags, base = struct.unpack_from("<H", record, 22)[0], struct.unpack_from("<I", record, 32)[0]
+            if number >= 24 and not flags & IS_FOLDER and (base or number) not in kept:
+                f.seek(at)
+                f.write(bytes(len(record)))
     acquire(alone)
     return alone
+
+
+def rows_of(command: list) -> list[dict]:
+    """Of a command that prints CSV."""
+    return list(csv.DictReader(subprocess.run(command, check=False, capture_output=True, text=True).stdout.splitlines()))
+
+
+def records(f):
+    """Number, offset in the volume and bytes of each record of its $MFT."""
+    f.seek(0)
+    boot = f.read(512)
+    cluster = struct.unpack_from("<H", boot, 11)[0] * boot[13]
+    start = struct.unpack_from("<Q", boot, 48)[0] * cluster
+    f.seek(start)
+    number, lcn = 0, 0
+    for length, moved in list(runs(f.read(RECORD))):
+        lcn += moved
+        for at in range(lcn * cluster, (lcn + length) * cluster, RECORD):
+            f.seek(at)
+            yield number, at, f.read(RECORD)
+            number += 1
+
+
+def runs(record: bytes):
+    """Clusters, and how far they lie from those before, of the $MFT's own content."""
+    at = struct.unpack_from("<H", record, 20)[0]
+    while struct.unpack_from("<I", record, at)[0] != 0x80:
+        at += struct.unpack_from("<I", record, at + 4)[0]
+    at += struct.unpack_from("<H", record, at + 32)[0]
+    while record[at]:
+        lengths, offsets = record[at] & 15, record[at] >> 4
+        at += 1
+        length = int.from_bytes(record[at:at + lengths], "little")
+        yield length, int.from_bytes(record[at + lengths:at + lengths + offsets], "little", signed=True)
+        at += lengths + offsets
 
 
 def copy_host(to: Path) -> None:
