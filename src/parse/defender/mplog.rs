@@ -1,5 +1,6 @@
 //! The support log of Defender, `MPLog-*.log`: UTF-16, a line for almost everything the
-//! engine does, the programs it watched and the files it scanned among it.
+//! engine does, the programs it watched and the files it scanned among it; and
+//! `MPDetection-*.log` beside it, which has what was detected alone.
 //!
 //! Most lines begin with their time, which is UTC with or without a `Z`. Lines without
 //! one belong to a block; they were written no later than the next line that has a time.
@@ -10,7 +11,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use crate::model::{Damage, Extent, Input, Locator, Moment, Precision, Record, Sink, Value};
-use crate::parse::lines::{Encoding, Lines, Words, mentions};
+use crate::parse::lines::{Encoding, Lines, Words};
 use crate::parse::{ParseError, Parser, local_time};
 
 const FORMAT: &str = "Defender support log";
@@ -27,6 +28,9 @@ const MAX_RESOURCES: usize = 64;
 /// Longest path that is taken out of a line whose shape is unknown.
 const MAX_PATH_CHARS: usize = 300;
 
+/// One of these stands in the first line: the product, by each name that it had.
+static HEAD: Words = Words::new(&["Defender Antivirus (77BDAF73-", "Windows Defender (77BDAF73-"]);
+
 /// Reads Defender's support log; an `antivirus_log` record for each line that matters.
 pub struct Mplog;
 
@@ -39,10 +43,12 @@ impl Parser for Mplog {
         true
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        HEAD.all()
+    }
+
     fn recognizes(&self, start: &[u8]) -> bool {
-        static HEAD: Words =
-            Words::new(&["Microsoft Defender Antivirus (77BDAF73-", "Windows Defender (77BDAF73-"]);
-        mentions(start, &HEAD)
+        HEAD.are_mentioned(start)
     }
 
     fn parse(&self, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
@@ -51,8 +57,10 @@ impl Parser for Mplog {
             return Err(ParseError::Foreign { format: FORMAT, found: "binary".to_owned() });
         }
         let mut log = Log { sink, waiting: Vec::new(), extent: Extent::default(), told: 0 };
+        let mut is_empty = true;
         while let Some(line) = lines.next()? {
             let (moment, message) = split(&line.text);
+            is_empty &= message.is_empty();
             if let Some(moment) = &moment {
                 log.note(moment.at);
                 if log.release(moment).is_break() {
@@ -76,7 +84,9 @@ impl Parser for Mplog {
                 return Ok(());
             }
         }
-        if log.extent.records == 0 {
+        // The list of detections is often empty.
+        let is_blank = is_empty && input.bytes.size() > 0;
+        if log.extent.records == 0 && !is_blank {
             let found = "no line with a time".to_owned();
             return Err(ParseError::Foreign { format: FORMAT, found });
         }
@@ -225,6 +235,11 @@ fn detection(message: &str, record: &mut Record) -> bool {
     {
         record.push("ActionName", action.to_lowercase());
         rest = after;
+        // What came of it, where that is no success.
+        if let Some((code, after)) = rest.split_once(' ').filter(|(code, _)| is_code(code)) {
+            record.push("ErrorCode", code);
+            rest = after;
+        }
     }
     let (threat, places) = rest.split_once(' ').unwrap_or((rest, ""));
     record.push("ThreatName", threat);
@@ -249,10 +264,19 @@ fn detection(message: &str, record: &mut Record) -> bool {
     true
 }
 
+/// `0x80508023`
+fn is_code(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").unwrap_or_default();
+    digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
 /// `ProcessImageName: a.exe, Pid: 1, TotalTime: 2, …, MaxTimeFile: C:\b, EstimatedImpact: 1%`
 fn process(message: &str, record: &mut Record) -> bool {
-    let Some(image) = between(message, "ProcessImageName: ", ", ") else { return false };
-    record.push("Image", image);
+    if !message.starts_with("ProcessImageName: ") {
+        return false;
+    }
+    // That of the system has no name.
+    record.push("Image", between(message, "ProcessImageName: ", ", ").unwrap_or_default());
     let pid = between(message, "Pid: ", ",").and_then(|pid| pid.parse::<i64>().ok());
     if let Some(pid) = pid {
         record.push("ProcessId", pid);
