@@ -80,7 +80,8 @@ impl Parser for Srum {
         faults.extend(base.unclosed(Some(&extent)));
         faults.into_iter().for_each(|fault| sink.damaged(fault));
         sink.extent(extent);
-        if tables == 0 {
+        // A new one has names, and nothing measured yet.
+        if tables == 0 && base.table(names::TABLE).is_none() {
             let found = "a database without tables of usage".to_owned();
             return Err(ParseError::Foreign { format: "SRUM", found });
         }

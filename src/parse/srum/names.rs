@@ -19,7 +19,7 @@ use crate::parse::ese::{Cell, Database, Row};
 const MAX_NAMES: usize = 1_000_000;
 /// Longest name that is kept, in bytes.
 const MAX_NAME_BYTES: usize = 64 << 10;
-const TABLE: &str = "SruDbIdMapTable";
+pub(super) const TABLE: &str = "SruDbIdMapTable";
 
 /// By number.
 #[derive(Default)]

@@ -47,6 +47,12 @@ fn bytes_of_a_program_by_the_hour() {
 }
 
 #[test]
+fn a_new_one_has_measured_nothing() {
+    let kept = parse(&Srum, &sample("srum/new_SRUDB.dat")).unwrap();
+    assert!(kept.records.is_empty() && kept.damage.is_empty(), "{:?}", kept.damage);
+}
+
+#[test]
 fn unclosed_damaged_and_foreign() {
     let good = sample("srum/SRUDB.dat");
     let mut dirty = good.clone();
