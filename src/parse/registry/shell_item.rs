@@ -77,7 +77,7 @@ fn folder(guid: &str) -> String {
 /// The short name of a file, in Unicode if marked so.
 fn short_name(kind: u8, item: &[u8]) -> Option<String> {
     const UNICODE: u8 = 4;
-    let bytes = item.get(14..).filter(|_| kind & 0xF0 == 0x30)?;
+    let bytes = item.get(14..).filter(|_| kind & 0x70 == 0x30)?;
     Some(if kind & UNICODE == 0 { ansi(bytes) } else { utf16_until_nul(bytes) })
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! list = item* 0:u16
 //! item = bytes:u16 kind:u8 …
-//! file = … kind 0x30-0x3f, ?:u8 size:u32 date:u16 time:u16 attributes:u16 name [extension]
+//! file = … kind 0x30-0x3f (0xb0-0xbf in `Recent`), ?:u8 size:u32 date:u16 time:u16 attributes:u16 name [extension]
 //! extension = bytes:u16 version:u16 0xbeef0004:u32 created:2×u16 accessed:2×u16 …
 //! ```
 
@@ -112,7 +112,7 @@ impl Item {
                 let name = ansi(bytes.get(3..)?);
                 Some(Self { kind: Kind::Volume, name, ..Self::default() })
             }
-            0x30..=0x3f => Some(Self::file(bytes, 0, kind)),
+            0x30..=0x3f | 0xb0..=0xbf => Some(Self::file(bytes, 0, kind)),
             0x40..=0x4f => {
                 let name = ansi(bytes.get(5..)?);
                 Some(Self { kind: Kind::Network, name, ..Self::default() })
