@@ -7,9 +7,14 @@
 //! pages may be told in part.
 //!
 //! ```text
-//! object = …, class name, { other values }, { text }
+//! object = digest:64×u16 since:u64 ?:u64 bytes:u32 … class name, { other values }, { text }
 //! text   = 0, Latin-1 characters, 0   or   1, UTF-16 characters, 0 0
 //! ```
+//! The digest is the SHA-256 of the class's name in capitals (UTF-16), in hexadecimal; the
+//! length counts from its own field on. The first time is the same in all objects that one
+//! run of the service wrote, and lies before they were written (two real repositories).
+//! Among the values is the security identifier of who wrote the object. What has no such
+//! head is the rest of an object, or the definition of the class.
 //! Texts stand in the order of the class: of a command line consumer its command line,
 //! program, name and folder; of a script consumer name, engine, file and text; of a
 //! filter namespace, name, query and the query's language. A binding names both:
@@ -20,16 +25,19 @@
 use std::collections::BTreeMap;
 
 use memchr::memmem;
+use sha2::{Digest, Sha256};
 
-use super::bytes::{read_up_to, utf16};
+use super::bytes::{read_up_to, sid, u32_at, u64_at, utf16};
 use super::{ParseError, Parser};
-use crate::model::{Damage, Extent, Input, Locator, Record, Sink, Value};
+use crate::model::{Damage, Extent, Input, Locator, Record, Sink, Value, from_filetime, to_iso};
 
 const FORMAT: &str = "WMI repository";
 /// A larger repository is read so far; they have some 20 to 100 MB.
 const MAX_BYTES: usize = 512 << 20;
 /// Bytes behind a class's name in which its object's texts stand.
 const OBJECT_BYTES: usize = 16 << 10;
+/// Bytes before a class's name in which its object's head stands.
+const HEAD_BYTES: usize = 1 << 10;
 /// Bytes that may separate the two names of a binding.
 const BINDING_BYTES: usize = 2 << 10;
 /// Objects of one class, and bindings, that are read.
@@ -46,6 +54,10 @@ const CONSUMERS: [&str; 2] = ["CommandLineEventConsumer", "ActiveScriptEventCons
 const FILTER: &str = "__EventFilter";
 /// What stands at the start of a name of an object: `Class.Name="…"`.
 const NAME: &str = ".Name=\"";
+/// Texts of the definitions of these classes and of what provides them.
+const DEFINED: [&str; 6] =
+    ["AMENDMENT", "LOCALE", "locale", "CommandLineTemplate", "KillTimeout", "Description"];
+const PROVIDER: &str = "__Win32Provider";
 const LIVE: &str = "found by its texts; whether it is live or removed cannot be told";
 
 /// Reads WMI repositories; a `wmi_consumer` record for each consumer that runs something.
@@ -76,12 +88,12 @@ impl Parser for WmiRepository {
         let mut told: BTreeMap<(String, Vec<String>), ()> = BTreeMap::new();
         let mut records = 0u64;
         for class in CONSUMERS {
-            for (at, texts) in objects(&bytes, class) {
+            for object in objects(&bytes, class) {
                 // A page that was rewritten leaves the same object behind.
-                if told.insert((class.to_owned(), texts.clone()), ()).is_some() {
+                if told.insert((class.to_owned(), object.texts.clone()), ()).is_some() {
                     continue;
                 }
-                let Some(record) = consumer(class, at, &texts, &bindings, &queries) else {
+                let Some(record) = consumer(class, &object, &bindings, &queries) else {
                     continue;
                 };
                 records = records.saturating_add(1);
@@ -105,11 +117,11 @@ type Bindings = BTreeMap<String, Vec<String>>;
 
 fn consumer(
     class: &str,
-    at: usize,
-    texts: &[String],
+    object: &Object,
     bindings: &Bindings,
     queries: &BTreeMap<String, String>,
 ) -> Option<Record> {
+    let texts = object.texts.as_slice();
     let bound = texts.iter().find(|text| bindings.contains_key(text.as_str()));
     let script = class == CONSUMERS[1];
     let is_engine =
@@ -124,7 +136,7 @@ fn consumer(
     let rest: Vec<&String> =
         texts.iter().filter(|text| **text != name && !is_engine(text)).collect();
     let what = if script { rest.iter().max_by_key(|text| text.len()) } else { rest.first() }?;
-    let mut record = Record::new("wmi_consumer", Locator::Offset(at as u64));
+    let mut record = Record::new("wmi_consumer", Locator::Offset(object.at as u64));
     record.push("Name", name.as_str());
     record.push("Class", class);
     // A script is what is run, as a command is.
@@ -139,15 +151,80 @@ fn consumer(
             record.push("Query", Value::List(found));
         }
     }
+    if let Some(head) = &object.head {
+        record.push("UserSid", head.writer.as_deref().unwrap_or_default());
+        // Not a time of the object, which is younger.
+        record.push("WrittenAfter", head.since.as_deref().unwrap_or_default());
+    }
     record.push("Bound", if bound.is_some() { "true" } else { "false" });
     record.push("Strings", Value::List(texts.to_vec()));
     record.push("Remark", LIVE);
     Some(record)
 }
 
-/// The texts of every object of a class, by offset.
-fn objects(bytes: &[u8], class: &str) -> Vec<(usize, Vec<String>)> {
+/// What the repository holds of one object.
+struct Object {
+    /// Offset of its class's name.
+    at: usize,
+    head: Option<Head>,
+    texts: Vec<String>,
+}
+
+/// What stands before an object's class's name, and among its values.
+struct Head {
+    /// When the service began that wrote it.
+    since: Option<String>,
+    /// Security identifier of who wrote it.
+    writer: Option<String>,
+    /// Offset of its end.
+    end: usize,
+}
+
+impl Head {
+    /// The head with that digest of the object whose class's name stands there.
+    fn read(bytes: &[u8], digest: &[u8], at: usize) -> Option<Self> {
+        let from = at.saturating_sub(HEAD_BYTES);
+        let before = bytes.get(from..at)?;
+        let start = from.checked_add(memmem::rfind(before, digest)?)?;
+        let field = |at: usize| start.checked_add(digest.len())?.checked_add(at);
+        let since = from_filetime(u64_at(bytes, field(0)?)?).map(to_iso);
+        let length = usize::try_from(u32_at(bytes, field(16)?)?).ok()?;
+        let end = field(16)?.checked_add(length)?.min(bytes.len());
+        let body = bytes.get(at..end)?;
+        Some(Self { since, writer: writer(body), end })
+    }
+}
+
+/// The first security identifier among values: its length in bytes, then it.
+fn writer(body: &[u8]) -> Option<String> {
+    /// Authority of Windows, with the revision and the count of parts before it.
+    const NT: &[u8] = &[0, 0, 0, 0, 0, 5];
+    memmem::find_iter(body, NT).find_map(|authority| {
+        let start = authority.checked_sub(2)?;
+        let length = u32_at(body, start.checked_sub(4)?)?;
+        let own = body.get(start..start.checked_add(usize::try_from(length).ok()?)?)?;
+        let parts = usize::from(*own.get(1)?);
+        let fits = own.first() == Some(&1) && own.len() == parts.checked_mul(4)?.checked_add(8)?;
+        sid(own).filter(|_| fits)
+    })
+}
+
+/// The digest by which objects of a class begin.
+fn digest_of(class: &str) -> Vec<u8> {
+    let name: Vec<u8> = class.to_uppercase().encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let digits = Sha256::digest(name).iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    digits.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// Whether texts without a head are the class's definition and no rest of an object.
+fn is_definition(texts: &[String]) -> bool {
+    texts.iter().any(|text| DEFINED.contains(&text.as_str()) || text.contains(PROVIDER))
+}
+
+/// Every object of a class, by offset.
+fn objects(bytes: &[u8], class: &str) -> Vec<Object> {
     let mark: Vec<u8> = [class.as_bytes(), b"\0"].concat();
+    let digest = digest_of(class);
     let mut found = Vec::new();
     for at in memmem::find_iter(bytes, &mark).take(MAX_OBJECTS) {
         // A name of a class inside another word is none.
@@ -155,11 +232,13 @@ fn objects(bytes: &[u8], class: &str) -> Vec<(usize, Vec<String>)> {
         if before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_') {
             continue;
         }
+        let head = Head::read(bytes, &digest, at);
         let start = at.saturating_add(mark.len());
         let end = start.saturating_add(OBJECT_BYTES).min(bytes.len());
+        let end = head.as_ref().map_or(end, |head| head.end.min(end));
         let texts = texts(bytes.get(start..end).unwrap_or_default());
-        if !texts.is_empty() {
-            found.push((at, texts));
+        if !texts.is_empty() && (head.is_some() || !is_definition(&texts)) {
+            found.push(Object { at, head, texts });
         }
     }
     found
@@ -235,7 +314,7 @@ fn wide(bytes: &[u8]) -> (Option<String>, usize) {
 /// The query of every filter, by the filter's name.
 fn queries(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    for (_, texts) in objects(bytes, FILTER) {
+    for Object { texts, .. } in objects(bytes, FILTER) {
         let is_query =
             |text: &String| text.trim_start().to_ascii_lowercase().starts_with("select ");
         let Some(at) = texts.iter().position(is_query) else { continue };
@@ -295,6 +374,21 @@ mod tests {
     fn consumers_filters_and_bindings() {
         let kept = parse(&WmiRepository, &sample("wmi_repository/OBJECTS.DATA")).unwrap();
         expect("wmi_repository/OBJECTS.DATA", &kept.shown());
+    }
+
+    #[test]
+    fn only_objects_of_a_real_one() {
+        let bytes = sample("wmi_repository/real_OBJECTS.DATA");
+        let kept = parse(&WmiRepository, &bytes).unwrap();
+        expect("wmi_repository/real_OBJECTS.DATA", &kept.shown());
+        // The rest of an object that has lost its head is told.
+        let digest = digest_of("ActiveScriptEventConsumer");
+        let head = memmem::find(&bytes, &digest).unwrap();
+        let mut rest = bytes;
+        rest[head..head + 8].fill(0);
+        let kept = parse(&WmiRepository, &rest).unwrap();
+        assert_eq!(kept.records[0].text("Name"), Some("KillProcess"));
+        assert_eq!(kept.records[0].text("UserSid"), None);
     }
 
     #[test]
