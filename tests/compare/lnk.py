@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 from dissect.ole import OLE
+from dissect.ole.exceptions import Error
 
 from prefetch import iso
 from usn import stamp
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAD = bytes.fromhex("4c0000000114020000000000c000000000000046")
 FIELDS = {
     "Local path": "Image",
-    "Network path": "Image",
+    "Network path": "Network path",
     "Description": "Description",
     "Relative path": "RelativePath",
     "Working directory": "WorkingDirectory",
@@ -114,15 +115,28 @@ def main():
     for path in map(Path, sys.argv[1:]):
         parser = {"automaticDestinations-ms": "automatic_destinations", "customDestinations-ms": "custom_destinations"}
         name = parser.get(path.name.rsplit(".", 1)[-1], "shortcut")
-        out = subprocess.run([program, name, path], capture_output=True, text=True, check=True).stdout
-        own = {record["locator"]: record for record in map(json.loads, out.splitlines())}
-        for locator, blob, line in expected(path):
+        out = subprocess.run([program, name, path], capture_output=True, text=True)
+        lines = [line for line in out.stdout.splitlines() if line.startswith("{")]
+        own = {record["locator"]: record for record in map(json.loads, lines)}
+        if out.returncode:
+            print(f"  {path.name}: refused by adit: {out.stderr.strip()}")
+        try:
+            listed = list(expected(path))
+        except Error as refusal:
+            print(f"  {path.name}: refused by dissect: {refusal}; adit has {len(own)}")
+            continue
+        for locator, blob, line in listed:
             record = own.pop(locator, None)
             if record is None:
                 print(f"  {path.name} {locator}: not among adit's")
                 differ += 1
                 continue
             said, times = by_lnkinfo(blob)
+            share = said.pop("Network path", "")
+            if "Image" not in said:
+                said.update({"Image": share} if share else {})
+            elif not share.lower().startswith(record.get("Share", "").lower()):
+                said["Share"] = share
             if line:
                 times["Last Accessed (Jump List)"] = line[1]
                 said.setdefault("ListedPath" if "ListedPath" in record else "Image", line[0])

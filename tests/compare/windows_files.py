@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Compares what adit reads of single Windows files with dissect.target and Python's own
 XML reader: tasks, Defender's support log and quarantine, what the Recycle Bin notes of a
-file, and counts lines of histories; lines of the compatibility assistant are split apart.
+file, consumers in WMI repositories (dissect.cim; INDEX.BTR and MAPPING*.MAP beside them),
+and counts lines of histories; lines of the compatibility assistant and of error reports,
+and names in lists of recent files, are split apart.
 
     pip install dissect.target
     cargo build --example records
@@ -16,7 +18,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +95,7 @@ def mplog_of_adit(path):
         number, message = int(r["locator"].split(":")[1]), r["Message"]
         stamp = r["times"][0][1] if r["times"] else ""
         if message.startswith("ProcessImageName"):
-            yield [number, "processimage", stamp, r["Image"], r.get("Path", "")]
+            yield [number, "processimage", stamp, r.get("Image", ""), r.get("Path", "")]
         elif message.startswith(("DETECTION_ADD", "DETECTIONEVENT")):
             yield [number, "detection", stamp, r["ThreatName"]]
         elif message.startswith("[Exclusion]"):
@@ -162,12 +164,99 @@ def pca_of_adit(path):
         yield row + [r.get(name, "") for name in more] if "RunStatus" in r else row
 
 
+def wmi(path):
+    """Live consumers that run something, with the queries bound to them."""
+    from dissect.cim.cim import CIM
+
+    folder = Path(path).parent
+    maps = [open(folder / f"MAPPING{n}.MAP", "rb") for n in (1, 2, 3)]
+    repository = CIM(open(folder / "INDEX.BTR", "rb"), open(path, "rb"), maps)
+    left, queries, consumers, bound = [repository.root], {}, [], {}
+
+    def value(of, name):
+        try:
+            return of.properties[name].value
+        except (KeyError, ValueError):
+            return None
+
+    while left:
+        space = left.pop()
+        left.extend(space.namespaces)
+
+        def instances(name):
+            try:
+                return list(space.class_(name).instances)
+            except Exception:  # dissect has no such class in this namespace
+                return []
+
+        for name, what in ("CommandLineEventConsumer", "CommandLineTemplate"), ("ActiveScriptEventConsumer", "ScriptText"):
+            consumers += [(name, value(one, "Name"), value(one, what), value(one, "CreatorSID")) for one in instances(name)]
+        queries.update((value(one, "Name"), value(one, "Query")) for one in instances("__EventFilter"))
+        for one in instances("__FilterToConsumerBinding"):
+            consumer, by = (value(one, end).split('"')[1] for end in ("Consumer", "Filter"))
+            bound.setdefault(consumer, []).append(by)
+    for name, own, what, sid in consumers:
+        parts = [int.from_bytes(bytes(sid[at:at + 4]), "little") for at in range(8, len(sid), 4)]
+        user = "-".join(map(str, ("S", sid[0], sid[7], *parts)))
+        yield [name, own, what, user, sorted(bound.get(own, [])), sorted(queries[by] for by in bound.get(own, []))]
+
+
+def wmi_of_adit(path):
+    for r in adit("wmi_repository", path):
+        yield [r["Class"], r["Name"], r["CommandLine"], r.get("UserSid"), sorted(r.get("Filter", [])), sorted(r.get("Query", []))]
+
+
+
+def wer(path):
+    lines = Path(path).read_text("utf-16").splitlines()
+    keys = dict(reversed([line.split("=", 1) for line in lines if "=" in line]))
+    for meaning, key in ("Error Reported", "EventTime"), ("Error Report Sent", "UploadTime"):
+        if key in keys:
+            yield [meaning, keys[key]]
+    for key, value in keys.items():
+        if key.startswith("LoadedModule["):
+            yield ["module", value]
+        elif key.endswith(".Name") and "Sig[" in key:
+            yield ["signature", f"{value}={keys[key.replace('.Name', '.Value')]}"]
+    yield ["type", keys["EventType"]]
+
+
+def wer_of_adit(path):
+    for r in adit("error_report", path):
+        for meaning, at in r["times"]:
+            whole, part = at.rstrip("Z").split(".")
+            since = datetime.fromisoformat(whole) - datetime(1601, 1, 1)
+            yield [meaning, str((since.days * 86400 + since.seconds) * 10**7 + int(part))]
+        yield from (["module", name] for name in r.get("LoadedFiles", []))
+        yield from (["signature", part] for part in r.get("Signature", []))
+        yield ["type", r["EventType"]]
+
+
+def recent(path):
+    data, at = Path(path).read_bytes(), 20
+    while at + 4 <= len(data):
+        letters = int.from_bytes(data[at:at + 4], "little")
+        yield data[at + 4:at + 4 + 2 * letters].decode("utf-16-le")
+        at += 6 + 2 * letters
+
+
+def recent_of_adit(path):
+    for r in adit("recent_file_cache", path):
+        yield r["Image"]
+
+
 def kind(path):
     start = Path(path).read_bytes()[:4608]
     if Path(path).name.startswith("$I"):
         return recycled, recycled_of_adit
-    if Path(path).name.startswith("Pca"):
+    if Path(path).name.startswith("Pca") and path.endswith(".txt"):
         return pca, pca_of_adit
+    if Path(path).name.endswith("OBJECTS.DATA"):
+        return wmi, wmi_of_adit
+    if path.endswith(".wer"):
+        return wer, wer_of_adit
+    if path.endswith(".bcf"):
+        return recent, recent_of_adit
     wide = start.decode("utf-16-le", "replace")
     if "<Task" in wide:
         return task_xml, task_xml_of_adit
@@ -184,7 +273,12 @@ def main():
     differing = 0
     for path in sys.argv[1:]:
         theirs, ours = kind(path)
-        theirs, ours = sorted(map(str, theirs(path))), sorted(map(str, ours(path)))
+        try:
+            theirs, ours = sorted(map(str, theirs(path))), sorted(map(str, ours(path)))
+        except Exception as refusal:
+            said = getattr(refusal, "stderr", b"").decode(errors="replace").strip()
+            print(f"{path}: refused: {said or repr(refusal)}")
+            continue
         differ = sorted(set(theirs) ^ set(ours))
         equal = len(set(theirs) & set(ours))
         differing += len(differ)
