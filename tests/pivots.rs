@@ -56,3 +56,66 @@ fn a_name_with_the_tool_in_it_hides_nothing() {
     }
     assert!(named.iter().any(|at| at.starts_with("/home/ops/.bash_history")), "{named:#?}");
 }
+
+/// What is found of an agent under that path: rules and records of a log of processes.
+fn found_of(agent: &str) -> Vec<String> {
+    let place = TempDir::new().unwrap();
+    let host = place.path().join("WS-01");
+    fs::create_dir_all(host.join("C/ProgramData")).unwrap();
+    fs::create_dir_all(host.join("C/Windows/System32/winevt/Logs")).unwrap();
+    let config = "version: 2\nauthtoken: 2aBcDeFgHiJkLmNoPqRsTuVwXyZ_4TestFixtureTokenOnly1\ntunnels:\n  a:\n    proto: tcp\n    addr: 3389\n";
+    fs::write(host.join("C/ProgramData/c.yml"), config).unwrap();
+    let guid = |n: u32| format!("{{11111111-2222-3333-4444-{n:012}}}");
+    let event = |number: u32, id: u32, data: &[(&str, &str)]| {
+        let data: String = data
+            .iter()
+            .map(|(name, value)| format!("<Data Name='{name}'>{value}</Data>"))
+            .collect();
+        format!(
+            "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>\
+             <Provider Name='Microsoft-Windows-Sysmon'/><EventID>{id}</EventID>\
+             <TimeCreated SystemTime='2026-03-04T10:0{number}:00.000000000Z'/>\
+             <EventRecordID>{number}</EventRecordID>\
+             <Channel>Microsoft-Windows-Sysmon/Operational</Channel><Computer>WS-01</Computer>\
+             </System><EventData><Data Name='UtcTime'>2026-03-04 10:0{number}:00.000</Data>\
+             <Data Name='ProcessGuid'>{}</Data>{data}</EventData></Event>\n",
+            guid(number)
+        )
+    };
+    let runs = format!("{agent} start --all --config C:\\ProgramData\\c.yml");
+    let old = format!("{agent} version");
+    let loopback =
+        [("DestinationIp", "127.0.0.1"), ("DestinationPort", "3389"), ("SourcePort", "50123")];
+    let log = [
+        event(1, 1, &[("Image", agent), ("CommandLine", &runs)]),
+        event(2, 1, &[("Image", agent), ("CommandLine", &old)]),
+        event(3, 3, &[&[("Image", agent)][..], &loopback].concat()),
+        event(
+            4,
+            1,
+            &[("Image", r"C:\Windows\System32\svchost.exe"), ("CommandLine", "svchost.exe -k a")],
+        ),
+        event(5, 3, &[&[("Image", r"C:\Windows\System32\svchost.exe")][..], &loopback].concat()),
+        event(6, 1, &[("Image", r"C:\Windows\explorer.exe"), ("CommandLine", "explorer.exe")]),
+    ];
+    fs::write(
+        host.join("C/ProgramData/sysmon.xml"),
+        format!("<Events>\n{}</Events>\n", log.concat()),
+    )
+    .unwrap();
+    let ran = lab::scan(&host, Duration::from_secs(300));
+    let rows = ran.rows("timeline.csv").into_iter();
+    let rows = rows.filter(|row| row["source_path"].ends_with("sysmon.xml"));
+    rows.map(|row| format!("{} {} {}", row["locator"], row["level"], row["rule"])).collect()
+}
+
+#[test]
+fn a_name_of_windows_hides_no_agent_elsewhere() {
+    let plain = found_of(r"C:\ProgramData\upd.exe");
+    let at = |line: &str| plain.iter().any(|row| row.starts_with(line));
+    assert!(at("line:3 ") && at("line:4 "), "{plain:#?}");
+    assert!(!at("line:5 ") && !at("line:6 ") && !at("line:7 "), "{plain:#?}");
+    for name in ["svchost.exe", "explorer.exe", "lsass.exe", "w3wp.exe"] {
+        assert_eq!(found_of(&format!("C:\\ProgramData\\{name}")), plain, "{name}");
+    }
+}

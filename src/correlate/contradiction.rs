@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::host_program::is_host_program;
 use super::{Evidence, Tool, path, removal};
 use crate::model::{Coverage, CoverageState, Event, Hit, NO_TOOL, Record, RowStage};
 
@@ -55,7 +56,7 @@ fn without_file(mine: &[&Event], events: &[Event], tool: &Tool, exists: &Exists<
             *known = event;
         }
     }
-    ran.retain(|tail, _| !path::is_host_program(tail) && !is_gone(tail, events));
+    ran.retain(|tail, _| !is_host_program(tail) && !is_gone(tail, events));
     ran.into_values()
         .filter_map(|event| {
             let image = event.record.text("Image")?;

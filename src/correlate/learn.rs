@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::Tool;
+use super::host_program::is_host_program;
 use super::path;
 use super::pivot::{
     Content, Pivot, Server, Target, is_wiped, name_in_bin, of_command, reference_of,
@@ -44,7 +45,7 @@ pub fn pivots<'a>(events: impl IntoIterator<Item = &'a Event>, tools: &[Tool]) -
 
 /// Whether a program is the agent's own file, not one that hosts others.
 fn is_hunted(file: &str) -> bool {
-    !path::is_host_program(file)
+    !is_host_program(file)
 }
 
 /// Whether a word of a command is a program's path, not of one that hosts others.

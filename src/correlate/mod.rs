@@ -9,6 +9,7 @@ mod contradiction;
 mod errand;
 mod exposed;
 mod fact;
+mod host_program;
 mod learn;
 mod lone;
 mod path;

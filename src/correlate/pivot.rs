@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::bin::{Content, name_of as name_in_bin};
 pub use self::file::{is_wiped, reference_of};
 pub use self::server::{Server, of_command};
+use super::host_program::is_host_program;
 use super::{Tool, path, removal};
 use crate::model::{Hit, Record, Requirement, RowStage, Value};
 
@@ -304,7 +305,7 @@ fn config(record: &Record) -> Weight {
 /// Whether the record's program opens files of any kind: editors, indexers, scanners, and
 /// those that host other programs.
 fn is_reader(record: &Record) -> bool {
-    is_editor(record) || path::is_host_program(record.text("Image").unwrap_or_default())
+    is_editor(record) || is_host_program(record.text("Image").unwrap_or_default())
 }
 
 /// Whether the record's program looks into files of any kind, or copies them.
