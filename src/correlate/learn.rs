@@ -72,7 +72,9 @@ impl Learner<'_> {
         self.copied();
         match record.category {
             "executable" => {
-                self.program(self.event.path.as_str());
+                if record.text("MemberName").is_none() {
+                    self.program(self.event.path.as_str());
+                }
                 self.hashes(record);
             }
             "config" => self.add_path(self.event.path.as_str(), Target::Config),
@@ -298,6 +300,7 @@ impl Learner<'_> {
     /// A file found in the Recycle Bin leads to what the bin notes of it.
     fn thrown_away(&mut self) {
         let content = match self.event.record.category {
+            "executable" if self.event.record.text("MemberName").is_some() => Content::Folder,
             "executable" => Content::Program,
             "config" => Content::Config,
             "archive" => Content::Folder,

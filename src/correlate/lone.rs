@@ -211,8 +211,10 @@ fn place_of(event: &Event, place: &mut dyn FnMut(&str) -> Place) -> Place {
     let (record, own) = (&event.record, event.path.as_str());
     let configures = event.hits.iter().any(|hit| hit.stage == RowStage::Configured);
     let named = match record.category {
+        "archive" | "executable" if record.text("MemberName").is_some_and(is_collected) => {
+            return Place::Samples;
+        }
         "executable" if !path::tail(own).contains(TESTS) => return Place::Elsewhere,
-        "archive" if record.text("MemberName").is_some_and(is_collected) => return Place::Samples,
         "file" if !configures => return Place::Elsewhere,
         "config" | "tunnel_endpoint" => None,
         _ if configures => ["TargetFilename", "Image"].iter().find_map(|f| record.text(f)),

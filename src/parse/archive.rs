@@ -1,27 +1,32 @@
-//! Zip archives: what is in them, by the central directory alone.
+//! Zip archives: what is in them, by the central directory, and what their programs say.
 //!
 //! Proves what was brought onto the machine under which name. Covers zip64,
 //! archives with something in front (self-extracting) and encrypted ones; of an
-//! archive that lost its end the local headers are read instead. Office documents
-//! and Java archives are zips as well. Format: PKWARE APPNOTE 6.3.10.
+//! archive that lost its end the local headers are read instead. Members that are stored
+//! or deflated and may be programs are looked into. Office documents and Java archives
+//! are zips as well. Format: PKWARE APPNOTE 6.3.10.
 //!
 //! ```text
 //! end of central directory (4.3.16)   0 "PK\5\6"  8 entries here  10 entries  12 size  16 offset
 //! zip64 locator (4.3.15), 20 before   0 "PK\6\7"  8 offset of the zip64 end record
 //! zip64 end record (4.3.14)           0 "PK\6\6" 32 entries  40 size  48 offset
-//! central header (4.3.12)             0 "PK\1\2"  8 flags  12 time  14 date  16 crc  20 packed
-//!                                    24 size  28 name  30 extra  32 comment   46 name, extra, comment
-//! local header (4.3.7)                0 "PK\3\4"  6 flags  10 time  12 date  14 crc  18 packed
+//! central header (4.3.12)             0 "PK\1\2"  8 flags  10 method  12 time  14 date  16 crc  20 packed
+//!                                    24 size  28 name  30 extra  32 comment   42 offset of the
+//!                                    local header   46 name, extra, comment
+//! local header (4.3.7)                0 "PK\3\4"  6 flags   8 method  10 time  12 date  14 crc  18 packed
 //!                                    22 size  26 name  28 extra   30 name, extra
 //! ```
 
 use std::borrow::Cow;
+use std::io::Read;
 use std::ops::ControlFlow;
 
 use jiff::tz::TimeZone;
 
 use super::bytes::{piece, read_up_to, u16_at, u32_at, u64_at};
 use super::local_time::of_dos;
+use super::member::{Described, Programs, may_be_program};
+use super::packed::Stream;
 use super::{ParseError, Parser};
 use crate::model::{
     Damage, Input, Locator, Moment, Precision, ReadAt, Record, Sink, from_filetime, from_unix,
@@ -76,6 +81,8 @@ impl Parser for Zip {
 struct Directory {
     offset: u64,
     entries: u64,
+    /// Bytes in front of the archive, which no offset counts.
+    front: u64,
 }
 
 fn lost(offset: u64, message: String) -> Damage {
@@ -101,10 +108,11 @@ fn find_directory(source: &dyn ReadAt) -> Result<Result<Directory, Damage>, Pars
     }
     // What stands in front of the archive shifts every offset by its length.
     let front = end_at.saturating_sub(offset.saturating_add(len));
-    for offset in [offset.saturating_add(front), offset] {
+    for front in [front, 0] {
+        let offset = offset.saturating_add(front);
         let magic = read_up_to(source, offset, 4)?;
         if magic == b"PK\x01\x02" || entries == 0 {
-            return Ok(Ok(Directory { offset, entries }));
+            return Ok(Ok(Directory { offset, entries, front }));
         }
     }
     Ok(Err(lost(offset, "zip: no central directory where its end record says".into())))
@@ -140,6 +148,7 @@ fn read_directory(
     sink: &mut dyn Sink,
 ) -> Result<(), ParseError> {
     let mut offset = directory.offset;
+    let mut programs = Programs::of(input);
     let mut block: Vec<u8> = Vec::new();
     let mut at = 0usize;
     for n in 0..directory.entries {
@@ -152,7 +161,7 @@ fn read_directory(
             block = read_up_to(input.bytes, offset, BLOCK_BYTES)?;
             at = 0;
         }
-        let Some((member, len)) = Member::central(block.get(at..).unwrap_or_default()) else {
+        let Some((mut member, len)) = Member::central(block.get(at..).unwrap_or_default()) else {
             let message =
                 format!("zip: central directory broken at member {n} of {}", directory.entries);
             sink.damaged(lost(offset, message));
@@ -160,7 +169,8 @@ fn read_directory(
         };
         at = at.saturating_add(len);
         offset = offset.saturating_add(len as u64);
-        if push(input, member, sink) == ControlFlow::Break(()) {
+        member.header_at = member.header_at.saturating_add(directory.front);
+        if tell(input, &mut programs, member, sink) == ControlFlow::Break(()) {
             break;
         }
     }
@@ -172,11 +182,14 @@ fn read_directory(
 fn read_local_headers(input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), ParseError> {
     const HEADER_BYTES: usize = 30 + 2 * 65_535;
     let mut offset = 0u64;
+    let mut programs = Programs::of(input);
     for _ in 0..MAX_MEMBERS {
         let header = read_up_to(input.bytes, offset, HEADER_BYTES)?;
-        let Some((member, len, streamed)) = Member::local(&header) else { break };
+        let Some((mut member, len, streamed)) = Member::local(&header) else { break };
+        member.header_at = offset;
         let packed = member.packed;
-        if push(input, member, sink) == ControlFlow::Break(()) || streamed && packed == 0 {
+        let told = tell(input, &mut programs, member, sink);
+        if told == ControlFlow::Break(()) || streamed && packed == 0 {
             break;
         }
         offset = offset.saturating_add(len as u64).saturating_add(packed);
@@ -184,7 +197,25 @@ fn read_local_headers(input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), Pars
     Ok(())
 }
 
-fn push(input: &Input<'_>, member: Member, sink: &mut dyn Sink) -> ControlFlow<()> {
+/// Tells a member whose name matters, and one that is a program of which something does.
+fn tell(
+    input: &Input<'_>,
+    programs: &mut Programs<'_>,
+    member: Member,
+    sink: &mut dyn Sink,
+) -> ControlFlow<()> {
+    if may_be_program(&member.name, member.size) && !member.encrypted {
+        let described =
+            Described { name: &member.name, size: member.size, modified: member.modified.as_ref() };
+        match member.content(input.bytes) {
+            Ok(Some(mut content)) => programs.look(&described, &mut content, sink)?,
+            Ok(None) => {}
+            Err(message) => {
+                let message = format!("member {}: {message}", member.name);
+                sink.damaged(lost(member.header_at, message));
+            }
+        }
+    }
     if !input.filter.admits_text(member.name.as_bytes()) {
         return ControlFlow::Continue(());
     }
@@ -199,6 +230,9 @@ struct Member {
     packed: u64,
     crc: u32,
     encrypted: bool,
+    method: u16,
+    /// Where the local header stands.
+    header_at: u64,
     modified: Option<Moment>,
 }
 
@@ -217,6 +251,8 @@ impl Member {
             packed: u64::from(u32_at(bytes, 20)?),
             crc: u32_at(bytes, 16)?,
             encrypted: flags & 1 != 0,
+            method: u16_at(bytes, 10)?,
+            header_at: u64::from(u32_at(bytes, 42)?),
             modified: Some(dos_time(u16_at(bytes, 14)?, u16_at(bytes, 12)?)),
         };
         member.extra_fields(extra, name);
@@ -242,6 +278,8 @@ impl Member {
             packed: u64::from(u32_at(bytes, 18)?),
             crc: u32_at(bytes, 14)?,
             encrypted: flags & 1 != 0,
+            method: u16_at(bytes, 8)?,
+            header_at: 0,
             modified: Some(dos_time(u16_at(bytes, 12)?, u16_at(bytes, 10)?)),
         };
         member.extra_fields(extra, name);
@@ -267,7 +305,7 @@ impl Member {
 
     fn zip64(&mut self, data: &[u8]) {
         let mut at = 0usize;
-        for value in [&mut self.size, &mut self.packed] {
+        for value in [&mut self.size, &mut self.packed, &mut self.header_at] {
             if *value == u64::from(u32::MAX)
                 && let Some(wide) = u64_at(data, at)
             {
@@ -305,6 +343,28 @@ impl Member {
         let fits = data.first() == Some(&1) && u32_at(data, 1) == Some(crc32fast::hash(raw_name));
         if let Some(name) = data.get(5..).filter(|_| fits) {
             self.name = String::from_utf8_lossy(name).into_owned();
+        }
+    }
+
+    /// The member's bytes as they are unpacked; nothing of one that is no program by its
+    /// name and packed in a way that is not known.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be had.
+    fn content<'s>(&self, source: &'s dyn ReadAt) -> Result<Option<Box<dyn Read + 's>>, String> {
+        let header = read_up_to(source, self.header_at, 30).map_err(|error| error.to_string())?;
+        let lengths = || Some(u64::from(u16_at(&header, 26)?) + u64::from(u16_at(&header, 28)?));
+        let Some(lengths) = lengths().filter(|_| header.starts_with(b"PK\x03\x04")) else {
+            return Err("no local header where the directory says".to_owned());
+        };
+        let at = self.header_at.saturating_add(30).saturating_add(lengths);
+        let packed = Stream { source, at }.take(self.packed);
+        match self.method {
+            0 => Ok(Some(Box::new(packed))),
+            8 => Ok(Some(Box::new(flate2::read::DeflateDecoder::new(packed)))),
+            _ if !self.name.to_ascii_lowercase().ends_with(".exe") => Ok(None),
+            method => Err(format!("packed by method {method}, which is not unpacked")),
         }
     }
 
@@ -391,6 +451,33 @@ mod tests {
         assert_eq!(kept.records.len(), 1);
         let kept = parse_with(&Zip, &bytes, &Everything).unwrap();
         assert!(kept.records.len() > 1);
+    }
+
+    #[test]
+    fn a_program_is_told_whatever_its_member_is_called() {
+        use std::io::Write as _;
+        let program = sample("pe/version.exe");
+        let options = zip::write::SimpleFileOptions::default();
+        for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
+            let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+            for name in ["a/notes.txt", "a/update.exe"] {
+                zip.start_file(name, options.compression_method(method)).unwrap();
+                zip.write_all(if name.ends_with("exe") { &program } else { b"text" }).unwrap();
+            }
+            let mut bytes = b"in front of it".to_vec();
+            bytes.extend(zip.finish().unwrap().into_inner());
+            let kept = parse_with(&Zip, &bytes, &Words(&["ngrok"])).unwrap();
+            let [record] = kept.records.as_slice() else { panic!("{:?}", kept.damage) };
+            assert_eq!(record.category, "executable");
+            assert_eq!(record.text("MemberName"), Some("a/update.exe"));
+            assert!(record.text("Hashes").is_some() && kept.damage.is_empty());
+            // A directory that points elsewhere is no reason to be silent.
+            let at = memchr::memmem::rfind(&bytes, b"PK\x01\x02").unwrap();
+            bytes[at + 42..at + 46].copy_from_slice(&3u32.to_le_bytes());
+            let kept = parse_with(&Zip, &bytes, &Words(&["ngrok"])).unwrap();
+            assert!(kept.damage[0].message.starts_with("member a/update.exe: "));
+            torment(&Zip, &bytes, 100);
+        }
     }
 
     #[test]

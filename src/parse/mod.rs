@@ -34,6 +34,7 @@ mod lines;
 mod local_time;
 mod logins;
 mod macho;
+mod member;
 mod message;
 mod offer;
 mod package;

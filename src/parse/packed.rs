@@ -85,10 +85,10 @@ pub(super) fn stream<'a>(
     packing.reader(Stream { source, at: 0 })
 }
 
-/// A file from its beginning.
-struct Stream<'a> {
-    source: &'a dyn ReadAt,
-    at: u64,
+/// A file from some place on.
+pub(super) struct Stream<'a> {
+    pub source: &'a dyn ReadAt,
+    pub at: u64,
 }
 
 impl Read for Stream<'_> {

@@ -1,5 +1,5 @@
-//! Tar archives, plain or packed with gzip, zstd or xz: what is in them, by the headers
-//! alone.
+//! Tar archives, plain or packed with gzip, zstd or xz: what is in them, by the headers,
+//! and what their programs say.
 //!
 //! Proves what was brought onto the machine under which name; the times are the archive
 //! maker's. Covers the headers of Unix V7, ustar, GNU's long names and sparse files, and
@@ -19,6 +19,7 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use super::bytes::{piece, read_up_to};
+use super::member::{Described, Programs, may_be_program};
 use super::packed::{self, Packing};
 use super::{ParseError, Parser};
 use crate::model::{Damage, Input, Locator, Moment, Precision, ReadAt, Record, Sink, from_unix};
@@ -99,6 +100,15 @@ trait Source {
     fn is_packed(&self) -> bool;
 }
 
+/// A source, read on.
+struct Filling<'a>(&'a mut dyn Source);
+
+impl Read for Filling<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.fill(buffer)
+    }
+}
+
 struct Plain<'a> {
     source: &'a dyn ReadAt,
     at: u64,
@@ -168,6 +178,7 @@ fn ends_early() -> io::Error {
 /// Tells the members, up to the empty block that ends them.
 fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> Result<(), End> {
     let mut next = Attributes::default();
+    let mut programs = Programs::of(input);
     for number in 0..MAX_MEMBERS {
         let begins = source.at();
         let cut = |why: String| if number == 0 { End::Foreign } else { End::Cut(begins, why) };
@@ -205,9 +216,12 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
         let name = attributes.name().unwrap_or(&header.name);
         // Old programs know a directory by its name alone.
         let is_file = matches!(header.kind, b'0' | 0 | b'7' | b'S') && !name.ends_with('/');
+        let name = name.clone();
+        let record = header.record(attributes, stored);
+        let modified = record.times.first().cloned();
         if is_file
             && input.filter.admits_text(name.as_bytes())
-            && sink.record(header.record(attributes, stored)) == ControlFlow::Break(())
+            && sink.record(record) == ControlFlow::Break(())
         {
             return Ok(());
         }
@@ -215,7 +229,15 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
         if further > MAX_UNPACKED_BYTES && source.is_packed() {
             return Err(End::Cut(begins, format!("only {MAX_UNPACKED_BYTES} bytes are unpacked")));
         }
-        source.skip(stored).map_err(failed)?;
+        let content = source.at();
+        if is_file && header.kind != b'S' && may_be_program(&name, stored) {
+            let member = Described { name: &name, size: stored, modified: modified.as_ref() };
+            if programs.look(&member, &mut Filling(source), sink) == ControlFlow::Break(()) {
+                return Ok(());
+            }
+        }
+        let read = source.at().saturating_sub(content);
+        source.skip(stored.saturating_sub(read)).map_err(failed)?;
         // What fills up the last block may be missing at the end.
         let _ = source.skip(whole.saturating_sub(stored));
     }
@@ -377,6 +399,25 @@ mod tests {
             let at = kept.records[0].first_time().unwrap();
             assert_eq!(at.to_string(), "2024-03-01T10:00:00Z");
         }
+    }
+
+    #[test]
+    fn a_program_is_told_whatever_its_member_is_called() {
+        let program = sample("elf/go.elf");
+        let mut bytes = vec![0; BLOCK];
+        bytes[..8].copy_from_slice(b"a/update");
+        bytes[124..135].copy_from_slice(format!("{:011o}", program.len()).as_bytes());
+        bytes[148..156].fill(b' ');
+        bytes[156] = b'0';
+        let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
+        bytes[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        bytes.extend(&program);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes.extend(sample("tar/pax.tar"));
+        let kept = parse(&Tar, &bytes).unwrap();
+        let of = |category| kept.records.iter().filter(|r| r.category == category).count();
+        assert_eq!((of("executable"), of("archive")), (1, 3), "{:?}", kept.damage);
+        torment(&Tar, &bytes, 100);
     }
 
     #[test]

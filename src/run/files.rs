@@ -97,6 +97,11 @@ pub fn describe(record: &mut Record, entry: &Entry) {
         record.push("TargetFilename", without_mark(entry.path.as_str()));
     } else if in_file {
         record.push("SettingsFile", entry.path.as_str());
+    } else if record.category == "executable"
+        && let Some(member) = record.text("MemberName")
+    {
+        let file = inside(entry.path.as_str(), member);
+        record.push("TargetFilename", file);
     } else if ABOUT_FILE.contains(&record.category) {
         record.push("TargetFilename", entry.path.as_str());
         if is_set_back(entry) {
@@ -106,6 +111,14 @@ pub fn describe(record: &mut Record, entry: &Entry) {
         return;
     }
     record.times.extend(moments(entry));
+}
+
+/// The path of an archive's member, as if the archive were a folder.
+fn inside(archive: &str, member: &str) -> String {
+    let parts = member.split(['/', '\\']).filter(|part| !part.is_empty());
+    let joint = if archive.contains('\\') { "\\" } else { "/" };
+    let parts: Vec<&str> = std::iter::once(archive).chain(parts).collect();
+    parts.join(joint)
 }
 
 /// The path of the file that bears a mark of the web, from the path of the mark: a

@@ -349,7 +349,7 @@ struct Named<'a> {
 
 impl Named<'_> {
     fn for_parser(&self, parser: &str) -> &dyn Filter {
-        if matches!(parser, "pe" | "elf" | "macho" | "zip" | "ngrok_config") {
+        if matches!(parser, "pe" | "elf" | "macho" | "zip" | "tar" | "ngrok_config") {
             self
         } else {
             self.filter
