@@ -204,7 +204,7 @@ fn tell(
     member: Member,
     sink: &mut dyn Sink,
 ) -> ControlFlow<()> {
-    if may_be_program(&member.name, member.size) && !member.encrypted {
+    if may_be_program(&member.name, member.size) {
         let described =
             Described { name: &member.name, size: member.size, modified: member.modified.as_ref() };
         match member.content(input.bytes) {
@@ -347,7 +347,7 @@ impl Member {
     }
 
     /// The member's bytes as they are unpacked; nothing of one that is no program by its
-    /// name and packed in a way that is not known.
+    /// name, if they cannot be had.
     ///
     /// # Errors
     ///
@@ -361,9 +361,10 @@ impl Member {
         let at = self.header_at.saturating_add(30).saturating_add(lengths);
         let packed = Stream { source, at }.take(self.packed);
         match self.method {
-            0 => Ok(Some(Box::new(packed))),
-            8 => Ok(Some(Box::new(flate2::read::DeflateDecoder::new(packed)))),
+            0 if !self.encrypted => Ok(Some(Box::new(packed))),
+            8 if !self.encrypted => Ok(Some(Box::new(flate2::read::DeflateDecoder::new(packed)))),
             _ if !self.name.to_ascii_lowercase().ends_with(".exe") => Ok(None),
+            _ if self.encrypted => Err("a program that is encrypted, not looked into".to_owned()),
             method => Err(format!("packed by method {method}, which is not unpacked")),
         }
     }
@@ -471,8 +472,15 @@ mod tests {
             assert_eq!(record.category, "executable");
             assert_eq!(record.text("MemberName"), Some("a/update.exe"));
             assert!(record.text("Hashes").is_some() && kept.damage.is_empty());
-            // A directory that points elsewhere is no reason to be silent.
+            // Encrypted, or packed in another way: said, not passed over.
             let at = memchr::memmem::rfind(&bytes, b"PK\x01\x02").unwrap();
+            for (field, value, says) in [(8, 1, "encrypted"), (10, 99, "method 99")] {
+                let mut other = bytes.clone();
+                other[at + field..at + field + 2].copy_from_slice(&u16::to_le_bytes(value));
+                let kept = parse_with(&Zip, &other, &Words(&["ngrok"])).unwrap();
+                assert!(kept.records.is_empty() && kept.damage[0].message.contains(says));
+            }
+            // A directory that points elsewhere is no reason to be silent.
             bytes[at + 42..at + 46].copy_from_slice(&3u32.to_le_bytes());
             let kept = parse_with(&Zip, &bytes, &Words(&["ngrok"])).unwrap();
             assert!(kept.damage[0].message.starts_with("member a/update.exe: "));

@@ -197,7 +197,8 @@ mod tests {
         assert!(kept.damage[0].message.starts_with("member big.exe: "));
         // A size that lies, either way.
         assert_eq!(looked("a", 1 << 20, &bytes).records.len(), 1);
-        let _ = looked("a", 5000, &bytes);
+        let cut = looked("a", 5000, &bytes);
+        assert!(cut.damage[0].message.starts_with("member a: "), "{:?}", cut.damage);
     }
 
     #[test]

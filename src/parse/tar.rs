@@ -216,12 +216,11 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
         let name = attributes.name().unwrap_or(&header.name);
         // Old programs know a directory by its name alone.
         let is_file = matches!(header.kind, b'0' | 0 | b'7' | b'S') && !name.ends_with('/');
-        let name = name.clone();
-        let record = header.record(attributes, stored);
-        let modified = record.times.first().cloned();
-        if is_file
-            && input.filter.admits_text(name.as_bytes())
-            && sink.record(record) == ControlFlow::Break(())
+        let matters = is_file && input.filter.admits_text(name.as_bytes());
+        let may_be_program = is_file && header.kind != b'S' && may_be_program(name, stored);
+        let record = (matters || may_be_program).then(|| header.record(attributes, stored));
+        if let Some(record) = record.as_ref().filter(|_| matters)
+            && sink.record(record.clone()) == ControlFlow::Break(())
         {
             return Ok(());
         }
@@ -230,8 +229,9 @@ fn members(source: &mut dyn Source, input: &Input<'_>, sink: &mut dyn Sink) -> R
             return Err(End::Cut(begins, format!("only {MAX_UNPACKED_BYTES} bytes are unpacked")));
         }
         let content = source.at();
-        if is_file && header.kind != b'S' && may_be_program(&name, stored) {
-            let member = Described { name: &name, size: stored, modified: modified.as_ref() };
+        if let Some(record) = record.filter(|_| may_be_program) {
+            let name = record.text("MemberName").unwrap_or_default();
+            let member = Described { name, size: stored, modified: record.times.first() };
             if programs.look(&member, &mut Filling(source), sink) == ControlFlow::Break(()) {
                 return Ok(());
             }

@@ -13,7 +13,6 @@ mod version;
 
 use image::Image;
 
-use super::bytes::{u16_at, u32_at};
 use super::{ParseError, Parser, go, program};
 use crate::model::{Damage, Input, Locator, Record, Sink};
 
@@ -86,10 +85,7 @@ impl Parser for Pe {
 
 /// Whether these first bytes are those of a library.
 pub(super) fn is_library(start: &[u8]) -> bool {
-    const DLL: u16 = 0x2000;
-    let header = || usize::try_from(u32_at(start, 60)?).ok();
-    let characteristics = || u16_at(start, header()?.checked_add(22)?);
-    start.starts_with(b"MZ") && characteristics().is_some_and(|bits| bits & DLL != 0)
+    Image::read(&start.to_vec()).is_ok_and(|image| image.is_dll)
 }
 
 fn lost(offset: u64, message: String) -> Damage {
